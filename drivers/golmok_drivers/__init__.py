@@ -1,0 +1,1 @@
+"""Buses, devices and their twins. Knows nothing of stores, clouds or pages."""

@@ -1,0 +1,1 @@
+"""The gateway: composes drivers, vision and the sync client into the processes that run in a shop."""

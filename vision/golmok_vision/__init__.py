@@ -1,0 +1,1 @@
+"""Camera pipelines: arrays in, numbers and meshes out."""
