@@ -1,0 +1,104 @@
+# ruff: noqa: N818  (the names are what people say of a bus: a nack, a timeout; as in gpiozero's exc.py)
+"""What can go wrong between a sensor and its value.
+
+Each leaf says in one word (`reason`) what the reading's quality shall show, and derives from the builtin a
+caller would expect. Plug-ins take these from `golmok_drivers.api`.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+
+class DriverError(Exception):
+    """Root of all errors of drivers and buses."""
+
+    reason: ClassVar[str] = "error"
+
+
+class BusError(DriverError, OSError):
+    """The bus itself failed: gone, not permitted, broken wire."""
+
+    reason = "bus"
+
+
+class BusNack(BusError):
+    """Nobody answered at this address, or the device refused the byte."""
+
+    reason = "nack"
+
+
+class BusTimeout(BusError, TimeoutError):
+    """The transaction was not over by its deadline."""
+
+    reason = "timeout"
+
+
+class BusBackoff(BusTimeout):
+    """Not tried: the device's transactions hung before, and its pause is not over."""
+
+
+class Unplugged(BusError):
+    """The device is not on the bus at all (its 1-wire folder or its pin is gone)."""
+
+    reason = "unplugged"
+
+
+class BusClosed(BusError):
+    """The bus was closed while the transaction waited for its turn."""
+
+    reason = "closed"
+
+
+class CrcError(DriverError, ValueError):
+    """The bytes came, but their checksum says they are not what was sent."""
+
+    reason = "crc"
+
+
+class OutOfRange(DriverError, ValueError):
+    """A value that the part cannot have measured."""
+
+    reason = "range"
+
+
+class ResetValue(DriverError, ValueError):
+    """The part's power-on value: it restarted, and has measured nothing yet."""
+
+    reason = "reset"
+
+
+class NotReady(DriverError, RuntimeError):
+    """The part is there but has no measurement yet."""
+
+    reason = "not-ready"
+
+
+class PayloadError(DriverError, ValueError):
+    """A message or a text that is not what its device sends."""
+
+    reason = "parse"
+
+
+class BusUrlError(DriverError, ValueError):
+    """A bus URL that names no bus; the message says what to write instead."""
+
+    reason = "settings"
+
+
+class ScenarioError(DriverError, ValueError):
+    """A scenario file that cannot be played; the message names the file and the key."""
+
+    reason = "settings"
+
+
+class UnknownDriver(DriverError, LookupError):
+    """No driver of that name; the message offers the nearest names."""
+
+    reason = "settings"
+
+
+class WrongApi(DriverError, ImportError):
+    """A plug-in written for another version of `golmok_drivers.api`."""
+
+    reason = "settings"
