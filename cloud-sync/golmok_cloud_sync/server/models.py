@@ -1,0 +1,91 @@
+"""What the cloud tells about gateways, as documents: the shapes that `/openapi.json` shows and the pages read."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+State = Literal["online", "late", "never"]
+"""online: heard of within 2.5 x its pace (at least 90 s); late: not; never: enrolled, but not heard of yet."""
+
+
+class _Document(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+
+class StreamStatus(_Document):
+    """How far one stream of a store has come."""
+
+    next_seq: int = Field(description="the number of the record that is expected next")
+    tail: int = Field(description="the newest record on the gateway, as it last said")
+    backlog: int = Field(description="records that wait on the gateway, as it last said")
+
+
+class StoreStatus(_Document):
+    """One store of a gateway (the gateway's own, the shop's …); each syncs by itself."""
+
+    store: str
+    epoch: str
+    version: str
+    settings_version: str | None
+    last_contact: str | None = Field(description="RFC 3339, UTC")
+    streams: dict[str, StreamStatus]
+
+
+class GatewayStatus(_Document):
+    """A gateway at a glance."""
+
+    gateway: str
+    state: State
+    last_contact: str | None = Field(description="RFC 3339, UTC; null if it never called")
+    pace_s: float = Field(description="how often it is asked to call")
+    backlog: int = Field(description="records that wait on the gateway, over all streams and stores")
+    channels: int = Field(description="how many channels are known")
+    version: str = Field(description="of Golmok on the gateway")
+    settings_version: str | None
+
+
+class LatestValue(_Document):
+    """The newest value of a channel."""
+
+    channel: str
+    value: None | bool | int | float | str
+    unit: str = Field(description="UCUM")
+    quality: Literal["good", "uncertain", "bad"]
+    reason: str
+    ts: str | None = Field(description="RFC 3339, UTC; null where the time is not known")
+
+
+class GatewayDetail(GatewayStatus):
+    """All that is known of a gateway now."""
+
+    stores: list[StoreStatus]
+    latest: list[LatestValue]
+
+
+class ChartGap(_Document):
+    """A stretch of the chart for which there is nothing, and why."""
+
+    model_config = ConfigDict(extra="forbid", populate_by_name=True)
+
+    from_: int | None = Field(alias="from", description="ms since 1970; null if not known")
+    to: int | None = Field(description="ms since 1970; null if not known")
+    reason: str
+    count: int | None = Field(description="how many records are missing, where that is known")
+
+
+class Chart(_Document):
+    """A channel's readings, thinned to what a screen can show. Truth values count as 0 and 1."""
+
+    channel: str
+    unit: str
+    points: list[tuple[int, float, float, float]] = Field(description="[ms since 1970, least, mean, greatest]")
+    gaps: list[ChartGap]
+
+
+class Health(_Document):
+    """That the server takes data."""
+
+    status: Literal["ok"]
+    version: str
