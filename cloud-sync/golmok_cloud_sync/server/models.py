@@ -50,7 +50,7 @@ class LatestValue(_Document):
     """The newest value of a channel."""
 
     channel: str
-    value: None | bool | int | float | str
+    value: bool | int | float | str | None
     unit: str = Field(description="UCUM")
     quality: Literal["good", "uncertain", "bad"]
     reason: str

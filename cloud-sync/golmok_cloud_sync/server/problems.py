@@ -25,7 +25,7 @@ class ServerError(Exception):
     """Root of what this package raises."""
 
 
-class Problem(ServerError):
+class ProblemError(ServerError):
     """Answer the request with `status` and say why and what to do about it."""
 
     def __init__(self, status: int, detail: str, *, remedy: str = "", headers: Mapping[str, str] | None = None,
@@ -53,7 +53,7 @@ class Problem(ServerError):
 
 
 async def _problem(_request: Request, error: Exception) -> Response:
-    assert isinstance(error, Problem)
+    assert isinstance(error, ProblemError)
     return error.response()
 
 
@@ -62,24 +62,24 @@ async def _http(request: Request, error: Exception) -> Response:
     details = {404: f"there is no {request.url.path} here", 405: f"{request.method} is not possible here"}
     detail = details.get(error.status_code, str(error.detail))
     remedy = "/openapi.json lists all there is" if error.status_code in details else ""
-    return Problem(error.status_code, detail, remedy=remedy, headers=error.headers).response()
+    return ProblemError(error.status_code, detail, remedy=remedy, headers=error.headers).response()
 
 
 async def _invalid(_request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)
     mistakes = [{"parameter": ".".join(map(str, e["loc"][1:])), "mistake": str(e["msg"])} for e in error.errors()]
     detail = "; ".join(f"{m['parameter']}: {m['mistake']}" for m in mistakes)
-    return Problem(422, detail, errors=mistakes).response()
+    return ProblemError(422, detail, errors=mistakes).response()
 
 
 async def _crash(request: Request, error: Exception) -> Response:
     _log.error("%s %s failed", request.method, request.url.path, exc_info=error)
-    return Problem(500, "the server failed at this; its log says why").response()
+    return ProblemError(500, "the server failed at this; its log says why").response()
 
 
 def install(app: FastAPI) -> None:
     """Make every error of `app` a problem document."""
-    app.add_exception_handler(Problem, _problem)
+    app.add_exception_handler(ProblemError, _problem)
     app.add_exception_handler(HTTPException, _http)
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(Exception, _crash)

@@ -1,0 +1,130 @@
+"""When a record was: derived from the clock anchors among a gateway's events, each time it is read.
+
+Anchors of a boot serve all stores of the gateway, and one that comes late dates the whole boot anew: nothing
+derived is kept but in memory, and `AnchorBook.catch_up` reads on in the log from where it stopped.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from threading import Lock
+from typing import Final, NamedTuple
+
+import msgspec
+
+from golmok_cloud_sync.protocol import Anchor, Anchors, CodecError, Record, decode
+from golmok_cloud_sync.server.log import BatchLog, Span, Stored, StreamInfo
+
+ANCHOR: Final = "clock.anchor"
+_CHUNK: Final = 64
+_log = logging.getLogger(__name__)
+
+
+class _AnchorValue(msgspec.Struct):
+    mono_ms: int
+    wall_ms: int
+    error_ms: int = 0
+
+
+_ANCHOR_DECODER: Final = msgspec.json.Decoder(_AnchorValue)
+
+
+class Dated(NamedTuple):
+    """A record's time; where it is not known, the bounds within which it lies, as far as they are."""
+
+    ms: int | None
+    min_ms: int | None = None
+    max_ms: int | None = None
+
+
+@dataclass(frozen=True)
+class Dating:
+    """The anchors of a gateway as they were at one moment."""
+
+    boots: Mapping[str, Anchors] = field(default_factory=dict)
+
+    def date(self, record: Record) -> Dated:
+        """When `record` was."""
+        if record.wall_ms is not None:
+            return Dated(record.wall_ms)
+        anchors = self.boots.get(record.boot)
+        taken = anchors.wall_ms(record.mono_ms) if anchors is not None else None
+        if record.waited_ms == 0:
+            return Dated(taken)
+        if taken is None:
+            return Dated(None)
+        return Dated(None, None if record.waited_ms is None else taken - record.waited_ms, taken)
+
+    def may_hold(self, span: Span, from_ms: int | None, to_ms: int | None) -> bool:
+        """Whether a batch that lies in `span` can hold a record from `from_ms` up to, not including, `to_ms`."""
+        if span.boot is None:
+            return True
+        anchors = self.boots.get(span.boot)
+        bounds = [] if span.wall_min is None or span.wall_max is None else [(span.wall_min, span.wall_max)]
+        if anchors is not None and anchors.known:
+            # Anchors may run backwards where a clock was set: their own times count as well.
+            inside = [a.wall_ms for a in anchors.known if span.mono_min <= a.mono_ms <= span.mono_max]
+            ends = [w for w in (anchors.wall_ms(span.mono_min), anchors.wall_ms(span.mono_max)) if w is not None]
+            bounds.append((min(inside + ends), max(inside + ends)))
+        return any((to_ms is None or low < to_ms) and (from_ms is None or high >= from_ms) for low, high in bounds)
+
+
+@dataclass
+class AnchorBook:
+    """The anchors of one gateway, kept up with its log."""
+
+    gateway: str
+    _boots: dict[str, Anchors] = field(default_factory=dict)
+    _next: dict[int, int] = field(default_factory=dict)
+    _lock: Lock = field(default_factory=Lock)
+    _dating: Dating = field(default_factory=Dating)
+
+    def catch_up(self, log: BatchLog) -> Dating:
+        """Read the events that came since the last time, and give what is known now. Reads the log: not on the loop."""
+        with self._lock:
+            changed = [self._read_on(log, info) for info in log.streams(self.gateway, "events")]
+            if any(changed):
+                self._dating = Dating({boot: Anchors(list(a.known)) for boot, a in self._boots.items()})
+            return self._dating
+
+    @property
+    def dating(self) -> Dating:
+        """What was known at the last `catch_up`."""
+        return self._dating
+
+    def _read_on(self, log: BatchLog, info: StreamInfo) -> bool:
+        changed = False
+        while self._next.get(info.id, 1) < info.position.next_seq:
+            batches = log.read(info.id, self._next.get(info.id, 1), _CHUNK)
+            if not batches:
+                break
+            for batch in batches:
+                changed = self._take(records(batch)) or changed
+            self._next[info.id] = batches[-1].next_seq
+        return changed
+
+    def _take(self, events: Iterable[Record]) -> bool:
+        changed = False
+        for event in events:
+            if event.channel == ANCHOR and isinstance(event.value, str):
+                try:
+                    anchor = _ANCHOR_DECODER.decode(event.value)
+                except msgspec.DecodeError as error:
+                    _log.warning("%s sent a clock anchor that cannot be read: %s", self.gateway, error)
+                    continue
+                anchors = self._boots.setdefault(event.boot, Anchors())
+                changed = anchors.add(Anchor(anchor.mono_ms, anchor.wall_ms, anchor.error_ms)) or changed
+        return changed
+
+
+def records(batch: Stored) -> list[Record]:
+    """The records of a batch; none of a void, or of one that was damaged on this disk."""
+    if batch.codec is None:
+        return []
+    try:
+        return decode(batch.payload, batch.codec, batch.next_seq - batch.first_seq)
+    except CodecError as error:
+        _log.error("batch %s of stream %s cannot be read any more: %s", batch.id, batch.stream_id, error)
+        return []

@@ -1,0 +1,141 @@
+"""Who may talk to this cloud: gateways and readers, known by the SHA-256 of their tokens.
+
+A file of its own (`registry.db`, mode 0600), because `golmok-cloud token` writes it while the server runs. The
+server looks at SQLite's `data_version`, at most once a second, to see whether it must read it again. Tokens have
+256 random bits: nothing is gained by a slow hash.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import os
+import re
+import secrets
+import sqlite3
+import time
+from pathlib import Path
+from threading import Lock
+from typing import Final, NamedTuple
+
+import sqlite_utils
+from sqlite_utils import Migrations
+
+from golmok_cloud_sync.server.problems import ServerError
+
+FILE: Final = "registry.db"
+NAME: Final = re.compile(r"[a-z0-9][a-z0-9-]{0,31}", re.ASCII)
+"""What a gateway may be called."""
+_FRESH_S: Final = 1.0
+"""How long a revoked or replaced token may still work."""
+
+migrations: Final = Migrations("golmok-cloud-registry")
+
+
+@migrations()
+def m001_tokens(db: sqlite_utils.Database) -> None:
+    """Gateways by name, and tokens by the hash of them; a token without a gateway is a reader's."""
+    db.execute("create table gateway (name text primary key, enrolled_ms integer not null)")
+    db.execute("create table token (sha256 text primary key, gateway text, made_ms integer not null)")
+
+
+class RegistryError(ServerError, OSError):
+    """The registry cannot be opened or written; the message says what to do."""
+
+
+class Holder(NamedTuple):
+    """Who holds a token: a gateway, or (with None) a reader."""
+
+    gateway: str | None
+
+
+class Registry:
+    """The registry in the folder `folder`."""
+
+    def __init__(self, folder: Path) -> None:
+        self._path = folder / FILE
+        self._lock = Lock()
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            os.close(os.open(self._path, os.O_RDWR | os.O_CREAT, 0o600))
+            self._path.chmod(0o600)
+            self._db = sqlite3.connect(self._path, isolation_level=None, check_same_thread=False, timeout=10)
+            self._db.execute("pragma synchronous = full")
+            migrations.apply(sqlite_utils.Database(self._db))
+        except (OSError, sqlite3.Error) as error:
+            reason = error.strerror if isinstance(error, OSError) else error
+            raise RegistryError(f"{self._path} cannot be used: {reason}; name a folder with --data") from error
+        self._version = -1
+        self._looked_s = float("-inf")
+        self._holders: dict[str, Holder] = {}
+        self._gateways: set[str] = set()
+
+    def enrol(self, gateway: str) -> None:
+        """Know `gateway` from now on."""
+        with self._lock:
+            if gateway not in self._gateways:
+                self._write("insert or ignore into gateway values (?, ?)", (gateway, time.time_ns() // 1_000_000))
+                self._gateways.add(gateway)
+
+    def gateways(self) -> set[str]:
+        """All gateways that were enrolled."""
+        with self._lock:
+            self._refresh()
+            return set(self._gateways)
+
+    def make_token(self, gateway: str | None) -> str:
+        """A new token, told only now. A gateway's new one replaces its old ones; readers may have many."""
+        token = secrets.token_urlsafe(32)
+        now_ms = time.time_ns() // 1_000_000
+        with self._lock:
+            self._write("begin immediate", ())
+            if gateway is not None:
+                self._write("insert or ignore into gateway values (?, ?)", (gateway, now_ms))
+                self._write("delete from token where gateway = ?", (gateway,))
+            self._write("insert into token values (?, ?, ?)", (_digest(token), gateway, now_ms))
+            self._write("commit", ())
+            self._version = -1
+        return token
+
+    def holder(self, token: str) -> Holder | None:
+        """Who holds `token`; None if nobody does."""
+        digest = _digest(token)
+        with self._lock:
+            self._refresh()
+            for known, holder in self._candidates(digest):
+                if hmac.compare_digest(known, digest):
+                    return holder
+        return None
+
+    def close(self) -> None:
+        """Give up the file."""
+        with self._lock:
+            self._db.close()
+
+    def _candidates(self, digest: str) -> list[tuple[str, Holder]]:
+        holder = self._holders.get(digest)
+        return [] if holder is None else [(digest, holder)]
+
+    def _refresh(self) -> None:
+        now_s = time.monotonic()
+        if self._version >= 0 and now_s - self._looked_s < _FRESH_S:
+            return
+        self._looked_s = now_s
+        (version,) = self._db.execute("pragma data_version").fetchone()
+        if version == self._version:
+            return
+        self._holders = {h: Holder(gateway) for h, gateway in self._db.execute("select sha256, gateway from token")}
+        self._gateways = {name for (name,) in self._db.execute("select name from gateway")}
+        self._version = version
+
+    def _write(self, sql: str, values: tuple[object, ...]) -> None:
+        try:
+            self._db.execute(sql, values)
+        except sqlite3.Error as error:
+            if self._db.in_transaction:
+                self._db.execute("rollback")
+            raise RegistryError(f"{self._path} cannot be written: {error}") from error
+
+
+def _digest(token: str) -> str:
+    return hashlib.sha256(token.encode()).hexdigest()
