@@ -12,7 +12,7 @@ import struct
 from typing import Final, Literal, NamedTuple, TypeAlias, get_args
 from zlib import crc32
 
-Value: TypeAlias = "None | bool | int | float | str"
+Value: TypeAlias = bool | int | float | str | None
 Quality: TypeAlias = Literal["good", "uncertain", "bad"]
 Stream: TypeAlias = Literal["orders", "events", "files", "readings"]
 
