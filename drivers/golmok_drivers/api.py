@@ -37,10 +37,12 @@ from golmok_drivers.errors import (
     PayloadError,
     ResetValue,
     ScenarioError,
+    Shorted,
     UnknownDriver,
     Unplugged,
     WrongApi,
 )
+from golmok_drivers.topics import check_filter, topic_matches
 from golmok_drivers.units import UNITS, is_unit, nearest_unit, quantity_name, unit_sign
 
 __all__ = [
@@ -79,17 +81,20 @@ __all__ = [
     "ResetValue",
     "ScenarioError",
     "Settings",
+    "Shorted",
     "Twin",
     "UnknownDriver",
     "Unplugged",
     "Value",
     "World",
     "WrongApi",
+    "check_filter",
     "failed",
     "is_unit",
     "judged",
     "nearest_unit",
     "quantity_name",
+    "topic_matches",
     "unit_sign",
 ]
 
@@ -154,7 +159,7 @@ class Identity(NamedTuple):
     serial: str = ""
 
 
-class Settings(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
+class Settings(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     """Base of a driver's settings: only its own keys, checked when made.
 
     What a type cannot say is checked in `__post_init__` by a ValueError whose text is the remedy.
@@ -352,8 +357,8 @@ class GpioTwin(Twin, Protocol):
     def level(self, pull_up: bool) -> bool:
         """The level on the wire now, given which way the board pulls."""
 
-    def claimed(self) -> None:
-        """The gateway has just claimed the pin: its level now is the first thing the twin gives."""
+    def read(self, is_high: bool, pull_up: bool) -> None:
+        """The gateway has just read a level other than the last: give what it means."""
 
 
 class Publication(NamedTuple):

@@ -44,6 +44,12 @@ class Unplugged(BusError):
     reason = "unplugged"
 
 
+class Shorted(BusError):
+    """The line is shorted: it reads all zeros, which have a right checksum."""
+
+    reason = "shorted"
+
+
 class BusClosed(BusError):
     """The bus was closed while the transaction waited for its turn."""
 

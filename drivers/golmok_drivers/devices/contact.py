@@ -1,0 +1,115 @@
+"""A dry contact at a pin: the reed switch of a door, a float switch, a key switch.
+
+Wired between the pin and ground with `pull_up` (the default), else between the pin and 3.3 V. Guide:
+https://gpiozero.readthedocs.io/en/stable/api_input.html. A contact whose wire is cut says "open", as a
+closed-circuit alarm loop does; nothing can tell it from an open door.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from typing import Annotated, Any, ClassVar, Final
+
+import msgspec
+
+from golmok_drivers.api import Channel, DriverInfo, EventDriver, Gpio, GpioInput, Identity, Reading, Settings, World
+
+OPEN: Final = Channel("open")
+
+_PATIENCE: Final = 20
+"""After so many debounce times a chattering contact is taken as it is: a loose wire must not hide a door."""
+
+
+def is_open(is_high: bool, pull_up: bool) -> bool:
+    """The contact is open when the level is where the resistor pulls it."""
+    return is_high == pull_up
+
+
+class ContactSettings(Settings):
+    """`pin` is the BCM number; a change counts when the level has stayed for `debounce_s`."""
+
+    pin: Annotated[int, msgspec.Meta(ge=0, le=27)]
+    pull_up: bool = True
+    debounce_s: Annotated[float, msgspec.Meta(ge=0, le=10)] = 0.05
+    expect_s: Annotated[float, msgspec.Meta(gt=0)] | None = None
+
+
+class ContactDriver(EventDriver):
+    """Says whether the contact is open, at the start and at each change."""
+
+    api = 1
+    info = DriverInfo(
+        "contact",
+        title="Contact (door, float, key switch)",
+        title_ko="접점 (문, 부표, 열쇠 스위치)",
+        bus="gpio",
+        datasheet="https://gpiozero.readthedocs.io/en/stable/api_input.html",
+        channels=(OPEN,),
+    )
+    Settings = ContactSettings
+
+    def __init__(self, settings: Any, *, timezone: str = "UTC") -> None:
+        """See `Driver`."""
+        super().__init__(settings, timezone=timezone)
+        self._pin: GpioInput | None = None
+        self._edge = asyncio.Event()
+
+    async def open(self, bus: Gpio) -> None:
+        """See `Driver.open`."""
+        self._pin = await bus.input(self.settings.pin, pull_up=self.settings.pull_up, on_edge=self._edge.set)
+
+    async def probe(self) -> Identity:
+        """A contact cannot say who it is."""
+        return Identity("contact", f"pin {self.settings.pin}")
+
+    async def events(self) -> AsyncIterator[Sequence[Reading]]:
+        """See `EventDriver.events`."""
+        last: bool | None = None
+        while self._pin is not None:
+            self._edge.clear()
+            now = is_open(self._pin.is_high, self.settings.pull_up)
+            if now != last:
+                last = now
+                yield (Reading(OPEN.quantity, now),)
+            await self._edge.wait()
+            await self._settled()
+
+    async def close(self) -> None:
+        """See `Driver.close`."""
+        pin, self._pin = self._pin, None
+        self._edge.set()
+        if pin:
+            pin.close()
+
+    async def _settled(self) -> None:
+        """Return when there was no edge for `debounce_s`, or when it chatters on and on."""
+        for _ in range(_PATIENCE):
+            if not self._edge.is_set() or self._pin is None:
+                return
+            self._edge.clear()
+            await asyncio.sleep(self.settings.debounce_s)
+
+
+class ContactTwin:
+    """A switch: closed it pulls the pin against the resistor, open it leaves the pin to it."""
+
+    api: ClassVar[int] = 1
+
+    def __init__(self, settings: ContactSettings, world: World) -> None:
+        self._world = world
+        self.pin: int = settings.pin
+
+    @classmethod
+    def defaults(cls, settings: Any) -> dict[str, dict[str, Any]]:
+        """A door that is opened now and then."""
+        return {"open": {"kind": "door", "openings_per_h": 60.0, "open_s": 8.0}}
+
+    def level(self, pull_up: bool) -> bool:
+        """See `GpioTwin.level`."""
+        stands_open = self._world.feel("open") >= 0.5
+        return pull_up if stands_open else not pull_up
+
+    def read(self, is_high: bool, pull_up: bool) -> None:
+        """See `GpioTwin.read`."""
+        self._world.give("open", not (is_high ^ pull_up))
