@@ -230,7 +230,7 @@ class MqttJsonDriver(MessageDriver):
     Settings = MqttJsonSettings
 
     @cached_property
-    def channels(self) -> tuple[Channel, ...]:  # type: ignore[override]  # a property all the same, made once
+    def channels(self) -> tuple[Channel, ...]:
         """See `Driver.channels`."""
         return tuple(Channel(quantity, channel.unit) for quantity, channel in self.settings.channels.items())
 
