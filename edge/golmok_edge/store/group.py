@@ -1,0 +1,217 @@
+"""Group commit: many sources, one thread that writes, one fsync for all that came within a moment.
+
+A commit falls due `interval_s` after the first item that waits, or at once when many records wait or an item is
+urgent. Only after it do the sources learn that they were heard. Whoever puts an item must not be kept waiting, so
+nothing here blocks in `put`; `waiting` tells how much has piled up.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from operator import itemgetter
+from types import TracebackType
+from typing import Final, NamedTuple, Protocol, Self
+
+from golmok_cloud_sync.protocol.record import STREAMS, Record, Stream
+
+from .errors import StoreClosedError
+from .packing import checked
+from .store import Store
+from .taken import Taken
+
+COMMIT_INTERVAL_S: Final = 1.0
+MOST_WAITING: Final = 4_096
+"""A commit falls due at so many records or items: no more than the broker's window of unacknowledged messages."""
+_URGENT_STREAMS: Final = frozenset[Stream]({"orders", "events"})
+_mono_ms: Final = itemgetter(4)
+_log = logging.getLogger(__name__)
+
+
+class Item(NamedTuple):
+    """What one source hands over at once: all of it is stored in one commit, or none. `tag` is the source's own."""
+
+    stream: Stream
+    records: Sequence[Record]
+    taken: Sequence[Taken] = ()
+    urgent: bool | None = None
+    """Commit at once; None: if the stream is orders or events."""
+    tag: object = None
+
+    @property
+    def is_urgent(self) -> bool:
+        """Whether it may not wait for the interval."""
+        return self.stream in _URGENT_STREAMS if self.urgent is None else self.urgent
+
+
+class Commit(NamedTuple):
+    """What a commit stored. `records[stream]` have the seqs `ranges[stream]`, in this order."""
+
+    items: Sequence[Item]
+    records: dict[Stream, list[Record]]
+    ranges: dict[Stream, range]
+    bytes_written: int
+
+
+class Clock(Protocol):
+    """What the committing thread knows of time."""
+
+    def now(self) -> float:
+        """Seconds since some fixed moment, never falling."""
+
+    def wait(self, condition: threading.Condition, timeout_s: float | None) -> None:
+        """Wait, holding `condition`, until it is notified or so much time has passed."""
+
+
+class MonotonicClock:
+    """The machine's own time."""
+
+    def now(self) -> float:
+        """See `Clock`."""
+        return time.monotonic()
+
+    def wait(self, condition: threading.Condition, timeout_s: float | None) -> None:
+        """See `Clock`."""
+        condition.wait(timeout_s)
+
+
+@dataclass(slots=True)
+class Counts:
+    """What a `GroupCommit` has done so far."""
+
+    commits: int = 0
+    records: int = 0
+    refused_commits: int = 0
+    refused_records: int = 0
+    failed_callbacks: int = 0
+    bytes_written: int = 0
+    last_commit_s: float = 0.0
+
+
+class GroupCommit:
+    """The thread that appends to `store`. `on_commit` and `on_refuse` are called in it, one at a time."""
+
+    def __init__(
+        self,
+        store: Store,
+        on_commit: Callable[[Commit], None],
+        on_refuse: Callable[[Sequence[Item], Exception], None],
+        *,
+        interval_s: float = COMMIT_INTERVAL_S,
+        clock: Clock | None = None,
+    ) -> None:
+        self.counts = Counts()
+        self._store = store
+        self._on_commit = on_commit
+        self._on_refuse = on_refuse
+        self._interval_s = interval_s
+        self._clock = clock or MonotonicClock()
+        self._changed = threading.Condition()
+        self._items: list[Item] = []
+        self._waiting = 0
+        self._due: float | None = None
+        self._is_closing = False
+        self._thread = threading.Thread(target=self._run, name="store", daemon=True)
+        self._thread.start()
+
+    def put(self, *items: Item) -> None:
+        """Hand over `items` as one unit: stored in one commit, or refused together. From any thread; never waits.
+
+        Raises `RecordError` when one of the records may not exist; then nothing of it is taken.
+        """
+        if not items:
+            return
+        good = [item._replace(records=checked(item.records)) for item in items]
+        now = self._clock.now()
+        with self._changed:
+            if self._is_closing:
+                raise StoreClosedError("the store is being closed; nothing more is taken")
+            self._items += good
+            self._waiting += sum(max(1, len(item.records)) for item in good)
+            is_at_once = self._waiting >= MOST_WAITING or any(item.is_urgent for item in good)
+            due = now if is_at_once else now + self._interval_s
+            if self._due is None or due < self._due:
+                self._due = due
+                self._changed.notify_all()
+
+    @property
+    def waiting(self) -> int:
+        """Records that wait for a commit (those of one that is being written are not counted)."""
+        return self._waiting
+
+    def close(self) -> None:
+        """Commit what waits and end the thread. Nothing can be put any more."""
+        with self._changed:
+            self._is_closing = True
+            self._changed.notify_all()
+        self._thread.join()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self.close()
+
+    def _run(self) -> None:
+        while items := self._next_items():
+            self._commit(items)
+
+    def _next_items(self) -> list[Item]:
+        """The items of the next commit, once it is due; none at the end."""
+        with self._changed:
+            while not self._is_closing:
+                now = self._clock.now()
+                if self._due is not None and self._due <= now:
+                    break
+                self._clock.wait(self._changed, None if self._due is None else self._due - now)
+            items, self._items = self._items, []
+            self._waiting, self._due = 0, None
+            return items
+
+    def _commit(self, items: list[Item]) -> None:
+        records = in_order(items)
+        started, written = self._clock.now(), self._store.bytes_written
+        try:
+            ranges = self._store.append(records, [message for item in items for message in item.taken])
+        except Exception as error:  # noqa: BLE001  # this thread must live on, and every source must be told
+            _log.error("%d items were refused: %s", len(items), error)
+            self.counts.refused_commits += 1
+            self.counts.refused_records += sum(map(len, records.values()))
+            self._tell(partial(self._on_refuse, items, error))
+            return
+        commit = Commit(items, records, ranges, self._store.bytes_written - written)
+        self.counts.commits += 1
+        self.counts.records += sum(map(len, records.values()))
+        self.counts.bytes_written += commit.bytes_written
+        self.counts.last_commit_s = self._clock.now() - started
+        self._tell(partial(self._on_commit, commit))
+
+    def _tell(self, listener: Callable[[], None]) -> None:
+        try:
+            listener()
+        except Exception:  # noqa: BLE001  # this thread must live on; the trace is logged and the failure counted
+            self.counts.failed_callbacks += 1
+            _log.exception("a listener failed after a commit")
+
+
+def in_order(items: Iterable[Item]) -> dict[Stream, list[Record]]:
+    """The records of each stream as they are stored: by time, and what came at one time as it was put.
+
+    A source's own records keep their order, since its time never falls; ordered so, all are smaller on the wire.
+    Times of different boots cannot be compared: a boot's records stay behind those of the boot before.
+    """
+    batch: dict[Stream, list[Record]] = {}
+    for item in items:
+        if item.records:
+            batch.setdefault(item.stream, []).extend(item.records)
+    for records in batch.values():
+        boots = {boot: rank for rank, boot in enumerate(dict.fromkeys(record.boot for record in records))}
+        if len(boots) == 1:
+            records.sort(key=_mono_ms)
+        else:
+            records.sort(key=lambda record: (boots[record.boot], record.mono_ms))
+    return {stream: batch[stream] for stream in STREAMS if stream in batch}

@@ -1,0 +1,182 @@
+"""Where a store lies on disk, who may write to it, and how it is made: the only module that knows the file names.
+
+A store's file is made beside its place and renamed when it is whole, so there is no half-made store. The schema is
+made and changed by `migrate.py` in a process of its own, because sqlite_utils costs 16 MB of memory that the
+gateway would never give back.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import sqlite3
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, NamedTuple
+
+from .errors import (
+    StoreError,
+    StoreLockedError,
+    StoreTooNewError,
+    StoreUnusableError,
+    damaged,
+    explained,
+)
+
+PAGE_BYTES: Final = 4_096
+FILE_NAME: Final = "store.db"
+_HEADER: Final = b"SQLite format 3\0"
+
+
+class Schema(NamedTuple):
+    """Which module brings a file to which `user_version`."""
+
+    module: str = "golmok_edge.store.migrate"
+    version: int = 1
+
+
+SCHEMA: Final = Schema()
+
+
+@dataclass(frozen=True)
+class Layout:
+    """The files of the store in `folder`."""
+
+    folder: Path
+
+    @property
+    def file(self) -> Path:
+        """The SQLite file."""
+        return self.folder / FILE_NAME
+
+    @property
+    def new_file(self) -> Path:
+        """Where a new file is made."""
+        return self.folder / f"{FILE_NAME}.new"
+
+    @property
+    def lock_file(self) -> Path:
+        """Held by the one process that writes; holds its number."""
+        return self.folder / f"{FILE_NAME}.lock"
+
+    @property
+    def wal_file(self) -> Path:
+        """SQLite's write-ahead log."""
+        return self.folder / f"{FILE_NAME}-wal"
+
+    def make_folder(self) -> None:
+        """Make the folder (and those above it), so that it outlives a power cut."""
+        missing = [folder for folder in (self.folder, *self.folder.parents) if not folder.exists()]
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            for folder in missing:
+                sync_folder(folder.parent)
+        except (FileExistsError, NotADirectoryError):
+            raise StoreUnusableError(
+                f"{self.folder}: a file stands where the store's folder should be. "
+                "Set [store] path to a folder, or move that file away."
+            ) from None
+        except OSError as error:
+            raise StoreUnusableError(
+                f"{self.folder}: the store's folder cannot be made ({error.strerror}). "
+                "Set [store] path to a folder that this user may write."
+            ) from error
+
+    def lock(self) -> int:
+        """Take the writer's lock; the open descriptor holds it until it is closed or the process ends."""
+        try:
+            descriptor = os.open(self.lock_file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        except OSError as error:
+            raise StoreUnusableError(
+                f"{self.lock_file}: cannot be written ({error.strerror}). "
+                "Set [store] path to a folder that this user may write."
+            ) from error
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            holder = os.pread(descriptor, 20, 0).decode(errors="replace").strip() or "unknown"
+            os.close(descriptor)
+            raise StoreLockedError(
+                f"{self.file}: process {holder} is writing to this store. "
+                "Stop it first, or set another [store] path: each gateway needs a folder of its own."
+            ) from None
+        with contextlib.suppress(OSError):  # the number only helps a person; a full disk may refuse it
+            os.ftruncate(descriptor, 0)
+            os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
+        return descriptor
+
+    def prepare(self, schema: Schema) -> None:
+        """See that a file of the right version stands there. Only with the lock held."""
+        if not self.file.exists():
+            self._make(schema)
+            return
+        self.look()
+        version = self._version()
+        if version > schema.version:
+            raise StoreTooNewError(
+                f"{self.file}: written by a newer Golmok (version {version}, this one knows {schema.version}). "
+                "Install the newer version again, or set another [store] path."
+            )
+        if version < schema.version:
+            _migrate(schema, self.file)
+
+    def look(self) -> None:
+        """Raise `StoreDamagedError` when the first bytes or the size show that this is no whole store."""
+        try:
+            with self.file.open("rb") as file:
+                header = file.read(100)
+                size = os.fstat(file.fileno()).st_size
+        except OSError as error:
+            raise StoreUnusableError(
+                f"{self.file}: cannot be read ({error.strerror}). Make it readable and writable for this user."
+            ) from error
+        if header[:16] != _HEADER or len(header) < 100:
+            raise damaged(self.file, "it does not begin like a store")
+        page = int.from_bytes(header[16:18], "big")
+        pages = int.from_bytes(header[28:32], "big")
+        # While there is a log, a kill may have come between carrying over the header and the last pages.
+        has_log = self.wal_file.exists() and self.wal_file.stat().st_size > 0
+        if page != PAGE_BYTES or (size < page * pages and not has_log):
+            raise damaged(self.file, f"it has {size} bytes and should have {page * pages}")
+
+    def _version(self) -> int:
+        with explained(self.file), contextlib.closing(sqlite3.connect(self.file)) as database:
+            (version,) = database.execute("PRAGMA user_version").fetchone()
+            return int(version)
+
+    def _make(self, schema: Schema) -> None:
+        if self.wal_file.exists() and self.wal_file.stat().st_size:
+            raise damaged(self.file, "it is gone, but its log is still there")
+        for leftover in self.folder.glob(f"{FILE_NAME}.new*"):
+            leftover.unlink()
+        _migrate(schema, self.new_file)
+        sync_file(self.new_file)
+        self.new_file.rename(self.file)
+        sync_folder(self.folder)
+
+
+def sync_file(path: Path) -> None:
+    """See that what was written to `path` is on disk."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def sync_folder(path: Path) -> None:
+    """See that the names in the folder `path` are on disk."""
+    sync_file(path)
+
+
+def _migrate(schema: Schema, file: Path) -> None:
+    done = subprocess.run([sys.executable, "-m", schema.module, str(file)], capture_output=True, text=True, check=False)
+    if done.returncode:
+        said = done.stderr.strip().splitlines()
+        raise StoreError(
+            f"{file}: the store could not be brought to version {schema.version}: {said[-1] if said else 'no reason'}. "
+            "Nothing was changed. See that there is room on the disk and that golmok[gateway] is installed."
+        )

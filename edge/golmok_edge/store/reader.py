@@ -1,0 +1,295 @@
+"""Reading a store: what the uplink drains and what the pages ask. Never blocks the writer.
+
+A reader has its own read-only connection. Each call sees one state of the file and is short, so that the log can be
+carried over behind it. Seqs here are those of the wire: the seq on disk less the base of the current epoch. Records
+of an earlier epoch have seqs below 1; only history shows them.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+import threading
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import TracebackType
+from typing import Final, NamedTuple, Self
+
+import zstandard
+
+from golmok_cloud_sync.protocol.frame import Void
+from golmok_cloud_sync.protocol.record import Record, Stream, record_crc, void_crc
+
+from . import rows
+from .errors import StoreDamagedError, damaged, explained
+from .layout import Layout
+from .packing import BodyError, Unpacker
+
+TRIMMED: Final = "trimmed"
+"""The reason where records were deleted after they had been acknowledged, and somebody asks for them again."""
+MAX_SLICE_BYTES: Final = 4 << 20
+"""About the most bytes, unpacked, that one `read` gives."""
+_CHUNK: Final = 256
+_SLACK_MS: Final = 60_000
+
+
+class Slice(NamedTuple):
+    """Consecutive records from `first_seq` on, or the void that stands there; neither at the tail."""
+
+    stream: Stream
+    first_seq: int
+    records: list[Record]
+    void: Void | None = None
+
+    @property
+    def next_seq(self) -> int:
+        """The seq that follows."""
+        return self.void.hi if self.void else self.first_seq + len(self.records)
+
+
+class Found(NamedTuple):
+    """A record with its seq."""
+
+    seq: int
+    record: Record
+
+
+class Reader:
+    """Reads one store's file. Any thread may call; calls take turns."""
+
+    def __init__(self, file: Path) -> None:
+        self._file = file
+        self._lock = threading.Lock()
+        self._unpacker = Unpacker()
+        self._last_unpacked: tuple[tuple[Stream, int, int], list[Record]] | None = None
+        with explained(file):
+            self._db = sqlite3.connect(
+                f"{file.absolute().as_uri()}?mode=ro", uri=True, isolation_level=None, check_same_thread=False
+            )
+            self._db.execute("PRAGMA cache_size = -1024")
+
+    @classmethod
+    def open(cls, folder: Path) -> Self:
+        """Read the store in `folder`, also while another process writes to it."""
+        layout = Layout(folder)
+        layout.look()
+        return cls(layout.file)
+
+    def close(self) -> None:
+        """Let go of the file."""
+        with self._lock:
+            self._db.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self.close()
+
+    # --- what the uplink needs
+
+    def epochs(self) -> list[rows.Epoch]:
+        """All epochs of this store, the current one last."""
+        with self._state() as db:
+            return rows.epochs(db)
+
+    def tail(self, stream: Stream) -> int:
+        """The last seq of `stream`, 0 if there is none."""
+        with self._state() as db:
+            base = rows.base(db, stream)
+            return rows.last_seq(db, stream, base) - base
+
+    def read(self, stream: Stream, first_seq: int, limit: int) -> Slice:
+        """At most `limit` records from `first_seq` on, or the void that stands there; empty at the tail.
+
+        Gives fewer than `limit` before a void, and where long texts add up to `MAX_SLICE_BYTES`.
+        """
+        if first_seq < 1 or limit < 1:
+            raise ValueError(f"read from seq {first_seq}, at most {limit}: both must be at least 1")
+        with self._state() as db:
+            base = rows.base(db, stream)
+            lo = base + first_seq
+            tail = rows.last_seq(db, stream, base)
+            if lo > tail:
+                return Slice(stream, first_seq, [])
+            if void := self._void_at(db, stream, lo, base):
+                return Slice(stream, first_seq, [], void)
+            hi = min(lo + limit, tail + 1, rows.next_void(db, stream, lo))
+            if records := self._records(db, stream, lo, hi):
+                return Slice(stream, first_seq, records)
+            hi = min(tail + 1, rows.next_void(db, stream, lo), rows.next_block(db, stream, lo))
+            return Slice(stream, first_seq, [], self._void(db, stream, lo, hi, TRIMMED, {}, base))
+
+    def crc(self, stream: Stream, seq: int) -> int | None:
+        """The CRC that stands for record `seq` (0 for seq 0); None if it is not, or no longer, on this disk."""
+        with self._state() as db:
+            base = rows.base(db, stream)
+            return self._crc(db, stream, base + seq, base) if seq >= 0 else None
+
+    # --- what the pages need
+
+    def latest(self, stream: Stream = "readings", blocks: int = 2_000) -> dict[str, Found]:
+        """The newest record of each channel among the last `blocks` blocks."""
+        found: dict[str, Found] = {}
+        before = None
+        while blocks > 0:
+            chunk = self._rows_back(stream, before, min(blocks, _CHUNK))
+            if not chunk:
+                break
+            for first_seq, records in chunk:
+                for place in range(len(records) - 1, -1, -1):
+                    record = records[place]
+                    if record.channel not in found:
+                        found[record.channel] = Found(first_seq + place, record)
+                before = first_seq
+            blocks -= len(chunk)
+        return found
+
+    def boots(self) -> list[str]:
+        """The boots that this store has records of, in their order."""
+        with self._state() as db:
+            return list(dict.fromkeys(boot for (boot,) in db.execute("SELECT boot FROM boot ORDER BY id")))
+
+    def series(
+        self, channel: str, boot: str, from_mono_ms: int, to_mono_ms: int, stream: Stream = "readings"
+    ) -> Iterator[Found]:
+        """The records of `channel` with from_mono_ms <= mono_ms < to_mono_ms in `boot`, in the order of their seqs."""
+        with self._state() as db:
+            runs = [run for (run,) in db.execute("SELECT id FROM boot WHERE boot = ? ORDER BY id", (boot,))]
+            starts = [(run, rows.seek(db, stream, run, from_mono_ms)) for run in runs]
+        for run, start in starts:
+            while start is not None:
+                chunk, start = self._series_chunk(channel, stream, run, start, from_mono_ms, to_mono_ms)
+                yield from chunk
+
+    def find(self, channel: str, stream: Stream, *, newest_first: bool = False) -> Iterator[Found]:
+        """All records of `channel` that are still on this disk, through all epochs and boots."""
+        order, past = ("DESC", "<") if newest_first else ("ASC", ">")
+        query = (
+            f"SELECT first_seq, count, body FROM {rows.table(stream)} WHERE first_seq {past} ? "  # noqa: S608  # our names
+            f"ORDER BY first_seq {order} LIMIT {_CHUNK}"
+        )
+        at = 2**63 - 1 if newest_first else -1
+        while True:
+            with self._state() as db:
+                base = rows.base(db, stream)
+                found = db.execute(query, (at,)).fetchall()
+                chunk: list[Found] = []
+                for at, count, body in found:
+                    matches = self._matches(stream, at, count, body, channel)
+                    if newest_first:
+                        matches.reverse()
+                    chunk += [Found(at + place - base, record) for place, record in matches]
+            if not found:
+                return
+            yield from chunk
+
+    # --- inside
+
+    @contextmanager
+    def _state(self) -> Iterator[sqlite3.Connection]:
+        """One unchanging state of the file, for as long as the block lasts."""
+        with self._lock, explained(self._file):
+            self._db.execute("BEGIN")
+            try:
+                yield self._db
+            finally:
+                self._db.execute("COMMIT")
+
+    def _records(self, db: sqlite3.Connection, stream: Stream, lo: int, hi: int) -> list[Record]:
+        records: list[Record] = []
+        size = 0
+        found = rows.blocks(db, stream, lo, hi)
+        for first_seq, count, body in found:
+            if first_seq > lo or first_seq + count <= lo or size >= MAX_SLICE_BYTES:
+                break
+            size += zstandard.frame_content_size(body)
+            block = self._unpack(stream, first_seq, count, body)
+            end = min(hi, first_seq + count)
+            records += block if lo == first_seq and end == lo + count else block[lo - first_seq : end - first_seq]
+            lo = end
+        found.close()
+        return records
+
+    def _unpack(self, stream: Stream, first_seq: int, count: int, body: bytes) -> list[Record]:
+        """The records of a block; the last large one is kept, because drains cut it into pieces."""
+        key = (stream, first_seq, count)
+        if self._last_unpacked and self._last_unpacked[0] == key:
+            return self._last_unpacked[1]
+        try:
+            records = self._unpacker.unpack(body, count)
+        except BodyError as error:
+            raise self._damaged(stream, first_seq, count, error) from error
+        self._last_unpacked = (key, records)
+        return records
+
+    def _matches(
+        self, stream: Stream, first_seq: int, count: int, body: bytes, channel: str
+    ) -> list[tuple[int, Record]]:
+        try:
+            return self._unpacker.find(body, count, channel)
+        except BodyError as error:
+            raise self._damaged(stream, first_seq, count, error) from error
+
+    def _damaged(self, stream: Stream, first_seq: int, count: int, error: BodyError) -> StoreDamagedError:
+        return damaged(self._file, f"{stream} {first_seq} to {first_seq + count - 1}: {error}")
+
+    def _void_at(self, db: sqlite3.Connection, stream: Stream, lo: int, base: int) -> Void | None:
+        """The void that covers `lo`, from there on, with those that follow at once for the same reason."""
+        found = rows.void_at(db, stream, lo)
+        if found is None:
+            return None
+        begin, hi, reason, known = found
+        whole = Counter[str](json.loads(known))
+        if begin < lo:  # cut, because the receiver had the first ones as records: its share
+            whole = Counter({channel: n * (hi - lo) // (hi - begin) for channel, n in whole.items()})
+        while (follows := rows.void_at(db, stream, hi)) and follows.reason == reason:
+            hi = follows.hi
+            whole.update(json.loads(follows.counts))
+        return self._void(db, stream, lo, hi, reason, dict(whole), base)
+
+    def _void(
+        self, db: sqlite3.Connection, stream: Stream, lo: int, hi: int, reason: str, counts: dict[str, int], base: int
+    ) -> Void:
+        is_void_before = lo - 1 > base and rows.void_at(db, stream, lo - 1)
+        before = None if is_void_before else self._crc(db, stream, lo - 1, base)
+        return Void(stream, lo - base, hi - base, reason, counts, before)
+
+    def _crc(self, db: sqlite3.Connection, stream: Stream, at: int, base: int) -> int | None:
+        if at == base:
+            return 0
+        if void := rows.void_at(db, stream, at):
+            return void_crc(stream, at - base, void.reason)
+        records = self._records(db, stream, at, at + 1)
+        return record_crc(records[0]) if records else None
+
+    def _rows_back(self, stream: Stream, before: int | None, limit: int) -> list[tuple[int, list[Record]]]:
+        with self._state() as db:
+            base = rows.base(db, stream)
+            found = db.execute(
+                f"SELECT first_seq, count, body FROM {rows.table(stream)} "  # noqa: S608  # our names
+                "WHERE first_seq < ? ORDER BY first_seq DESC LIMIT ?",
+                (2**63 - 1 if before is None else before + base, limit),
+            ).fetchall()
+            return [(first - base, self._unpack(stream, first, count, body)) for first, count, body in found]
+
+    def _series_chunk(
+        self, channel: str, stream: Stream, run: int, start: int, from_mono_ms: int, to_mono_ms: int
+    ) -> tuple[list[Found], int | None]:
+        matches: list[Found] = []
+        with self._state() as db:
+            base = rows.base(db, stream)
+            found = db.execute(
+                f"SELECT first_seq, count, boot, mono_min, body FROM {rows.table(stream)} "  # noqa: S608  # our names
+                "WHERE first_seq >= ? ORDER BY first_seq LIMIT ?",
+                (start, _CHUNK),
+            ).fetchall()
+            for first_seq, count, boot, mono_min, body in found:
+                if boot != run or mono_min >= to_mono_ms + _SLACK_MS:
+                    return matches, None
+                for place, record in self._matches(stream, first_seq, count, body, channel):
+                    if from_mono_ms <= record.mono_ms < to_mono_ms:
+                        matches.append(Found(first_seq + place - base, record))
+        return matches, found[-1][0] + 1 if len(found) == _CHUNK else None

@@ -1,0 +1,92 @@
+"""What leaves a store: voids (records that can never come) and blocks that were acknowledged.
+
+Each function does as much as one transaction should; the store calls it until nothing is left to do, so that
+appends get their turn in between. Seqs are those on disk.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Final, NamedTuple
+
+from golmok_cloud_sync.protocol.record import STREAMS, Stream
+
+from . import rows
+from .packing import BodyError, Unpacker
+from .taken import WINDOW
+
+_CHUNK: Final = 256
+_MOST_CHANNELS: Final = 1_000
+
+
+class Trimmed(NamedTuple):
+    """What was deleted."""
+
+    records: int
+    blocks: int
+
+
+class Remover(NamedTuple):
+    """Deletes blocks; knows which messages of the broker must outlive them."""
+
+    db: sqlite3.Connection
+    messages: int
+    session: int
+
+    def void(self, stream: Stream, begin: int, end: int, reason: str) -> tuple[int, int]:
+        """Void what follows from `begin`, at most to `end`: how many records it was, and where it stopped."""
+        if already := rows.void_at(self.db, stream, begin):
+            return 0, already.hi
+        end = min(end, rows.next_void(self.db, stream, begin))
+        blocks = rows.blocks(self.db, stream, begin, end, _CHUNK + 1).fetchall()
+        if len(blocks) > _CHUNK:
+            end = blocks.pop()[0]
+        counts = _counts(blocks, begin, end)
+        self.db.execute(
+            "INSERT INTO void (stream, lo, hi, reason, counts) VALUES (?, ?, ?, ?, ?)",
+            (stream, begin, end, reason, json.dumps(counts, ensure_ascii=False)),
+        )
+        self._delete(stream, [first for first, count, _ in blocks if self._is_void(stream, first, first + count)])
+        return end - begin, end
+
+    def trim(self, acked: Mapping[Stream, int]) -> Trimmed:
+        """Delete some of the oldest acknowledged blocks of the least urgent stream that has any."""
+        for stream in reversed(STREAMS):
+            # The block with the last acknowledged record stays: the next frame names that record's CRC.
+            found = self.db.execute(
+                f"SELECT first_seq, count FROM {rows.table(stream)} "  # noqa: S608  # our names
+                "WHERE first_seq + count <= ? ORDER BY first_seq LIMIT ?",
+                (acked[stream], _CHUNK),
+            ).fetchall()
+            if found:
+                self._delete(stream, [first for first, _ in found])
+                self.db.execute("DELETE FROM void WHERE stream = ? AND hi <= ?", (stream, found[-1][0]))
+                return Trimmed(sum(count for _, count in found), len(found))
+        return Trimmed(0, 0)
+
+    def _is_void(self, stream: Stream, begin: int, end: int) -> bool:
+        while begin < end and (void := rows.void_at(self.db, stream, begin)):
+            begin = void.hi
+        return begin >= end
+
+    def _delete(self, stream: Stream, firsts: Sequence[int]) -> None:
+        for first in firsts:
+            rows.keep_taken(self.db, stream, first, self.messages - WINDOW, self.session)
+            self.db.execute(f"DELETE FROM {rows.table(stream)} WHERE first_seq = ?", (first,))  # noqa: S608  # our names
+        self.db.execute("DELETE FROM taken WHERE messages <= ?", (self.messages - WINDOW,))
+
+
+def _counts(blocks: Sequence[tuple[int, int, bytes]], begin: int, end: int) -> dict[str, int]:
+    """Records begin to end-1 of each channel, as far as they can be read."""
+    unpacker = Unpacker()
+    counts = Counter[str]()
+    for first, count, body in blocks:
+        try:
+            records = unpacker.unpack(body, count)
+        except BodyError:
+            continue  # perhaps the very reason of the void: what it held cannot be told
+        counts.update(record.channel for record in records[max(0, begin - first) : max(0, end - first)])
+    return dict(counts.most_common(_MOST_CHANNELS))

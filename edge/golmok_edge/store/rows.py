@@ -1,0 +1,233 @@
+"""What stands in the tables, as small functions over a connection. Seqs here are those on disk.
+
+The callers hold the transaction. Table names are checked against the streams, because SQL takes no parameter there.
+"""
+
+from __future__ import annotations
+
+import json
+import secrets
+import sqlite3
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Final, NamedTuple
+
+from golmok_cloud_sync.protocol.record import STREAMS, Stream
+
+from .taken import session_of
+
+END: Final = 2**63 - 1
+"""Beyond every seq."""
+
+
+class Epoch(NamedTuple):
+    """A numbering of the records; `bases` says for each stream which record on disk came before its first."""
+
+    epoch: str
+    bases: dict[Stream, int]
+
+
+class VoidRow(NamedTuple):
+    """Records lo to hi-1 can never come; `counts` is JSON."""
+
+    lo: int
+    hi: int
+    reason: str
+    counts: str
+
+
+@dataclass(frozen=True, slots=True)
+class End:
+    """Where a stream's table ends."""
+
+    last: int = 0
+    boot: int = 0
+    mono_top: int = 0
+    taken_at: int = 0
+    """first_seq of the last block that came from the broker; 0: none."""
+
+
+@dataclass(slots=True)
+class State:
+    """What the next append builds on."""
+
+    ends: dict[Stream, End] = field(default_factory=dict)
+    boot: tuple[int, str] = (0, "")
+    messages: int = 0
+    """Messages taken from the broker so far."""
+
+    def copy(self) -> State:
+        """Another that can be changed without this one."""
+        return State(dict(self.ends), self.boot, self.messages)
+
+
+def table(stream: Stream) -> str:
+    """The table of `stream`: its name, once it is known to be one."""
+    if stream not in STREAMS:
+        raise ValueError(f"{stream!r} is no stream; streams are {', '.join(STREAMS)}")
+    return stream
+
+
+# --- epochs
+
+
+def epochs(db: sqlite3.Connection) -> list[Epoch]:
+    """All epochs, the current one last."""
+    return [_epoch(*row) for row in db.execute("SELECT epoch, bases FROM epoch ORDER BY id")]
+
+
+def current_epoch(db: sqlite3.Connection) -> Epoch | None:
+    """The last epoch; None in a file that was just made."""
+    row = db.execute("SELECT epoch, bases FROM epoch ORDER BY id DESC LIMIT 1").fetchone()
+    return _epoch(*row) if row else None
+
+
+def begin_epoch(db: sqlite3.Connection, bases: Mapping[Stream, int]) -> Epoch:
+    """Begin a new epoch behind `bases`."""
+    epoch = secrets.token_hex(8)
+    db.execute("INSERT INTO epoch (epoch, bases) VALUES (?, ?)", (epoch, json.dumps(bases)))
+    return _epoch(epoch, json.dumps(bases))
+
+
+def base(db: sqlite3.Connection, stream: Stream) -> int:
+    """The seq on disk of the record before the current epoch's first."""
+    epoch = current_epoch(db)
+    return epoch.bases[stream] if epoch else 0
+
+
+def _epoch(epoch: str, bases: str) -> Epoch:
+    known = json.loads(bases)
+    return Epoch(epoch, {stream: known.get(stream, 0) for stream in STREAMS})
+
+
+# --- hints
+
+
+def hints(db: sqlite3.Connection) -> dict[str, int]:
+    """Numbers that help but do not matter after a crash."""
+    return dict(db.execute("SELECT name, value FROM hint"))
+
+
+def save_hint(db: sqlite3.Connection, name: str, value: int) -> None:
+    """Keep a number."""
+    db.execute("INSERT INTO hint VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value", (name, value))
+
+
+# --- blocks
+
+
+def load_state(db: sqlite3.Connection) -> State:
+    """What the file says an append builds on."""
+    state = State(boot=db.execute("SELECT IFNULL(MAX(id), 0), IFNULL(boot, '') FROM boot").fetchone())
+    for stream in STREAMS:
+        row = db.execute(
+            "SELECT boot, mono_top, IIF(taken IS NULL, taken_before, first_seq), messages "  # noqa: S608  # our names
+            f"FROM {table(stream)} ORDER BY first_seq DESC LIMIT 1"
+        ).fetchone() or (0, 0, 0, 0)
+        (kept_at, messages) = db.execute(
+            "SELECT IFNULL(MAX(first_seq), 0), IFNULL(MAX(messages), 0) FROM taken WHERE stream = ?", (stream,)
+        ).fetchone()
+        state.ends[stream] = End(last_seq(db, stream, base(db, stream)), row[0], row[1], max(row[2], kept_at))
+        state.messages = max(state.messages, row[3], messages)
+    return state
+
+
+def last_seq(db: sqlite3.Connection, stream: Stream, base: int) -> int:
+    """The last seq of `stream`: of its rows, its voids (whose rows may be gone), or what the epoch began with."""
+    row = db.execute(
+        f"SELECT first_seq + count - 1 FROM {table(stream)} ORDER BY first_seq DESC LIMIT 1"  # noqa: S608  # our names
+    ).fetchone()
+    void = db.execute("SELECT hi - 1 FROM void WHERE stream = ? ORDER BY lo DESC LIMIT 1", (stream,)).fetchone()
+    return max(row[0] if row else 0, void[0] if void else 0, base)
+
+
+def blocks(db: sqlite3.Connection, stream: Stream, lo: int, hi: int, limit: int = -1) -> sqlite3.Cursor:
+    """first_seq, count and body of the blocks that hold lo to hi-1, and perhaps one that ends before."""
+    name = table(stream)
+    return db.execute(
+        f"SELECT first_seq, count, body FROM {name} "  # noqa: S608  # our names
+        f"WHERE first_seq >= (SELECT IFNULL(MAX(first_seq), 0) FROM {name} WHERE first_seq <= ?) AND first_seq < ? "
+        "ORDER BY first_seq LIMIT ?",
+        (lo, hi, limit),
+    )
+
+
+def next_block(db: sqlite3.Connection, stream: Stream, after: int) -> int:
+    """first_seq of the first block that begins behind `after`; END if there is none."""
+    row = db.execute(
+        f"SELECT MIN(first_seq) FROM {table(stream)} WHERE first_seq > ?",  # noqa: S608  # our names
+        (after,),
+    ).fetchone()
+    return END if row[0] is None else int(row[0])
+
+
+def is_on_disk(db: sqlite3.Connection, stream: Stream, at: int) -> bool:
+    """Whether a block holds record `at`."""
+    row = db.execute(
+        f"SELECT first_seq + count FROM {table(stream)} WHERE first_seq <= ? ORDER BY first_seq DESC LIMIT 1",  # noqa: S608  # our names
+        (at,),
+    ).fetchone()
+    return row is not None and at < row[0]
+
+
+def seek(db: sqlite3.Connection, stream: Stream, boot: int, mono_ms: int) -> int | None:
+    """From where on blocks can hold something of `boot` at or after `mono_ms`: (boot, mono_top) never falls."""
+    name = table(stream)
+    lo, hi = db.execute(f"SELECT MIN(first_seq), MAX(first_seq) FROM {name}").fetchone()  # noqa: S608  # our names
+    if lo is None:
+        return None
+    probe = f"SELECT first_seq, boot, mono_top FROM {name} WHERE first_seq <= ? ORDER BY first_seq DESC LIMIT 1"  # noqa: S608  # our names
+    while lo < hi:
+        middle = (lo + hi) // 2
+        first_seq, its_boot, mono_top = db.execute(probe, (middle,)).fetchone()
+        if (its_boot, mono_top) < (boot, mono_ms):
+            lo = middle + 1
+        else:
+            hi = first_seq
+    return int(lo)
+
+
+# --- voids
+
+
+def void_at(db: sqlite3.Connection, stream: Stream, at: int) -> VoidRow | None:
+    """The void that `at` lies in."""
+    row = db.execute(
+        "SELECT lo, hi, reason, counts FROM void WHERE stream = ? AND lo <= ? ORDER BY lo DESC LIMIT 1", (stream, at)
+    ).fetchone()
+    return VoidRow(*row) if row and at < row[1] else None
+
+
+def next_void(db: sqlite3.Connection, stream: Stream, after: int) -> int:
+    """Where the first void behind `after` begins; END if there is none."""
+    row = db.execute("SELECT MIN(lo) FROM void WHERE stream = ? AND lo > ?", (stream, after)).fetchone()
+    return END if row[0] is None else int(row[0])
+
+
+# --- messages of the broker
+
+
+def taken_back(db: sqlite3.Connection, ends: Mapping[Stream, End]) -> Iterator[bytes]:
+    """The taken messages of each commit, the newest commit first: each block names the one before it."""
+    heads = {stream: _taken_row(db, stream, end.taken_at) for stream, end in ends.items()}
+    while found := {stream: row for stream, row in heads.items() if row}:
+        stream, row = max(found.items(), key=lambda item: item[1])
+        yield row[2]
+        heads[stream] = _taken_row(db, stream, row[1])
+
+
+def keep_taken(db: sqlite3.Connection, stream: Stream, first_seq: int, newer_than: int, session: int) -> None:
+    """Before a block is deleted: put its messages aside if they may still come again."""
+    row = _taken_row(db, stream, first_seq)
+    if row and row[0] > newer_than and session_of(row[2]) == session:
+        db.execute("INSERT INTO taken VALUES (?, ?, ?, ?, ?)", (stream, first_seq, *row))
+
+
+def _taken_row(db: sqlite3.Connection, stream: Stream, first_seq: int) -> tuple[int, int, bytes] | None:
+    """messages, taken_before and taken of a block, also if it was deleted and its messages put aside."""
+    row: tuple[int, int, bytes] | None = db.execute(
+        f"SELECT messages, taken_before, taken FROM {table(stream)} WHERE first_seq = ? AND taken IS NOT NULL "  # noqa: S608  # our names
+        "UNION ALL SELECT messages, taken_before, taken FROM taken WHERE stream = ? AND first_seq = ?",
+        (first_seq, stream, first_seq),
+    ).fetchone()
+    return row

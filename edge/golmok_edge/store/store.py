@@ -1,0 +1,358 @@
+"""The outbox: what a gateway has taken and the cloud may not have yet. What `append` gave back is on disk.
+
+One SQLite file in write-ahead mode, synchronous=FULL. One row is one compressed block of a stream's records, so a
+commit writes one page and one fsync; there is no other index. The messages of the broker lie in the block that
+they became, so that they cost nothing more and are on disk exactly when their records are.
+
+On disk seqs run on from 1 for ever; on the wire they restart with each epoch: wire seq = seq on disk - base. All seqs
+that this class takes and gives are those of the wire. How far the cloud has acknowledged is only a hint, saved about
+once a minute: after a crash the cloud says where it stands.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from types import TracebackType
+from typing import Final, Self
+
+from golmok_cloud_sync.protocol.record import STREAMS, Record, Stream
+
+from . import rows
+from .errors import StoreFullError, StoreWriteError, damaged, explained
+from .layout import PAGE_BYTES, SCHEMA, Layout, Schema
+from .packing import BodyError, Packer, Unpacker, checked, cut
+from .reader import TRIMMED, Reader, Slice
+from .removal import Remover, Trimmed
+from .taken import Taken, pack_taken, recent
+from .wear import thread_bytes_written
+
+HINT_INTERVAL_S: Final = 60.0
+"""How often at most the cursor hints are saved."""
+
+
+class Store:
+    """The store in one folder, opened for writing. Any thread may call; writers take turns."""
+
+    reader: Reader
+    """What this object reads with; pages that must not wait for the uplink take a `new_reader`."""
+
+    _epoch: str
+    _bases: dict[Stream, int]
+    _state: rows.State
+    _acked: dict[Stream, int]  # seqs on disk, like _state
+    _session: int
+    _bytes_written: int
+    _save_hints_at: float
+
+    def __init__(self, layout: Layout, lock_descriptor: int, clock: Callable[[], float]) -> None:
+        """Use `Store.open`."""
+        self._layout = layout
+        self._lock_descriptor = lock_descriptor
+        self._clock = clock
+        self._lock = threading.RLock()
+        self._packer = Packer()
+        self._is_closed = False
+        self._is_stale = False
+        with explained(layout.file):
+            self._db = sqlite3.connect(layout.file, isolation_level=None, check_same_thread=False)
+            try:
+                self._read_all()
+                self.reader = Reader(layout.file)
+            except BaseException:
+                self._db.close()
+                raise
+
+    @classmethod
+    def open(cls, folder: Path, *, clock: Callable[[], float] = time.monotonic, schema: Schema = SCHEMA) -> Self:
+        """Open the store in `folder` for this process alone; make it if there is none. Raises `StoreError`."""
+        layout = Layout(folder)
+        layout.make_folder()
+        lock_descriptor = layout.lock()
+        try:
+            layout.prepare(schema)
+            return cls(layout, lock_descriptor, clock)
+        except BaseException:
+            os.close(lock_descriptor)
+            raise
+
+    def close(self) -> None:
+        """Save the hints and let go of the file."""
+        with self._lock:
+            if self._is_closed:
+                return
+            self._is_closed = True
+            try:
+                with suppress(StoreFullError, StoreWriteError), self._transaction() as db:
+                    self._save_hints(db)
+            finally:
+                self.reader.close()
+                self._db.close()
+                os.close(self._lock_descriptor)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self.close()
+
+    # --- writing
+
+    def append(self, batch: Mapping[Stream, Sequence[Record]], taken: Sequence[Taken] = ()) -> dict[Stream, range]:
+        """Put the records of `batch` behind those of their streams, on disk when this returns; gives their seqs.
+
+        All or nothing: on `StoreError` or `RecordError` none of them is stored, and the next append may work. `taken`
+        are the messages of the broker that these records came in; they are forgotten where there are no records.
+        """
+        ranges: dict[Stream, range] = {}
+        with self._lock:
+            with self._transaction() as db:
+                state = self._state.copy()
+                packed, count = pack_taken(taken)
+                state.messages += count
+                for stream in STREAMS:
+                    before = state.ends[stream].last
+                    for block in cut(checked(batch.get(stream, ()))):
+                        self._insert(db, state, stream, block, packed)
+                        packed = None
+                    if state.ends[stream].last > before:
+                        base = self._bases[stream]
+                        ranges[stream] = range(before + 1 - base, state.ends[stream].last + 1 - base)
+                if ranges and self._clock() >= self._save_hints_at:
+                    self._save_hints(db)
+            if ranges:
+                self._state = state
+        return ranges
+
+    def note_acked(self, stream: Stream, seq: int) -> None:
+        """The cloud has everything up to `seq`. It may also fall, when the cloud has lost what it had.
+
+        Records that it then asks for but that were deleted since become void, with the reason "trimmed".
+        """
+        with self._lock:
+            if not 0 <= seq <= self.tail(stream):
+                raise ValueError(f"{stream}: {seq} acknowledged, but the last record is {self.tail(stream)}: a fork")
+            has_fallen = seq < self.acked(stream)
+            self._acked[stream] = seq + self._bases[stream]
+            if has_fallen:
+                self._fill_hole(stream)
+
+    def void(self, stream: Stream, lo: int, hi: int, reason: str) -> int:
+        """Records lo to hi-1 can never come, for `reason`. Gives how many became void now.
+
+        Neither what was acknowledged nor what is void already changes. Blocks that are void as a whole are deleted.
+        """
+        with self._lock:
+            if not 1 <= lo <= hi <= self.tail(stream) + 1:
+                raise ValueError(f"{stream}: void {lo} to {hi}, but there are records 1 to {self.tail(stream)}")
+            begin = max(lo + self._bases[stream], self._acked[stream] + 1)
+            return self._void(stream, begin, hi + self._bases[stream], reason)
+
+    def new_epoch(self, common: Mapping[Stream, int]) -> str:
+        """Begin a new numbering after a fork: `common` is the last record of each stream that the cloud has too.
+
+        What follows on it gets the seqs from 1. Every stream that has records must be named.
+        """
+        with self._lock:
+            for stream in STREAMS:
+                tail = self.tail(stream)
+                if not 0 <= common.get(stream, 0 if tail == 0 else -1) <= tail:
+                    raise ValueError(f"{stream}: its last common record must be named, from 0 to {tail}")
+            with self._transaction() as db:
+                bases = {stream: self._bases[stream] + common.get(stream, 0) for stream in STREAMS}
+                epoch = rows.begin_epoch(db, bases)
+                self._save_hints(db, bases)
+            self._epoch, self._bases, self._acked = epoch.epoch, bases, dict(bases)
+            for stream in STREAMS:
+                self._fill_hole(stream)
+            return self._epoch
+
+    def start_broker_session(self) -> int:
+        """The broker has forgotten us: messages taken so far are never compared again. Gives the new session."""
+        with self._lock:
+            with self._transaction() as db:
+                rows.save_hint(db, "session", self._session + 1)
+            self._session += 1
+            return self._session
+
+    def trim(self, budget_bytes: int) -> Trimmed:
+        """Delete the oldest acknowledged blocks, readings first, until the rest takes at most `budget_bytes`.
+
+        Nothing that was not acknowledged is touched. The file does not shrink; its room is used again. Call it
+        now and then, not after each append; appends get their turn in between.
+        """
+        records = blocks = 0
+        while self.used_bytes() > budget_bytes:
+            with self._lock, self._transaction() as db:
+                chunk = self._remover(db).trim(self._acked)
+            if not chunk.blocks:
+                break
+            records, blocks = records + chunk.records, blocks + chunk.blocks
+        return Trimmed(records, blocks)
+
+    # --- looking
+
+    @property
+    def epoch(self) -> str:
+        """The current epoch, 16 hex digits."""
+        return self._epoch
+
+    @property
+    def broker_session(self) -> int:
+        """The current session with the broker; 0 before the first."""
+        return self._session
+
+    @property
+    def bytes_written(self) -> int:
+        """Bytes written to disk since the store was made, as the kernel counts them (0 where it does not)."""
+        return self._bytes_written
+
+    def tail(self, stream: Stream) -> int:
+        """The last seq of `stream`, 0 if there is none."""
+        return self._state.ends[stream].last - self._bases[stream]
+
+    def acked(self, stream: Stream) -> int:
+        """Up to where the cloud has `stream`, as far as known."""
+        return self._acked[stream] - self._bases[stream]
+
+    def read(self, stream: Stream, first_seq: int, limit: int) -> Slice:
+        """See `Reader.read`."""
+        return self.reader.read(stream, first_seq, limit)
+
+    def crc(self, stream: Stream, seq: int) -> int | None:
+        """See `Reader.crc`."""
+        return self.reader.crc(stream, seq)
+
+    def new_reader(self) -> Reader:
+        """Another reader, for a thread that must not wait for the uplink. Close it."""
+        return Reader(self._layout.file)
+
+    def taken_recently(self) -> list[tuple[int, int]]:
+        """(packet id, hash) of the last 32,768 messages that were taken in the current broker session."""
+        with self._lock, explained(self._layout.file):
+            return recent(rows.taken_back(self._db, self._state.ends), self._session)
+
+    def used_bytes(self) -> int:
+        """What the records take on disk: the file without its free pages (beside it lies a log of some 4 MB)."""
+        with self._lock, explained(self._layout.file):
+            (pages,) = self._db.execute("PRAGMA page_count").fetchone()
+            (free,) = self._db.execute("PRAGMA freelist_count").fetchone()
+            return int(pages - free) * PAGE_BYTES
+
+    # --- inside
+
+    @contextmanager
+    def _transaction(self) -> Iterator[sqlite3.Connection]:
+        """Everything or nothing; on disk when it ends. What is kept in memory is changed after it."""
+        written = thread_bytes_written()
+        with explained(self._layout.file):
+            self._db.execute("BEGIN IMMEDIATE")
+            try:
+                if self._is_stale:
+                    self._state = rows.load_state(self._db)
+                    self._is_stale = False
+                yield self._db
+                self._db.execute("COMMIT")
+            except BaseException:
+                # Whatever was refused or half done: the file says what is there.
+                self._is_stale = True
+                if self._db.in_transaction:
+                    self._db.execute("ROLLBACK")
+                raise
+            finally:
+                self._bytes_written += thread_bytes_written() - written
+
+    def _insert(
+        self, db: sqlite3.Connection, state: rows.State, stream: Stream, block: Sequence[Record], packed: bytes | None
+    ) -> None:
+        end = state.ends[stream]
+        first, last = end.last + 1, end.last + len(block)
+        boot = block[0].boot
+        if state.boot[1] != boot:
+            state.boot = (state.boot[0] + 1, boot)
+            db.execute("INSERT INTO boot (id, boot) VALUES (?, ?)", state.boot)
+        monos = [record.mono_ms for record in block]
+        mono_top = max(monos) if end.boot != state.boot[0] else max(end.mono_top, *monos)
+        done = db.execute(
+            f"INSERT INTO {rows.table(stream)} "  # noqa: S608  # our names
+            "(first_seq, count, boot, mono_min, mono_top, messages, taken_before, taken, body) "
+            "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            (
+                first,
+                len(block),
+                state.boot[0],
+                min(monos),
+                mono_top,
+                state.messages,
+                end.taken_at,
+                packed,
+                self._packer.pack(block),
+            ),
+        )
+        if done.rowcount != 1 or done.lastrowid != first:
+            raise StoreWriteError(f"{self._layout.file}: {stream} {first} was not stored. Restart the gateway.")
+        state.ends[stream] = rows.End(last, state.boot[0], mono_top, end.taken_at if packed is None else first)
+
+    def _save_hints(self, db: sqlite3.Connection, acked: Mapping[Stream, int] | None = None) -> None:
+        for stream, seq in (acked or self._acked).items():
+            rows.save_hint(db, f"acked.{stream}", seq)
+        rows.save_hint(db, "bytes_written", self._bytes_written)
+        self._save_hints_at = self._clock() + HINT_INTERVAL_S
+
+    def _remover(self, db: sqlite3.Connection) -> Remover:
+        return Remover(db, self._state.messages, self._session)
+
+    def _void(self, stream: Stream, begin: int, end: int, reason: str) -> int:
+        voided = 0
+        while begin < end:
+            with self._transaction() as db:
+                count, begin = self._remover(db).void(stream, begin, end, reason)
+            voided += count
+        return voided
+
+    def _fill_hole(self, stream: Stream) -> None:
+        """Where the cloud wants records that were deleted after it once had them, say so with a void."""
+        lo = self._acked[stream] + 1
+        if lo <= self._state.ends[stream].last and not rows.is_on_disk(self._db, stream, lo):
+            end = min(self._state.ends[stream].last + 1, rows.next_block(self._db, stream, lo))
+            self._void(stream, lo, end, TRIMMED)
+
+    def _read_all(self) -> None:
+        """Read what the file says beside its records, and see that any use of it can go well."""
+        db = self._db
+        for pragma in ("journal_mode = WAL", "synchronous = FULL", "cache_size = -1024"):
+            db.execute(f"PRAGMA {pragma}")
+        self._check()
+        db.execute("BEGIN IMMEDIATE")
+        epoch = rows.current_epoch(db) or rows.begin_epoch(db, {})
+        db.execute("COMMIT")
+        self._epoch, self._bases = epoch.epoch, epoch.bases
+        self._state = rows.load_state(db)
+        hints = rows.hints(db)
+        self._session = hints.get("session", 0)
+        self._bytes_written = hints.get("bytes_written", 0)
+        self._acked = {
+            stream: max(base, min(hints.get(f"acked.{stream}", 0), self._state.ends[stream].last))
+            for stream, base in self._bases.items()
+        }
+        self._save_hints_at = self._clock() + HINT_INTERVAL_S
+
+    def _check(self) -> None:
+        """Look at the schema and at both ends of each stream: what a start can afford, not the entire file."""
+        tables = {name for (name,) in self._db.execute("SELECT name FROM sqlite_master")}
+        if missing := {*STREAMS, "boot", "void", "epoch", "hint", "taken"} - tables:
+            raise damaged(self._layout.file, f"it has no table {min(missing)}")
+        unpacker = Unpacker()
+        for stream in STREAMS:
+            for order in ("ASC", "DESC"):
+                query = f"SELECT first_seq, count, body FROM {rows.table(stream)} ORDER BY first_seq {order} LIMIT 1"  # noqa: S608
+                for first, count, body in self._db.execute(query).fetchall():
+                    try:
+                        unpacker.unpack(body, count)
+                    except BodyError as error:
+                        raise damaged(self._layout.file, f"{stream} {first}: {error}") from error

@@ -1,0 +1,67 @@
+"""Which MQTT messages a block holds, so that a redelivered one (flag DUP) is known and not stored twice.
+
+A message is its packet id and a hash of topic and payload, within one session with the broker. Packet ids wrap, so
+only the last `WINDOW` messages of the session are ever compared: further back, equal ids and bytes are another,
+real message.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterable
+from hashlib import blake2b
+from itertools import chain
+from typing import Final, NamedTuple
+
+WINDOW: Final = 32_768
+"""Messages of a session to compare with."""
+_SESSION: Final = struct.Struct("<Q")
+_MESSAGE: Final = struct.Struct("<HQ")
+
+
+class Taken(NamedTuple):
+    """A message that was taken from the broker: its session, packet id, and `message_hash`."""
+
+    session: int
+    packet_id: int
+    hash64: int
+
+
+def message_hash(topic: str, payload: bytes) -> int:
+    """64 bits that tell one message from another."""
+    head = topic.encode()
+    return int.from_bytes(blake2b(len(head).to_bytes(4, "little") + head + payload, digest_size=8).digest(), "little")
+
+
+def pack_taken(taken: Iterable[Taken]) -> tuple[bytes | None, int]:
+    """Those of the newest session in `taken` as bytes (None if there are none), and how many they are."""
+    messages = list(taken)
+    if not messages:
+        return None, 0
+    session = max(message.session for message in messages)
+    newest = [message for message in messages if message.session == session]
+    return _SESSION.pack(session) + b"".join(_MESSAGE.pack(m.packet_id, m.hash64) for m in newest), len(newest)
+
+
+def session_of(packed: bytes) -> int:
+    """The session that `packed` belongs to."""
+    (session,) = _SESSION.unpack_from(packed)
+    return int(session)
+
+
+def unpack_taken(packed: bytes) -> list[tuple[int, int]]:
+    """(packet id, hash) of each message in `packed`, in the order they were taken."""
+    return list(_MESSAGE.iter_unpack(packed[_SESSION.size :]))
+
+
+def recent(packed: Iterable[bytes], session: int) -> list[tuple[int, int]]:
+    """The last `WINDOW` messages of `session`, oldest first, from blocks' bytes, newest first."""
+    groups: list[list[tuple[int, int]]] = []
+    count = 0
+    for one in packed:
+        if session_of(one) == session:
+            groups.append(unpack_taken(one))
+            count += len(groups[-1])
+        if session_of(one) < session or count >= WINDOW:
+            break
+    return list(chain.from_iterable(reversed(groups)))[-WINDOW:]
