@@ -21,6 +21,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from golmok_drivers.buses.broker import broker_config
 from golmok_edge.demo import debian
 
 HOST = "127.0.0.1"
@@ -34,21 +35,7 @@ _START_WITHIN_S = 10.0
 _STOP_WITHIN_S = 5.0
 _PORTS_TO_TRY = 5
 
-# What the gateway's own broker has (images/): a snapshot on disk would send again, after a crash, what was taken long
-# ago; messages for an absent gateway are bounded by bytes, never by number.
-_CONFIGURATION = """\
-listener {port} {host}
-allow_anonymous true
-persistence false
-max_queued_messages 0
-max_queued_bytes 268435456
-log_dest stderr
-log_type error
-log_type warning
-log_type notice
-log_type information
-"""
-_RUNNING = re.compile(r"mosquitto version \S+ running")
+_RUNNING = re.compile(r"mosquitto version \S+ running")  # it says so only where log_type information is asked for
 
 
 class BrokerError(RuntimeError):
@@ -161,7 +148,7 @@ class Broker:
     @classmethod
     def _launch(cls, mosquitto: Mosquitto, folder: Path, port: int) -> Self:
         configuration, log = folder / "mosquitto.conf", folder / "mosquitto.log"
-        configuration.write_text(_CONFIGURATION.format(port=port, host=HOST), encoding="utf-8")
+        configuration.write_text(broker_config(port, address=HOST) + "log_type information\n", encoding="utf-8")
         with log.open("wb") as stderr:
             process = subprocess.Popen(
                 [str(mosquitto.program), "-c", str(configuration)],
