@@ -1,13 +1,13 @@
 """When a record was: derived from the clock anchors among a gateway's events, each time it is read.
 
 Anchors of a boot serve all stores of the gateway, and one that comes late dates the whole boot anew: nothing
-derived is kept but in memory, and `AnchorBook.catch_up` reads on in the log from where it stopped.
+derived is kept but in memory, and `EventBook.catch_up` reads on in the log from where it stopped.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from threading import Lock
 from typing import Final, NamedTuple
@@ -18,6 +18,8 @@ from golmok_cloud_sync.protocol import Anchor, Anchors, CodecError, Record, deco
 from golmok_cloud_sync.server.log import BatchLog, Span, Stored, StreamInfo
 
 ANCHOR: Final = "clock.anchor"
+GAP: Final = "gap."
+"""Channels of events that tell of a gap begin with this."""
 _CHUNK: Final = 64
 _log = logging.getLogger(__name__)
 
@@ -71,11 +73,22 @@ class Dating:
         return any((to_ms is None or low < to_ms) and (from_ms is None or high >= from_ms) for low, high in bounds)
 
 
+class GapEvent(NamedTuple):
+    """An event `gap.*` and where it stands."""
+
+    store: str
+    epoch: str
+    epoch_order: int
+    seq: int
+    record: Record
+
+
 @dataclass
-class AnchorBook:
-    """The anchors of one gateway, kept up with its log."""
+class EventBook:
+    """What the events of one gateway say about time: anchors and gaps, kept up with its log."""
 
     gateway: str
+    gaps: list[GapEvent] = field(default_factory=list)
     _boots: dict[str, Anchors] = field(default_factory=dict)
     _next: dict[int, int] = field(default_factory=dict)
     _lock: Lock = field(default_factory=Lock)
@@ -101,22 +114,27 @@ class AnchorBook:
             if not batches:
                 break
             for batch in batches:
-                changed = self._take(records(batch)) or changed
+                changed = self._take(info, batch) or changed
             self._next[info.id] = batches[-1].next_seq
         return changed
 
-    def _take(self, events: Iterable[Record]) -> bool:
+    def _take(self, info: StreamInfo, batch: Stored) -> bool:
         changed = False
-        for event in events:
-            if event.channel == ANCHOR and isinstance(event.value, str):
-                try:
-                    anchor = _ANCHOR_DECODER.decode(event.value)
-                except msgspec.DecodeError as error:
-                    _log.warning("%s sent a clock anchor that cannot be read: %s", self.gateway, error)
-                    continue
-                anchors = self._boots.setdefault(event.boot, Anchors())
-                changed = anchors.add(Anchor(anchor.mono_ms, anchor.wall_ms, anchor.error_ms)) or changed
+        for seq, event in enumerate(records(batch), batch.first_seq):
+            if event.channel == ANCHOR:
+                changed = self._anchor(event) or changed
+            elif event.channel.startswith(GAP):
+                self.gaps.append(GapEvent(info.key.store, info.key.epoch, info.epoch_order, seq, event))
         return changed
+
+    def _anchor(self, event: Record) -> bool:
+        try:
+            anchor = _ANCHOR_DECODER.decode(event.value if isinstance(event.value, str) else "")
+        except msgspec.DecodeError as error:
+            _log.warning("%s sent a clock anchor that cannot be read: %s", self.gateway, error)
+            return False
+        anchors = self._boots.setdefault(event.boot, Anchors())
+        return anchors.add(Anchor(anchor.mono_ms, anchor.wall_ms, anchor.error_ms))
 
 
 def records(batch: Stored) -> list[Record]:

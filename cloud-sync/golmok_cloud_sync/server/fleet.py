@@ -8,13 +8,14 @@ loop, and never delays an acknowledgement.
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Iterable, Mapping
-from typing import Any, Final
+from typing import Any, Final, get_args
 
 import msgspec
 
 from golmok_cloud_sync.protocol import CodecError, Hello, Record, decode_columns
-from golmok_cloud_sync.server.dating import AnchorBook, Dating
+from golmok_cloud_sync.server.dating import Dating, EventBook
 from golmok_cloud_sync.server.log import BatchLog, EpochKey, Stored, StreamKey
 from golmok_cloud_sync.server.models import GatewayDetail, GatewayStatus, LatestValue, State, StoreStatus, StreamStatus
 from golmok_cloud_sync.server.times import show
@@ -99,7 +100,7 @@ class Fleet:
 
     def __init__(self) -> None:
         self._gateways: dict[str, GatewayNow] = {}
-        self._books: dict[str, AnchorBook] = {}
+        self._books: dict[str, EventBook] = {}
         self._upto_id = 0
         self._seen_id = 0
 
@@ -139,9 +140,15 @@ class Fleet:
         """All gateways, in order."""
         return sorted(self._gateways)
 
-    def book(self, gateway: str) -> AnchorBook:
+    def states(self) -> dict[str, int]:
+        """How many gateways are online, late, or were never heard of."""
+        now_ms = time.time_ns() // 1_000_000
+        states = Counter(now.state(now_ms) for now in self._gateways.values())
+        return {state: states[state] for state in get_args(State)}
+
+    def book(self, gateway: str) -> EventBook:
         """The clock anchors of a gateway."""
-        return self._books.setdefault(gateway, AnchorBook(gateway))
+        return self._books.setdefault(gateway, EventBook(gateway))
 
     def fleet_pace_s(self) -> float:
         """The pace of every gateway while somebody watches them all."""

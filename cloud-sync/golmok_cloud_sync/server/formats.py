@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from datetime import datetime
 from typing import Any, Final, NamedTuple
 
 import msgspec
@@ -98,6 +99,12 @@ def _drain(buffer: io.StringIO) -> str:
 _TEXT: Final = pa.dictionary(pa.int32(), pa.string())
 _TIME: Final = pa.timestamp("ms", tz="UTC")
 _EXACT: Final = 2**53
+_TYPES: Final = {
+    frozenset[type](): pa.float64(),
+    frozenset[type]({int}): pa.int64(),
+    frozenset[type]({bool}): pa.bool_(),
+    frozenset[type]({str}): pa.string(),
+}
 PARQUET_NOTE: Final = (
     "`value` has the type of the page's values where they are of one kind (double, int64, bool, string), else it "
     "is their JSON text. `value_number`, `value_bool` and `value_text` are there on every page with the same "
@@ -105,24 +112,23 @@ PARQUET_NOTE: Final = (
 )
 
 
-def value_type(kinds: set[type]) -> pa.DataType | None:
-    """The type of the column `value` for values of these kinds; None: their JSON text."""
-    kinds = kinds - {type(None)}
-    if kinds <= {int, float} and float in kinds:
+def value_type(values: Iterable[Value]) -> pa.DataType | None:
+    """The type of the column `value` for these values; None: their JSON text."""
+    kinds: set[type] = set()
+    doubles_hold_all = True
+    for value in values:
+        kinds.add(type(value))
+        if type(value) is int and not -_EXACT <= value <= _EXACT:
+            doubles_hold_all = False
+    kinds.discard(type(None))
+    if kinds <= {int, float} and float in kinds and doubles_hold_all:
         return pa.float64()
-    return {frozenset({int}): pa.int64(), frozenset({bool}): pa.bool_(), frozenset({str}): pa.string(),
-            frozenset(): pa.float64()}.get(frozenset(kinds))  # fmt: skip
+    return _TYPES.get(frozenset(kinds))
 
 
 def parquet(rows: Callable[[], Rows]) -> Iterator[bytes]:
     """A Parquet file. `rows` gives the page's records each time it is called: first for the type of `value`."""
-    kinds: set[type] = set()
-    for some in rows():
-        for row in some:
-            value = row.record.value
-            # An integer that a double cannot hold keeps a page of numbers from being doubles.
-            kinds.add(str if type(value) is int and abs(value) > _EXACT and float in kinds else type(value))
-    kind = value_type(kinds)
+    kind = value_type(row.record.value for some in rows() for row in some)
     sink = _Sink()
     with pq.ParquetWriter(sink, _schema(kind), compression="zstd") as writer:
         for group in _groups(rows()):
@@ -208,10 +214,10 @@ def _groups(rows: Rows) -> Iterator[list[Row]]:
 
 
 class Format(NamedTuple):
-    """One way to send a page."""
+    """One way to send a page. `write` is given what gives the page, each time it is called."""
 
     media_type: str
-    write: Callable[[Callable[[], Rows]], Iterator[bytes]]
+    write: Callable[[Callable[[], Any]], Iterator[bytes]]
 
 
 FORMATS: Final = (
@@ -220,3 +226,52 @@ FORMATS: Final = (
     Format(PARQUET, parquet),
 )
 """All ways, the usual one first."""
+
+
+# --- gaps: the same three ways, for documents ---------------------------------------------------------------------
+
+Documents = Iterable[Sequence[dict[str, Any]]]
+_GAP_SCHEMA: Final = pa.schema(
+    [
+        ("store", pa.string()), ("epoch", pa.string()), ("seq", pa.int64()), ("ts", _TIME), ("channel", pa.string()),
+        ("value", pa.int64()), ("unit", pa.string()), ("quality", pa.string()), ("reason", pa.string()),
+        ("stream", pa.string()), ("seq_end", pa.int64()), ("from", _TIME), ("to", _TIME), ("count", pa.int64()),
+        ("counts", pa.string()),
+    ]
+)  # fmt: skip
+
+
+def _gap_lines(documents: Documents) -> Iterator[bytes]:
+    for some in documents:
+        yield _ENCODER.encode_lines(some)
+
+
+def _gap_csv(documents: Documents) -> Iterator[bytes]:
+    buffer = io.StringIO(newline="")
+    writer = csv.DictWriter(buffer, _GAP_SCHEMA.names)
+    writer.writeheader()
+    for some in documents:
+        writer.writerows({**doc, "counts": _ENCODER.encode(doc["counts"]).decode()} for doc in some)
+    yield _drain(buffer).encode()
+
+
+def _gap_parquet(documents: Documents) -> Iterator[bytes]:
+    rows = [
+        {
+            **doc,
+            "counts": _ENCODER.encode(doc["counts"]).decode(),
+            **{name: doc[name] and datetime.fromisoformat(doc[name]) for name in ("ts", "from", "to")},
+        }
+        for some in documents
+        for doc in some
+    ]
+    sink = _Sink()
+    pq.write_table(pa.Table.from_pylist(rows, schema=_GAP_SCHEMA), sink, compression="zstd")
+    yield sink.drain()
+
+
+GAP_FORMATS: Final = (
+    Format(JSON_LINES, lambda documents: _gap_lines(documents())),
+    Format(CSV, lambda documents: _gap_csv(documents())),
+    Format(PARQUET, lambda documents: _gap_parquet(documents())),
+)

@@ -36,6 +36,8 @@ class Cursor(msgspec.Struct, frozen=True, array_like=True):
     store: str
     epoch_order: int
     seq: int
+    rank: int = 0
+    """The place of the stream among the streams, where a page holds several."""
 
     def encode(self) -> str:
         """As it stands in a URL."""

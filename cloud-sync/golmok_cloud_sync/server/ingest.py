@@ -1,0 +1,254 @@
+"""`POST /v1/sync`: bytes in, decisions, one durable commit, bytes out.
+
+Each part is judged alone. What can be judged without I/O is judged before the log is asked (damage, what does not
+decode); the log decides by compare-and-set; only what it did not take is looked at closer. The answer leaves after
+the commit has returned, and a gateway's own word decides nothing: who it is says its token.
+
+This is plain ASGI under FastAPI's roof: the body of a request is no JSON, and at thousands of requests a second
+what a framework adds to each would cost more than the commit.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Sequence
+from concurrent.futures import Executor
+from dataclasses import dataclass, field
+from typing import Any, Final, NamedTuple
+
+import msgspec
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
+
+from golmok_cloud_sync.protocol import (
+    ACKNOWLEDGED,
+    MAX_REQUEST,
+    Hello,
+    Part,
+    PartResult,
+    ProtocolError,
+    Record,
+    Reply,
+    Stream,
+    StreamReply,
+    StreamState,
+    Verdict,
+    decode_request,
+    encode_reply,
+    is_rolled_back,
+    judge,
+)
+from golmok_cloud_sync.server.access import Access
+from golmok_cloud_sync.server.committer import Committer
+from golmok_cloud_sync.server.fleet import Fleet
+from golmok_cloud_sync.server.history import crcs, is_same
+from golmok_cloud_sync.server.live import Hub
+from golmok_cloud_sync.server.log import Appended, BatchLog, EpochKey, LogError, StreamKey
+from golmok_cloud_sync.server.metrics import Metrics
+from golmok_cloud_sync.server.problems import ProblemError
+from golmok_cloud_sync.server.verify import RefusedError, Verified, verify
+
+_INLINE: Final = 32 << 10
+"""Bodies up to so many bytes are decoded on the event loop: handing them to a thread would cost more."""
+
+Positions = dict[Stream, StreamState]
+
+
+class _Looked(NamedTuple):
+    """A part, and either what it becomes or why it is refused."""
+
+    part: Part
+    verified: Verified | None
+    refusal: str
+
+
+@dataclass
+class Sync:
+    """The endpoint, and what it works with."""
+
+    log: BatchLog
+    committer: Committer
+    fleet: Fleet
+    hub: Hub
+    access: Access
+    metrics: Metrics
+    threads: Executor
+    _positions: dict[EpochKey, Positions] = field(default_factory=dict)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        headers = dict(scope["headers"])
+        try:
+            response = await self._answer(headers, receive)
+        except ProblemError as problem:
+            response = problem.response()
+        if response is None:  # nobody is there any more
+            return
+        self.metrics.requests[response.status_code] += 1
+        await response(scope, receive, send)
+
+    async def _answer(self, headers: dict[bytes, bytes], receive: Receive) -> Response | None:
+        if b"origin" in headers and not headers.get(b"content-type", b"").startswith(b"application/"):
+            raise ProblemError(415, "a page of another site may not sync")
+        holder = self.access.sender(headers.get(b"authorization"))
+        body = await _read(headers, receive)
+        if body is None:
+            return None
+        self.metrics.bytes += len(body)
+        hello, looked = await self._decode(body)
+        if self.access.check_sender(holder, hello.gateway):
+            await self._in_thread(self.access.enrol, hello.gateway)
+        reply = await self._sync(hello, looked)
+        return _response(reply)
+
+    async def _decode(self, body: bytes) -> tuple[Hello, list[_Looked]]:
+        try:
+            if len(body) <= _INLINE:
+                return _decode(body)
+            return await asyncio.get_running_loop().run_in_executor(self.threads, _decode, body)
+        except ProtocolError as error:
+            raise ProblemError(400, f"this is no sync request: {error}") from error
+
+    async def _sync(self, hello: Hello, looked: Sequence[_Looked]) -> Reply:
+        epoch = EpochKey(hello.gateway, hello.store, hello.epoch)
+        positions, met = await self._where(epoch)
+        good = [one.verified for one in looked if one.verified is not None]
+        try:
+            appended = await self.committer.append([v.batch for v in good], met) if good or met else []
+        except LogError as error:
+            raise ProblemError(
+                503, str(error), remedy="nothing of this request was taken; send it again", headers={"Retry-After": "5"}
+            ) from error
+        self._positions[epoch] = positions
+        for verified, result in zip(good, appended, strict=True):
+            _advance(positions, verified.batch.key.stream, result.position)
+        results = await self._results(epoch, looked, appended)
+        self._tell(hello, good, appended)
+        return await self._reply(hello, epoch, positions, results)
+
+    async def _where(self, epoch: EpochKey) -> tuple[Positions, list[EpochKey]]:
+        """How far the epoch has come, and the epoch itself if it was never heard of."""
+        positions = self._positions.get(epoch)
+        if positions is not None:
+            return positions, []
+        found = await self._in_thread(self.log.next_seq, epoch)
+        return self._positions.get(epoch, found or {}), [epoch] if found is None else []
+
+    async def _results(
+        self, epoch: EpochKey, looked: Sequence[_Looked], appended: Sequence[Appended]
+    ) -> list[PartResult]:
+        results: list[PartResult] = []
+        answers = iter(appended)
+        for part, verified, refusal in looked:
+            verdict = Verdict.REFUSED
+            if verified is not None:
+                verdict = await self._verdict(epoch, part, verified, next(answers))
+            results.append(PartResult(part.stream, verdict, refusal))
+            self.metrics.parts[verdict] += 1
+        return results
+
+    async def _verdict(self, epoch: EpochKey, part: Part, verified: Verified, appended: Appended) -> Verdict:
+        if appended.taken:
+            return Verdict.APPLY
+        verdict = judge(appended.position, part.lo, part.hi, part.prev_crc)
+        if verdict is Verdict.DUPLICATE:
+            key = StreamKey(*epoch, part.stream)
+            if not await self._in_thread(is_same, self.log, key, part, verified.batch.last_crc):
+                return Verdict.FORK
+        return verdict
+
+    def _tell(self, hello: Hello, good: Sequence[Verified], appended: Sequence[Appended]) -> None:
+        """Pass on what is new. Nothing here can change what was decided."""
+        now = self.fleet.heard(hello, time.time_ns() // 1_000_000)
+        news: list[Record] = []
+        for (batch, newest), result in zip(good, appended, strict=True):
+            if result.taken:
+                news += self.fleet.taken(batch.key, batch.next_seq, newest, hello.boot)
+                if batch.codec is not None:
+                    self.metrics.records[batch.key.stream] += batch.next_seq - batch.first_seq
+        news += now.learn(hello.latest, hello.boot)
+        now.pace_s = self.hub.pace_s(hello.gateway)
+        self.hub.heard(hello.gateway, news)
+
+    async def _reply(self, hello: Hello, epoch: EpochKey, positions: Positions, results: Sequence[PartResult]) -> Reply:
+        forks = {result.stream for result in results if result.verdict is Verdict.FORK}
+        streams: dict[Stream, StreamReply] = {}
+        for stream in dict.fromkeys((*hello.streams, *(result.stream for result in results))):
+            state = positions.get(stream, StreamState())
+            report = hello.streams.get(stream)
+            fork = stream in forks or (report is not None and is_rolled_back(state, report.tail))
+            asked: dict[int, int | None] = {}
+            if report is not None and report.probes:
+                asked = await self._in_thread(crcs, self.log, StreamKey(*epoch, stream), report.probes)
+            streams[stream] = StreamReply(state.next_seq, state.last_crc, fork, asked)
+        now_ms = time.time_ns() // 1_000_000
+        return Reply(now_ms, streams, results, pace_s=self.hub.pace_s(hello.gateway))
+
+    async def _in_thread(self, function: Any, *args: Any) -> Any:
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self.threads, function, *args)
+        except LogError as error:
+            raise ProblemError(503, str(error), headers={"Retry-After": "5"}) from error
+
+
+async def _read(headers: dict[bytes, bytes], receive: Receive) -> bytes | None:
+    """The body; None if the client went away. Raises 413 as soon as it is known to be too large."""
+    length = headers.get(b"content-length", b"0")
+    if not length.isdigit() or int(length[:20]) > MAX_REQUEST:
+        raise _too_large()
+    message = await receive()
+    body: bytes = message.get("body", b"")
+    if message["type"] == "http.request" and not message.get("more_body"):
+        return body
+    pieces, size = [body], len(body)
+    while message["type"] == "http.request" and message.get("more_body"):
+        message = await receive()
+        pieces.append(message.get("body", b""))
+        size += len(pieces[-1])
+        if size > MAX_REQUEST:
+            raise _too_large()
+    return b"".join(pieces) if message["type"] == "http.request" else None
+
+
+def _too_large() -> ProblemError:
+    return ProblemError(
+        413,
+        f"a request may have at most {MAX_REQUEST} bytes",
+        remedy="send fewer frames at a time",
+        headers={"Connection": "close"},
+    )
+
+
+def _decode(body: bytes) -> tuple[Hello, list[_Looked]]:
+    hello, parts = decode_request(body)
+    epoch = EpochKey(hello.gateway, hello.store, hello.epoch)
+    looked = []
+    for part in parts:
+        try:
+            looked.append(_Looked(part, verify(epoch, part), ""))
+        except RefusedError as error:
+            looked.append(_Looked(part, None, str(error)))
+    return hello, looked
+
+
+def _advance(positions: Positions, stream: Stream, state: StreamState) -> None:
+    """Answers may overtake each other; a stream only goes forward."""
+    if state.next_seq >= positions.get(stream, StreamState()).next_seq:
+        positions[stream] = state
+
+
+def _response(reply: Reply) -> Response:
+    """200, or 409 if there is something wrong and nothing was acknowledged: a problem document and a reply in one."""
+    verdicts = {result.verdict for result in reply.results}
+    fork = any(stream.fork for stream in reply.streams.values())
+    if verdicts & ACKNOWLEDGED or not (verdicts or fork):
+        return Response(encode_reply(reply), media_type="application/json")
+    detail = "; ".join(
+        dict.fromkeys(f"{r.stream}: {r.verdict}{f' ({r.detail})' if r.detail else ''}" for r in reply.results)
+    )
+    return ProblemError(
+        409,
+        detail or "this store has lost records that are here already",
+        remedy="find the last common record and send what follows in a new epoch" if fork else "go on at next_seq",
+        **msgspec.json.decode(encode_reply(reply)),
+    ).response()
