@@ -1,0 +1,229 @@
+"""What stands in a settings file, as types; `docs/settings.md` and most of the check are made from them.
+
+Each key bears its meaning and an example. Paths are absolute once read: relative ones begin at the file's folder.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Final, TypeAlias
+
+import msgspec
+from msgspec import Meta
+
+from golmok_drivers.api import Channel
+
+NAME_PATTERN: Final = r"^[a-z0-9][a-z0-9-]{0,31}\Z"
+DAY_S: Final = 86_400
+
+Name: TypeAlias = Annotated[str, Meta(pattern=NAME_PATTERN)]
+Text: TypeAlias = Annotated[str, Meta(min_length=1, max_length=200)]
+
+
+class Section(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Base of every section, also of those that applications register."""
+
+
+class Site(Section, frozen=True):
+    """Which gateway this is and where it stands."""
+
+    gateway: Annotated[
+        Name,
+        Meta(description="The gateway's name, unique in its tenant: a-z, 0-9 and -, at most 32.", examples=["gw-0001"]),
+    ]
+    name: Annotated[
+        str,
+        Meta(
+            max_length=200,
+            description="What people call the place; the gateway's name if empty.",
+            examples=["한옥카페"],
+        ),
+    ] = ""
+    timezone: Annotated[
+        Text,
+        Meta(description="The place's time zone, as the tz database names it.", examples=["Asia/Seoul"]),
+    ] = "Asia/Seoul"
+
+    @property
+    def title(self) -> str:
+        """What people call the place."""
+        return self.name or self.gateway
+
+
+class Store(Section, frozen=True):
+    """Where readings are kept on this machine, and how."""
+
+    path: Annotated[
+        Path,
+        Meta(description="A folder; it is made if it is not there.", examples=["var"]),
+    ] = Path("var")
+    commit_interval_s: Annotated[
+        float,
+        Meta(
+            ge=0.01,
+            le=60,
+            description="Readings wait at most so long until they are on disk. 5 spares the SD card of a slow site.",
+            examples=[1.0],
+        ),
+    ] = 1.0
+    max_bytes: Annotated[
+        int,
+        Meta(
+            ge=1_000_000,
+            le=2**53,
+            description="How large the store may grow before acknowledged readings are deleted, the oldest first.",
+            examples=[2_000_000_000],
+        ),
+    ] = 2_000_000_000
+
+
+class Mqtt(Section, frozen=True):
+    """The local bus. Without this section the gateway connects to it (on 127.0.0.1) only if a device needs it."""
+
+    host: Annotated[
+        Text,
+        Meta(description="Name or address of the broker's machine.", examples=["127.0.0.1"]),
+    ] = "127.0.0.1"
+    port: Annotated[int, Meta(ge=1, le=65_535, description="The broker's port.", examples=[1883])] = 1883
+    username: Annotated[
+        Text | None,
+        Meta(description="The gateway's user at the broker, if it asks for one.", examples=["golmok"]),
+    ] = None
+    password_file: Annotated[
+        Path | None,
+        Meta(description="A file with the password on its only line; nobody else may read it.", examples=["mqtt.pw"]),
+    ] = None
+
+
+class Cloud(Section, frozen=True):
+    """Where readings are sent. Without this section they stay on this machine."""
+
+    url: Annotated[
+        Text,
+        Meta(description="The cloud's address; https:// except on this machine.", examples=["http://127.0.0.1:8400"]),
+    ]
+    interval_s: Annotated[
+        float,
+        Meta(ge=0.1, le=3_600, description="At most this long until new readings are sent.", examples=[60]),
+    ] = 60.0
+    token_file: Annotated[
+        Path | None,
+        Meta(
+            description="A file with the gateway's token on its only line. It may come later: without it the gateway "
+            "can join only a cloud with open enrolment.",
+            examples=["enrol.token"],
+        ),
+    ] = None
+
+
+class Web(Section, frozen=True):
+    """The owner's page, served by golmok-shop."""
+
+    listen: Annotated[
+        Text,
+        Meta(
+            description="Host and port. This machine only (127.0.0.1, ::1, localhost) until the page has a login.",
+            examples=["127.0.0.1:8480"],
+        ),
+    ] = "127.0.0.1:8480"
+
+    @property
+    def host(self) -> str:
+        """The host, without brackets."""
+        return self.listen.rpartition(":")[0].strip("[]")
+
+    @property
+    def port(self) -> int:
+        """The port."""
+        return int(self.listen.rpartition(":")[2])
+
+
+class Limit(Section, frozen=True):
+    """When a quantity's value is an alarm: outside low … high for `for_s` seconds."""
+
+    low: Annotated[float | None, Meta(description="Alarm below this.", examples=[2.0])] = None
+    high: Annotated[float | None, Meta(description="Alarm above this.", examples=[8.0])] = None
+    for_s: Annotated[float, Meta(ge=0, le=7 * DAY_S, description="Only when it lasts so long.", examples=[600])] = 0.0
+
+
+class Common(Section, frozen=True):
+    """The keys that every device may have, whatever its driver; the driver's own stand beside them."""
+
+    name: Annotated[
+        Name,
+        Meta(
+            description="The device's name, unique in the file; its channels are `name.quantity`.", examples=["fridge"]
+        ),
+    ]
+    driver: Annotated[
+        Text,
+        Meta(description="What reads it: a name of `golmok-gateway devices list`.", examples=["ds18b20"]),
+    ]
+    title: Annotated[
+        str,
+        Meta(max_length=200, description="What people call it; its name if empty.", examples=["음료 냉장고"]),
+    ] = ""
+    bus: Annotated[
+        Text | None,
+        Meta(
+            description="The bus it is wired to: i2c://1, w1://0, gpio://, or with sim+ before it a simulated one. "
+            "Devices on MQTT have none.",
+            examples=["w1://0"],
+        ),
+    ] = None
+    interval_s: Annotated[
+        Annotated[float, Meta(ge=0.01, le=DAY_S)] | None,
+        Meta(description="How often it is asked; the driver's own pace if left out.", examples=[10]),
+    ] = None
+    expect_s: Annotated[
+        Annotated[float, Meta(ge=0.1, le=31 * DAY_S)] | None,
+        Meta(
+            description="The longest silence that is still normal, for devices that speak by themselves.",
+            examples=[300],
+        ),
+    ] = None
+    limits: Annotated[
+        dict[str, Limit],
+        Meta(description="Quantity -> when its value is an alarm."),
+    ] = msgspec.field(default_factory=dict)
+
+
+class Device(msgspec.Struct, frozen=True, kw_only=True):
+    """A device that can be opened: its driver is there and has taken its settings.
+
+    Make the driver with `golmok_drivers.catalogue.load(device.driver)(device.options, timezone=site.timezone)`.
+    """
+
+    name: str
+    title: str
+    driver: str
+    bus: str | None
+    """None for devices on MQTT."""
+    interval_s: float | None
+    """How often to ask; None for devices that speak by themselves."""
+    expect_s: float | None
+    """The longest normal silence; None if any silence is."""
+    limits: Mapping[str, Limit]
+    options: msgspec.Struct
+    """The driver's own settings."""
+    channels: tuple[Channel, ...]
+    """What it measures, in the order in which it is stored."""
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True):
+    """A settings file without mistakes."""
+
+    file: Path
+    version: str
+    """Changes when the file does: 16 hex digits of its SHA-256."""
+    site: Site
+    store: Store
+    mqtt: Mqtt | None
+    """None: no local bus."""
+    cloud: Cloud | None
+    """None: nothing is sent."""
+    web: Web
+    devices: tuple[Device, ...]
+    applications: Mapping[str, msgspec.Struct]
+    """Sections of applications (entry points `golmok.settings`), those that stand in the file."""
