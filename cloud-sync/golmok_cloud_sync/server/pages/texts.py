@@ -1,3 +1,4 @@
+# ruff: noqa: E501  # a row of the table is a line
 """Every text of the operator's page, in every language it speaks; `{name}` is filled in by the page's script."""
 
 from __future__ import annotations

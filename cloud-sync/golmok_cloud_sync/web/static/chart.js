@@ -1,0 +1,209 @@
+// Draws one channel over time: a band from least to most, a line of means, gaps hatched with their reason.
+//   data: { from, to, points: [[ts, least, mean, most], ...], gaps: [{ from, to, reason }, ...] }, ms since 1970
+//   look: { title, unit, zone, states: [word of false, word of true] | null, limits: [value, ...] }
+
+import { el, lang, number, say, svg, texts } from "./dom.js";
+
+const MINUTE = 60_000;
+const TIME_STEPS = [1, 2, 5, 10, 15, 30, 60, 120, 180, 360, 720, 1440, 2880].map((minutes) => minutes * MINUTE);
+const TABLE_ROWS = 48;
+let charts = 0;
+
+const path = (dots) => dots.map(([x, y], i) => `${i ? "L" : "M"}${x.toFixed(1)} ${y.toFixed(1)}`).join("");
+
+const zoneOffset = (ts, zone) => {
+  const [local, utc] = [zone, "UTC"].map((timeZone) => Date.parse(new Date(ts).toLocaleString("en-US", { timeZone })));
+  return local - utc;
+};
+
+// Round values that enclose low and high, about three steps, each with its text.
+function valueTicks(low, high) {
+  const pad = Math.max((high - low) * 0.06, Math.abs(high) * 0.004, 0.05);
+  const rough = (high - low + 2 * pad) / 3;
+  const power = 10 ** Math.floor(Math.log10(rough));
+  const step = power * [1, 2, 5, 10].find((factor) => factor * power >= rough);
+  const [first, last] = [Math.floor((low - pad) / step), Math.ceil((high + pad) / step)];
+  const digits = Math.max(0, -Math.floor(Math.log10(step) + 1e-9));
+  return Array.from({ length: last - first + 1 }, (_, i) => [(first + i) * step, number((first + i) * step, digits)]);
+}
+
+function timeTicks(from, to, room, zone) {
+  const step = TIME_STEPS.find((length) => (to - from) / length <= room) ?? TIME_STEPS.at(-1);
+  const offset = zoneOffset(to, zone);
+  const first = Math.ceil((from + offset) / step) * step - offset;
+  return Array.from({ length: Math.max(0, Math.floor((to - first) / step) + 1) }, (_, i) => first + i * step);
+}
+
+// The runs of points between gaps; `until` is where a state that holds would end. A gap parts two points when it
+// covers most of the time between them: points stand for whole buckets of time, so the edges are not exact.
+function runsOf({ points, gaps, to }) {
+  const runs = [];
+  let run = [];
+  points.forEach((point, i) => {
+    run.push(point);
+    const [ts, next] = [point[0], points[i + 1]?.[0] ?? to];
+    const gap = gaps.find((gap) => Math.min(next, gap.to) - Math.max(ts, gap.from) > (next - ts) / 2);
+    if (!gap && i + 1 < points.length) return;
+    runs.push({ points: run, until: gap ? Math.max(ts, gap.from) : next });
+    run = [];
+  });
+  return runs;
+}
+
+// A state holds until it changes. States alternate, so where a bucket saw both the mean tells which was last.
+function stateCorners({ points, until }) {
+  let state = points[0][1];
+  const corners = points.flatMap(([ts, , mean]) => {
+    const before = state;
+    if (mean !== 0.5) state = Math.round(mean);
+    return [[ts, before], [ts, state]];
+  });
+  return [...corners, [until, state]];
+}
+
+export class Chart {
+  constructor(figure, look) {
+    Object.assign(this, { look, id: `chart${charts++}`, data: null, plot: el("div", { class: "plot" }) });
+    this.rows = el("tbody");
+    const heads = [texts.time, texts.least, texts.mean, texts.most].map((text) => el("th", { scope: "col" }, text));
+    this.table = el("details", { class: "values" }, el("summary", {}, texts.show_values),
+      el("table", {}, el("caption", {}, look.title), el("thead", {}, el("tr", {}, ...heads)), this.rows));
+    this.table.addEventListener("toggle", () => this.fillTable());
+    this.plot.addEventListener("pointermove", (event) => this.read(event.offsetX));
+    this.plot.addEventListener("pointerleave", () => this.readout?.replaceChildren());
+    figure.replaceChildren(this.plot, this.table);
+    new ResizeObserver(() => this.draw()).observe(this.plot);
+  }
+
+  set(data) {
+    this.data = data;
+    this.draw();
+    this.fillTable();
+  }
+
+  // One new value at the right edge; a chart of "the last hour" moves along (data.rolls), one of today grows.
+  add(ts, value) {
+    if (!this.data || ts <= (this.data.points.at(-1)?.[0] ?? 0)) return;
+    const ahead = Math.max(0, ts - this.data.to);
+    this.data.points.push([ts, value, value, value]);
+    this.data.to += ahead;
+    if (this.data.rolls) this.data.from += ahead;
+    cancelAnimationFrame(this.frame);
+    this.frame = requestAnimationFrame(() => this.draw());
+  }
+
+  clock(ts) {
+    const dated = this.data.to - this.data.from > 1440 * MINUTE && { month: "numeric", day: "numeric" };
+    const options = { timeZone: this.look.zone, hourCycle: "h23", ...dated, hour: "2-digit", minute: "2-digit" };
+    return new Intl.DateTimeFormat(lang, options).format(ts);
+  }
+
+  value(v) {
+    return this.look.states ? this.look.states[Math.round(v)] : `${number(v, 2)} ${this.look.unit}`.trim();
+  }
+
+  fillTable() {
+    if (!this.table.open || !this.data) return;
+    const { points, gaps } = this.data;
+    const every = Math.ceil(points.length / TABLE_ROWS);
+    const row = (ts, ...cells) => [ts, el("tr", {}, ...cells)];
+    const cell = (text, span) => el("td", { colspan: span }, text);
+    const rows = [
+      ...points.filter((_, i) => (points.length - 1 - i) % every === 0)
+        .map(([ts, ...values]) => row(ts, cell(this.clock(ts)), ...values.map((v) => cell(this.value(v))))),
+      ...gaps.map(({ from, to, reason }) =>
+        row(from, cell(`${this.clock(from)} – ${this.clock(to)}`), cell(say("gap", { reason }), 3))),
+    ];
+    this.rows.replaceChildren(...rows.sort(([a], [b]) => b - a).map(([, made]) => made));
+  }
+
+  // Where things lie: { x(ts), y(value), ticks, left, right, top, bottom } in pixels.
+  layout(width, height) {
+    const { look: { states, limits }, data: { from, to, points } } = this;
+    const all = [...points.flatMap(([, least, , most]) => [least, most]), ...limits];
+    const [least, most] = [Math.min(...all), Math.max(...all)];
+    const ticks = states ? states.map((word, i) => [i, word]) : all.length ? valueTicks(least, most) : [];
+    const [low, high] = states ? [-0.15, 1.25] : [ticks.at(0)?.[0] ?? 0, ticks.at(-1)?.[0] ?? 1];
+    const left = Math.min(90, 16 + Math.max(16, ...ticks.map(([, text]) => text.length * (states ? 12 : 7))));
+    const [right, top, bottom] = [width - 12, 8, height - 24];
+    const x = (ts) => left + ((Math.min(Math.max(ts, from), to) - from) / (to - from || 1)) * (right - left);
+    const y = (v) => bottom - ((v - low) / (high - low)) * (bottom - top);
+    return { x, y, ticks, left, right, top, bottom, width, height };
+  }
+
+  draw() {
+    const [width, height] = [this.plot.clientWidth, this.plot.clientHeight];
+    if (!this.data || !width) return;
+    this.data.points = this.data.points.filter(([ts]) => ts >= this.data.from);
+    this.at = this.layout(width, height);
+    this.readout = svg("g", { class: "readout" });
+    const names = { role: "img", "aria-labelledby": `${this.id}t ${this.id}d` };
+    this.plot.replaceChildren(svg("svg", { viewBox: `0 0 ${width} ${height}`, ...names },
+      svg("title", { id: `${this.id}t` }, this.look.title), svg("desc", { id: `${this.id}d` }, this.inWords()),
+      svg("defs", {}, svg("pattern", { id: `${this.id}h`, width: 7, height: 7, patternUnits: "userSpaceOnUse",
+        patternTransform: "rotate(45)" }, svg("line", { class: "hatch", y2: 7 }))),
+      ...this.axes(), ...this.gaps(), ...runsOf(this.data).flatMap((run) => this.curve(run)), this.readout));
+  }
+
+  inWords() {
+    const { points, gaps } = this.data;
+    if (!points.length) return texts.no_values;
+    const [least, most] = [Math.min(...points.map((p) => p[1])), Math.max(...points.map((p) => p[3]))];
+    const values = { now: points.at(-1)[2], least, most };
+    const shown = Object.fromEntries(Object.entries(values).map(([name, v]) => [name, this.value(v)]));
+    return say("chart_words", { ...shown, gaps: gaps.length });
+  }
+
+  axes() {
+    const { x, y, ticks, left, right, top, bottom, height } = this.at;
+    const { data: { from, to, points, gaps }, look: { zone, limits } } = this;
+    const across = (name, v) => svg("line", { class: name, x1: left, x2: right, y1: y(v), y2: y(v) });
+    const text = (name, x, y, anchor, words) => svg("text", { class: name, x, y, "text-anchor": anchor }, words);
+    const times = timeTicks(from, to, (right - left) / (to - from > 1440 * MINUTE ? 90 : 64), zone);
+    return [
+      ...ticks.map(([v]) => across("grid", v)),
+      ...ticks.map(([v, words]) => text("tick", left - 8, y(v) + 4, "end", words)),
+      ...times.filter((ts) => x(ts) < right - 12).map((ts) => text("tick", x(ts), height - 6, "middle", this.clock(ts))),
+      ...limits.map((v) => across("limit", v)),
+      ...(points.length || gaps.length ? [] : [text("none", (left + right) / 2, (top + bottom) / 2, "middle", texts.no_values)]),
+    ];
+  }
+
+  gaps() {
+    const { x, top, bottom } = this.at;
+    return this.data.gaps.map(({ from, to, reason }) => {
+      const [start, width] = [x(from), Math.max(2, x(to) - x(from))];
+      const box = { x: start, y: top, width, height: bottom - top, fill: `url(#${this.id}h)` };
+      const fits = width > reason.length * (lang === "ko" ? 12 : 7) + 12;
+      const label = { class: "why", x: start + width / 2, y: (top + bottom) / 2, "text-anchor": "middle" };
+      return svg("g", { class: "gap" }, svg("title", {}, say("gap", { reason })), svg("rect", box),
+        fits ? svg("text", label, reason) : null);
+    });
+  }
+
+  curve(run) {
+    const { x, y } = this.at;
+    const edge = (column) => run.points.map((point) => [x(point[0]), y(point[column])]);
+    const corners = this.look.states && stateCorners(run).map(([ts, v]) => [x(ts), y(v)]);
+    const middle = corners || edge(2);
+    const area = corners ? [...corners, [corners.at(-1)[0], y(0)], [corners[0][0], y(0)]] : [...edge(3), ...edge(1).reverse()];
+    const isLast = run.points.at(-1) === this.data.points.at(-1);
+    const [cx, cy] = middle.at(-1);
+    return [
+      svg("path", { class: "band", d: `${path(area)}Z` }), svg("path", { class: "mean", d: path(middle) }),
+      isLast || middle.length === 1 ? svg("circle", { class: isLast ? "now" : "dot", cx, cy, r: isLast ? 4 : 2 }) : null,
+    ].filter(Boolean);
+  }
+
+  // What the curve says under the pointer.
+  read(px) {
+    if (!this.data?.points.length) return;
+    const { x, y, top, bottom, left, right } = this.at;
+    const off = (point) => Math.abs(x(point[0]) - px);
+    const nearest = this.data.points.reduce((best, point) => (off(point) < off(best) ? point : best));
+    const [cx, cy, middle] = [x(nearest[0]), y(nearest[2]), (left + right) / 2];
+    const label = { class: "said", x: cx > middle ? cx - 8 : cx + 8, y: top + 10, "text-anchor": cx > middle ? "end" : "start" };
+    this.readout.replaceChildren(svg("line", { x1: cx, x2: cx, y1: top, y2: bottom }), svg("circle", { cx, cy, r: 4 }),
+      svg("text", label, `${this.clock(nearest[0])}  ${this.value(nearest[2])}`));
+  }
+}

@@ -1,0 +1,140 @@
+"""The words for quantities, states, units and reasons; what is not in a table is shown as it is.
+
+Quantities are the second half of a channel (`fridge.temperature`), units are UCUM codes, reasons are those of a gap
+or of a bad value. A language is a column, so a missing translation is a missing cell and a test finds it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final, TypeAlias
+
+from golmok_cloud_sync.web.language import Language
+
+Words: TypeAlias = Mapping[str, Mapping[Language, str]]
+
+
+def table(rows: str) -> Words:
+    """A table of texts from rows of `key | 한국어 | English`."""
+    cells = (tuple(cell.strip() for cell in row.split("|")) for row in rows.strip().splitlines())
+    return {key: {"ko": korean, "en": english} for key, korean, english in cells}
+
+
+QUANTITIES: Final = table("""
+    temperature   | 온도          | Temperature
+    humidity      | 습도          | Humidity
+    pressure      | 기압          | Pressure
+    illuminance   | 밝기          | Light
+    light         | 밝기          | Light
+    co2           | 이산화탄소    | CO₂
+    voc           | 유기화합물    | VOC
+    dust          | 먼지          | Dust
+    pm25          | 초미세먼지    | Fine dust PM2.5
+    pm10          | 미세먼지      | Dust PM10
+    power         | 전력          | Power
+    energy        | 전력량        | Energy
+    voltage       | 전압          | Voltage
+    current       | 전류          | Current
+    frequency     | 주파수        | Frequency
+    vibration     | 진동          | Vibration
+    weight        | 무게          | Weight
+    flow          | 유량          | Flow
+    occupancy     | 사람          | People
+    motion        | 움직임        | Motion
+    open          | 문            | Door
+    on            | 스위치        | Switch
+    button        | 버튼          | Button
+    battery       | 배터리        | Battery
+    linkquality   | 신호 세기     | Signal
+    rssi          | 신호 세기     | Signal
+""")
+
+FALSE: Final = table("""
+    open          | 닫힘          | Closed
+    on            | 꺼짐          | Off
+    occupancy     | 없음          | Nobody
+    motion        | 없음          | None
+    button        | 떼어짐        | Released
+    *             | 아니요        | No
+""")
+"""What a truth value that is false says, by quantity."""
+
+TRUE: Final = table("""
+    open          | 열림          | Open
+    on            | 켜짐          | On
+    occupancy     | 있음          | Somebody
+    motion        | 있음          | Moving
+    button        | 눌림          | Pressed
+    *             | 예            | Yes
+""")
+
+REASONS: Final = table("""
+    silent            | 센서가 조용함              | sensor silent
+    device silent     | 센서가 조용함              | sensor silent
+    gateway off       | 게이트웨이가 꺼져 있었음   | gateway was off
+    broker            | 장치 통신(MQTT)이 끊김     | device messages (MQTT) lost
+    disk full         | 저장 공간이 가득 참        | disk full
+    evicted           | 자리가 없어 지움           | removed for lack of space
+    quarantined       | 손상되어 따로 둠           | damaged, set aside
+""")
+
+UNITS: Final[Mapping[str, str]] = {
+    "1": "",
+    "[ppth]": "‰",
+    "[ppm]": "ppm",
+    "[ppb]": "ppb",
+    "Cel": "°C",
+    "[degF]": "°F",
+    "uA": "µA",
+    "V.A": "VA",
+    "kV.A": "kVA",
+    "W.h": "Wh",
+    "kW.h": "kWh",
+    "Ohm": "Ω",
+    "kOhm": "kΩ",
+    "A.h": "Ah",
+    "um": "µm",
+    "m2": "m²",
+    "m3": "m³",
+    "m3/h": "m³/h",
+    "m/s2": "m/s²",
+    "[g]": "g",
+    "ug/m3": "µg/m³",
+    "mg/m3": "mg/m³",
+    "g/m3": "g/m³",
+    "/cm3": "/cm³",
+    "us": "µs",
+    "deg": "°",
+    "deg/s": "°/s",
+    "dB[SPL]": "dB",
+    "[pH]": "pH",
+    "N.m": "N·m",
+    "uS/cm": "µS/cm",
+    "W/m2": "W/m²",
+    "By": "B",
+    "kBy": "kB",
+    "MBy": "MB",
+}
+"""The codes that people write otherwise; every other code is its own sign."""
+
+
+def quantity(language: Language, name: str) -> str:
+    """The quantity's name in words: `temperature` is 온도; an unknown one stays as it is."""
+    row = QUANTITIES.get(name)
+    return row[language] if row else name
+
+
+def states(language: Language, name: str) -> tuple[str, str]:
+    """What false and true of this quantity say: of `open`, 닫힘 and 열림."""
+    return FALSE.get(name, FALSE["*"])[language], TRUE.get(name, TRUE["*"])[language]
+
+
+def reason(language: Language, name: str) -> str:
+    """The reason in words; an unknown one stays as it is."""
+    row = REASONS.get(name.replace("_", " ").replace("-", " "))
+    return row[language] if row else name
+
+
+def unit(code: str) -> str:
+    """The unit as people write it: `Cel` is °C; an unknown one stays as it is."""
+    return UNITS.get(code, code)

@@ -1,0 +1,141 @@
+"""The shop's web server: the owner's page, its curves and its live changes. It only reads, and only for this machine.
+
+There is no login yet, so it listens on loopback only; and because every page of the Internet can make a browser send
+requests to loopback, it answers only to names that a person at this machine would type (DNS rebinding).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager, suppress
+from datetime import UTC, datetime
+from ipaddress import ip_address
+from typing import Final
+from zoneinfo import ZoneInfo
+
+from fastapi import FastAPI, Request, Response
+from fastapi.responses import HTMLResponse, JSONResponse, PlainTextResponse, StreamingResponse
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from golmok_cloud_sync.web import COOKIE, COOKIE_AGE_S, SECURITY_HEADERS, Language, assets, choose, is_language
+from golmok_edge.settings import Settings
+from golmok_edge.shop.curves import POINTS, curve, midnight
+from golmok_edge.shop.heard import Heard
+from golmok_edge.shop.link import Link, NoGatewayError
+from golmok_edge.shop.page import Page
+from golmok_edge.shop.troubles import Diary, normal_silence_s
+from golmok_edge.web import say
+
+_ASSETS: Final = assets("golmok_cloud_sync.web", "golmok_edge.web")
+_METHODS: Final = ("GET", "HEAD")
+
+
+def make_app(settings: Settings, link: Link, heard: Heard) -> FastAPI:
+    """The app for the shop of `settings`; `heard` listens while it runs."""
+
+    @asynccontextmanager
+    async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
+        listening = asyncio.create_task(heard.run())
+        yield
+        listening.cancel()
+        with suppress(asyncio.CancelledError):
+            await listening
+
+    app = FastAPI(title="golmok-shop", docs_url=None, redoc_url=None, openapi_url=None, lifespan=lifespan)
+    app.add_middleware(Guard)
+    routes = _Routes(settings, link, Page(settings, heard, Diary()))
+    for path, endpoint in routes.table().items():
+        app.add_api_route(path, endpoint, methods=list(_METHODS), response_model=None)
+    return app
+
+
+class _Routes:
+    def __init__(self, settings: Settings, link: Link, page: Page) -> None:
+        self._settings = settings
+        self._link = link
+        self._page = page
+        self._zone = ZoneInfo(settings.site.timezone)
+        self._devices = {device.name: device for device in settings.devices}
+
+    def table(self) -> dict[str, Callable[..., Awaitable[Response]]]:
+        return {"/": self.owner, "/live": self.live, "/curve": self.curve, "/static/{name}": self.static}
+
+    async def owner(self, request: Request) -> Response:
+        language = _language(request)
+        response = HTMLResponse(self._page.html(language, time.monotonic()), headers={"Cache-Control": "no-store"})
+        if is_language(request.query_params.get("lang")):
+            response.set_cookie(COOKIE, language, max_age=COOKIE_AGE_S, samesite="lax", httponly=True)
+        return response
+
+    async def live(self, request: Request) -> Response:
+        events = self._page.events(_language(request))
+        return StreamingResponse(events, media_type="text/event-stream", headers={"Cache-Control": "no-store"})
+
+    async def curve(self, request: Request, channel: str) -> Response:
+        device = self._devices.get(channel.partition(".")[0])
+        if device is None:
+            return PlainTextResponse(f"no device of the settings has the channel {channel!r}", 404)
+        now = datetime.now(UTC)
+        day = midnight(now, self._zone)
+        span = {"from_ms": int(day.timestamp() * 1000), "to_ms": int(now.timestamp() * 1000), "points": POINTS}
+        try:
+            points = (await self._link.ask("history", channel=channel, **span))["points"]
+        except NoGatewayError:
+            return Response(status_code=204)  # the page says that it is down; its last curve stays
+        reason = say(_language(request), "no_record")
+        return JSONResponse(curve(points, day, now, normal_silence_s(device), reason))
+
+    async def static(self, request: Request, name: str) -> Response:
+        asset = _ASSETS.get(name)
+        if asset is None:
+            return PlainTextResponse(f"there is no {name!r} here", 404)
+        if asset.is_held_by(request.headers.get("If-None-Match")):
+            return Response(status_code=304, headers=dict(asset.headers))
+        return Response(asset.body, headers=dict(asset.headers))
+
+
+def _language(request: Request) -> Language:
+    asked = request.query_params.get("lang")
+    return choose(asked, request.cookies.get(COOKIE), request.headers.get("Accept-Language"))
+
+
+class Guard:
+    """Refuses what does not come from this machine's own pages, and puts the security headers on every answer."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+
+        async def guarded(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                safe = [(name.lower().encode(), text.encode()) for name, text in SECURITY_HEADERS.items()]
+                message = {**message, "headers": [*message.get("headers", ()), *safe]}
+            await send(message)
+
+        await (_refusal(scope) or self._app)(scope, receive, guarded)
+
+
+def _refusal(scope: Scope) -> Response | None:
+    headers = dict(scope["headers"])
+    if not is_this_machine(headers.get(b"host", b"").decode("latin-1")):
+        return PlainTextResponse("this page is for this machine only: open it as http://127.0.0.1 or localhost", 421)
+    if scope["method"] not in _METHODS:
+        return PlainTextResponse("this page can only be read", 405, headers={"Allow": ", ".join(_METHODS)})
+    return None
+
+
+def is_this_machine(host: str) -> bool:
+    """Whether a `Host` header names this machine and nothing that a name server could point at it."""
+    name = host[1:].partition("]")[0] if host.startswith("[") else host.partition(":")[0]
+    if name.lower() == "localhost":
+        return True
+    try:
+        return ip_address(name).is_loopback
+    except ValueError:
+        return False

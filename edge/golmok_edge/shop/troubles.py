@@ -1,0 +1,149 @@
+"""What is wrong and what to do about it, in the words of somebody who runs a shop.
+
+First what holds now is found (`find`), without a word of any language; how long it has held is remembered outside
+(`Diary`), once for all browsers; then each is told (`tell`). While the gateway is down nothing else can be known, so
+nothing else is said.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Final, NamedTuple
+
+from golmok_cloud_sync.web import Language, quantity
+from golmok_edge.settings import Device
+from golmok_edge.shop.heard import Said
+from golmok_edge.shop.situation import Situation
+from golmok_edge.shop.view import Level, Slot, is_outside, level_of, slots, title, with_unit
+from golmok_edge.web import TEXTS, duration, say
+
+FIRST_VALUE_S: Final = 30.0
+"""How long a device may take until its first value, after the gateway came up."""
+CLOUD_PATIENCE_S: Final = 60.0
+"""How long the cloud may be out of reach before it is worth a word: a router restarts in less."""
+
+_LEVELS: Final[Mapping[str, Level]] = {"down": "bad", "disk": "bad", "high": "bad", "low": "bad"}
+
+
+class Finding(NamedTuple):
+    """Something that holds now."""
+
+    kind: str
+    device: Device | None = None
+    slot: Slot | None = None
+    raw: object = None
+    age_s: float | None = None
+    """For how long, where the data say it themselves."""
+    patience_s: float = 0.0
+    """It is a trouble only when it has held so long."""
+
+    @property
+    def key(self) -> str:
+        """The same for as long as it is the same trouble."""
+        return f"{self.kind} {self.slot.channel if self.slot else self.device.name if self.device else ''}"
+
+
+class Trouble(NamedTuple):
+    """A trouble in words."""
+
+    level: Level
+    what: str
+    todo: str
+
+
+@dataclass
+class Diary:
+    """Since when each thing that holds now has held."""
+
+    _since_s: dict[str, float] = field(default_factory=dict)
+
+    def lasting(self, findings: Sequence[Finding], now_s: float) -> list[tuple[Finding, float]]:
+        """Those of `findings` that have outlasted the patience for them, each with how long it has held."""
+        self._since_s = {f.key: self._since_s.get(f.key, now_s) for f in findings}
+        ages = [(f, now_s - self._since_s[f.key] if f.age_s is None else f.age_s) for f in findings]
+        return [(f, age_s) for f, age_s in ages if age_s >= f.patience_s]
+
+
+def find(
+    devices: Iterable[Device],
+    now: Situation | None,
+    latest: Mapping[str, Said],
+    now_s: float,
+    down_s: float | None,
+) -> list[Finding]:
+    """Everything that holds now, the most pressing first."""
+    if now is None:
+        return [Finding("down", age_s=down_s, patience_s=1.0)]
+    found = [*_of_the_gateway(now), *(f for device in devices for f in _of_a_device(device, latest, now_s))]
+    return sorted(found, key=lambda f: _LEVELS.get(f.kind) != "bad")
+
+
+def _of_the_gateway(now: Situation) -> list[Finding]:
+    cloud = Finding("cloud", age_s=now.cloud_age_s, patience_s=CLOUD_PATIENCE_S)
+    if now.cloud_age_s is None:
+        cloud = Finding("cloud_never", patience_s=CLOUD_PATIENCE_S)
+    holds = [
+        (Finding("disk"), now.is_disk_full),
+        (Finding("broker", patience_s=10.0), not now.is_broker_up),
+        (Finding("clock"), not now.is_clock_known),
+        (cloud, now.has_cloud and now.is_cloud_up is False),
+    ]
+    return [finding for finding, is_so in holds if is_so]
+
+
+def _of_a_device(device: Device, latest: Mapping[str, Said], now_s: float) -> list[Finding]:
+    normal_s = normal_silence_s(device)
+    said = [(slot, latest[slot.channel]) for slot in slots(device, latest) if slot.channel in latest]
+    if not said:
+        return [] if normal_s is None else [Finding("never", device, patience_s=max(normal_s, FIRST_VALUE_S))]
+    silent_s = min((age for _, s in said if (age := s.age_s(now_s)) is not None), default=None)
+    if normal_s is not None and silent_s is not None and silent_s > normal_s:
+        return [Finding("silent", device, age_s=silent_s)]
+    return [finding for slot, s in said for finding in _of_a_value(device, slot, s)]
+
+
+def _of_a_value(device: Device, slot: Slot, said: Said) -> list[Finding]:
+    raw = said.row.get("value")
+    if level_of(said.row) == "bad":
+        return [Finding("bad", device, slot, raw, patience_s=5.0)]
+    side = is_outside(slot.limit, raw)
+    return [Finding(side, device, slot, raw, patience_s=slot.limit.for_s)] if side and slot.limit else []
+
+
+def normal_silence_s(device: Device) -> float | None:
+    """The longest silence that means nothing; None if any may be."""
+    if device.interval_s is not None:
+        return max(2.5 * device.interval_s, device.interval_s + 5.0)
+    return device.expect_s
+
+
+def tell(language: Language, finding: Finding, lasting_s: float, backlog: int) -> Trouble:
+    """A finding in words."""
+    names = {"duration": duration(language, lasting_s), "count": f"{backlog:,}"}
+    if finding.device is not None:
+        names["device"] = title(finding.device)
+    if finding.slot is not None:
+        names |= _of_the_slot(language, finding, finding.slot)
+    what = say(language, finding.kind, **names)
+    return Trouble(_LEVELS.get(finding.kind, "warn"), what, say(language, _remedy(finding), **names))
+
+
+def _of_the_slot(language: Language, finding: Finding, slot: Slot) -> dict[str, str]:
+    limit = getattr(slot.limit, finding.kind, None)
+    return {
+        "quantity": quantity(language, slot.quantity),
+        "value": with_unit(language, slot, finding.raw),
+        "limit": with_unit(language, slot, limit),
+    }
+
+
+def _remedy(finding: Finding) -> str:
+    """The most particular remedy there is: for this quantity, for devices on the radio, else for the kind."""
+    particular = ""
+    if finding.slot is not None:
+        particular = f"{finding.kind}_{finding.slot.quantity}_do"
+    elif finding.device is not None and finding.device.bus is None:
+        particular = f"{finding.kind}_mqtt_do"
+    general = "cloud_do" if finding.kind == "cloud_never" else f"{finding.kind}_do"
+    return particular if particular in TEXTS else general

@@ -1,0 +1,112 @@
+# ruff: noqa: E501  # a row of the table is a line
+"""Every text of the pages on the gateway, in every language they speak, and how numbers and durations are said.
+
+A person who runs a café reads this, not an engineer: each trouble has a line that says what is (`<trouble>`) and one
+that says what to do (`<trouble>_do`). Names are filled in without a particle after them, because 이/가 and 은/는
+depend on how a name ends.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from golmok_cloud_sync.web import Language, Words, table
+
+TEXTS: Final[Words] = table("""
+    language         | 언어                                     | Language
+    needs_script     | 새 값을 보려면 이 화면을 새로 고쳐 주세요. | Reload this page to see new values.
+    devices          | 센서                                     | Sensors
+    troubles         | 지금 할 일                               | What to do now
+    today            | 오늘                                     | today
+    fine             | 모두 잘 되고 있습니다                    | Everything is fine
+    fine_more        | 센서 {count}개가 값을 보내고 있습니다.   | {count} sensors are reporting.
+    waiting          | 첫 값을 기다리고 있습니다                | Waiting for the first values
+    waiting_more     | 센서를 켠 지 얼마 안 되었습니다.         | The sensors have only just been switched on.
+    no_devices       | 아직 연결된 센서가 없습니다              | No sensors yet
+    no_devices_more  | 설정 파일에 센서를 적으면 여기에 나타납니다. | Sensors that stand in the settings file show up here.
+    attention_one    | 한 가지를 봐 주세요                      | One thing needs you
+    attention        | {count}가지를 봐 주세요                  | {count} things need you
+    down             | 기록이 멈춰 있습니다                     | Recording has stopped
+    down_do          | 보통은 1분 안에 저절로 다시 시작합니다. 5분이 지나도 그대로면 게이트웨이의 전원을 뽑았다가 10초 뒤에 다시 꽂아 주세요. 아래는 마지막으로 본 값입니다. | It usually starts again by itself within a minute. If this stays for 5 minutes, unplug the gateway, wait 10 seconds and plug it in again. Below are the last known values.
+    silent           | {device} 센서가 {duration}째 조용합니다  | {device} has been silent for {duration}
+    silent_do        | 전선과 전원을 확인해 주세요.             | Please check its cable and power.
+    silent_mqtt_do   | 전원이 켜져 있는지, 건전지와 와이파이를 확인해 주세요. | Please check its power or battery, and the Wi-Fi.
+    never            | {device} 센서에서 아직 값이 오지 않았습니다 | {device} has not reported yet
+    never_do         | 전선과 전원을 확인해 주세요.             | Please check its cable and power.
+    never_mqtt_do    | 전원이 켜져 있는지, 건전지와 와이파이를 확인해 주세요. | Please check its power or battery, and the Wi-Fi.
+    high             | {device} {quantity} {value}: {limit}보다 높은 지 {duration}째입니다 | {device} {quantity} {value}: above {limit} for {duration}
+    high_do          | 그 자리를 직접 확인해 주세요.            | Please go and look at it.
+    high_temperature_do | 문이 잘 닫혀 있는지, 안에 든 것이 괜찮은지 확인해 주세요. | Please check that the door is shut and that what is inside is still good.
+    low              | {device} {quantity} {value}: {limit}보다 낮은 지 {duration}째입니다 | {device} {quantity} {value}: below {limit} for {duration}
+    low_do           | 그 자리를 직접 확인해 주세요.            | Please go and look at it.
+    bad              | {device} {quantity} 값을 믿을 수 없습니다 | {device} {quantity}: the value cannot be trusted
+    bad_do           | 센서가 빠지거나 젖지 않았는지 확인해 주세요. 계속되면 설치하신 분에게 알려 주세요. | Please check that the sensor is plugged in and dry. If this stays, tell whoever installed it.
+    clock            | 아직 시각을 모릅니다                     | The time of day is not known yet
+    clock_do         | 기록은 계속되고, 인터넷에 연결되면 시각이 저절로 채워집니다. 그래프는 그때부터 보입니다. | Recording goes on, and times are filled in by themselves once there is Internet. The curves show up then.
+    broker           | 무선 장치와의 연결이 끊겼습니다          | The connection to the wireless devices is lost
+    broker_do        | 저절로 다시 연결합니다. 5분이 지나도 그대로면 게이트웨이의 전원을 뽑았다가 10초 뒤에 다시 꽂아 주세요. | It reconnects by itself. If this stays for 5 minutes, unplug the gateway, wait 10 seconds and plug it in again.
+    disk             | 저장 공간이 가득 찼습니다                | The storage is full
+    disk_do          | 새 값을 기록하지 못하고 있습니다. 설치하신 분에게 바로 알려 주세요. | New values are not being recorded. Please tell whoever installed the gateway at once.
+    cloud            | 클라우드로 보내지 못한 지 {duration}째입니다 | Nothing has reached the cloud for {duration}
+    cloud_never      | 아직 클라우드에 연결하지 못했습니다      | The cloud has not been reached yet
+    cloud_do         | 인터넷이 끊겨도 기록은 계속됩니다; {count}개가 기다리는 중이고, 연결되면 저절로 보냅니다. 공유기와 인터넷 선을 확인해 주세요. | Recording goes on without the Internet; {count} readings are waiting and will be sent by themselves. Please check the router and its cable.
+    cloud_fine       | 클라우드로 잘 보내고 있습니다            | Everything is being sent to the cloud
+    cloud_behind     | 밀린 기록을 보내는 중입니다: {count}개 남음 | Catching up with the cloud: {count} left
+    cloud_waiting    | 인터넷이 끊겨도 기록은 계속됩니다; {count}개가 기다리는 중 | Recording goes on without the Internet; {count} readings are waiting
+    cloud_unknown    | 클라우드로 보내고 있는지 지금은 모릅니다 | Whether data reach the cloud is not known right now
+    cloud_none       | 클라우드 없이 이 기기에만 기록합니다     | Readings are kept on this device only
+    lost             | 화면이 게이트웨이와 끊겼습니다           | This page has lost the gateway
+    lost_do          | 아래는 마지막으로 본 값입니다. 다시 연결되면 저절로 이어집니다. | Below are the last known values. It goes on by itself when the connection is back.
+    no_value         | 아직 없음                                | none yet
+    uncertain        | 확실하지 않은 값입니다                   | This value is uncertain
+    not_trusted      | 믿을 수 없는 값입니다                    | This value cannot be trusted
+    just_now         | 방금                                     | just now
+    time             | 시각                                     | Time
+    least            | 최저                                     | Least
+    mean             | 평균                                     | Mean
+    most             | 최고                                     | Most
+    show_values      | 표로 보기                                | As a table
+    no_values        | 오늘은 아직 값이 없습니다                | No values yet today
+    gap              | {reason}                                 | {reason}
+    no_record        | 기록 없음                                | no record
+    chart_words      | 마지막 {now}, 최저 {least}, 최고 {most}, 빈 구간 {gaps}개 | Last {now}, least {least}, most {most}, {gaps} gaps
+""")
+
+_SCRIPT_KEYS: Final = ("just_now", "time", "least", "mean", "most", "show_values", "no_values", "gap", "chart_words")
+
+_DURATIONS: Final = (
+    (86_400, {"ko": ("{}일", "{}일"), "en": ("{} day", "{} days")}),
+    (3_600, {"ko": ("{}시간", "{}시간"), "en": ("{} hour", "{} hours")}),
+    (60, {"ko": ("{}분", "{}분"), "en": ("{} minute", "{} minutes")}),
+    (1, {"ko": ("{}초", "{}초"), "en": ("{} second", "{} seconds")}),
+)
+
+_DIGITS: Final = {"Cel": 1, "[degF]": 1, "%": 0, "[ppm]": 0, "lx": 0, "hPa": 0}
+"""Digits after the point where people always write the same; elsewhere the size of the number decides."""
+
+
+def say(language: Language, key: str, **values: str) -> str:
+    """The text `key` with its names filled in."""
+    text = TEXTS[key][language]
+    return text.format(**values) if values else text
+
+
+def for_script(language: Language) -> dict[str, str]:
+    """The texts that the page's script says by itself."""
+    return {key: TEXTS[key][language] for key in _SCRIPT_KEYS}
+
+
+def duration(language: Language, seconds: float) -> str:
+    """How long, in one unit: 3분, 2 hours; a unit is used from two of it on, so that 90 minutes stay minutes."""
+    whole = max(1, int(seconds))
+    length, words = next((row for row in _DURATIONS if whole >= 2 * row[0]), _DURATIONS[-1])
+    count = whole // length
+    return words[language][count != 1].format(count)
+
+
+def number(value: float, unit: str) -> str:
+    """A measured number as people read it: 1,234, 45.3, 4.25; both languages write it alike."""
+    size = abs(value)
+    by_size = 0 if isinstance(value, int) or size >= 1000 else 1 if size >= 10 else 2
+    text = f"{value:,.{_DIGITS.get(unit, by_size)}f}"
+    return text if text.strip("-0.,") else text.lstrip("-")
