@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from golmok_drivers.api import BusNack, CrcError, Value
+from golmok_drivers.api import BusNack, CrcError
 from golmok_drivers.devices.sht4x import (
     MEASURE_PRECISELY,
     READ_SERIAL,
@@ -19,28 +19,7 @@ from golmok_drivers.devices.sht4x import (
     decode,
     words,
 )
-
-
-class StillWorld:
-    """A world in which nothing moves; keeps what was given."""
-
-    def __init__(self, *faults: str, **felt: float) -> None:
-        self.felt, self.faults, self.given = felt, faults, [("", None)][:0]
-
-    def now_s(self) -> float:
-        return 0.0
-
-    def feel(self, quantity: str) -> float:
-        return self.felt[quantity]
-
-    def has(self, fault: str) -> bool:
-        return fault in self.faults
-
-    def random(self) -> float:
-        return 0.5
-
-    def give(self, quantity: str, value: Value) -> None:
-        self.given.append((quantity, value))  # type: ignore[arg-type]  # the empty list was made to look like it
+from tests.drivers.worlds import StillWorld
 
 
 class Direct:

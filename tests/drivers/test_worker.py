@@ -8,6 +8,7 @@ import pytest
 
 from golmok_drivers.api import BusBackoff, BusClosed, BusNack, BusTimeout
 from golmok_drivers.buses.worker import BusWorker
+from tests.drivers.waiting import until
 
 
 class HandClock:
@@ -47,8 +48,8 @@ async def test_transactions_never_overlap_and_do_not_block_the_loop() -> None:
 
 
 async def test_a_hanging_device_delays_the_others_once_and_is_left_alone() -> None:
-    clock, worker, release = HandClock(), BusWorker("test"), threading.Event()
-    worker._clock = clock
+    clock, release = HandClock(), threading.Event()
+    worker = BusWorker("test", clock)
     started = time.monotonic()
     hanging = asyncio.create_task(worker.run("bad", release.wait, 0.3))
     queued = asyncio.create_task(worker.run("bad", lambda: None, 0.3))
@@ -61,28 +62,24 @@ async def test_a_hanging_device_delays_the_others_once_and_is_left_alone() -> No
     with pytest.raises(BusBackoff, match="still hangs"):
         await worker.run("bad", lambda: None, 0.3)
     release.set()
-    while True:
-        try:
-            await worker.run("bad", lambda: None, 0.3)
-        except BusBackoff as error:
-            if "tried again" in str(error):
-                break
-            await asyncio.sleep(0)
+    await until(lambda: not worker._health["bad"].hanging)
+    with pytest.raises(BusBackoff, match="tried again"):
+        await worker.run("bad", lambda: None, 0.3)
     clock.now = 1.1
     assert await worker.run("bad", lambda: "back", 0.3) == "back"
     await worker.close()
 
 
 async def test_pauses_double_while_it_keeps_hanging() -> None:
-    clock, release = HandClock(), threading.Event()
-    release.set()
+    clock = HandClock()
     worker = BusWorker("test", clock)
     pauses = []
     for _ in range(8):
+        release = threading.Event()
         with pytest.raises(BusTimeout):
-            await worker.run("bad", lambda: time.sleep(0.05), 0.01)
-        while worker._health["bad"].hanging:
-            await asyncio.sleep(0.005)
+            await worker.run("bad", release.wait, 0.01)
+        release.set()
+        await until(lambda: not worker._health["bad"].hanging)
         pauses.append(worker._health["bad"].pause_s)
         clock.now += 100
     assert pauses == [1, 2, 4, 8, 16, 32, 60, 60]
@@ -102,9 +99,7 @@ async def test_who_only_stood_behind_a_hanging_one_is_not_punished() -> None:
         with pytest.raises(BusTimeout):
             await worker.run(device, on_the_wire, 0.05)
     wire.release()
-    deadline = time.monotonic() + 5
-    while "good" in worker._health and time.monotonic() < deadline:
-        await asyncio.sleep(0.005)
+    await until(lambda: "good" not in worker._health)
     assert await worker.run("good", on_the_wire, 1.0) == "ok"
     with pytest.raises(BusBackoff):
         await worker.run("bad", on_the_wire, 1.0)
@@ -112,7 +107,8 @@ async def test_who_only_stood_behind_a_hanging_one_is_not_punished() -> None:
 
 
 async def test_cancelling_who_waits_or_runs_leaves_the_bus_usable() -> None:
-    worker, release, done = BusWorker("test"), threading.Event(), []
+    worker, release = BusWorker("test"), threading.Event()
+    done: list[object] = []
     running = asyncio.create_task(worker.run("a", lambda: done.append(release.wait()), 5.0))
     waiting = asyncio.create_task(worker.run("b", lambda: done.append("never"), 5.0))
     await asyncio.sleep(0.01)
