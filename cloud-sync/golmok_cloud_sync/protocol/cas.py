@@ -33,7 +33,9 @@ class Verdict(StrEnum):
 
     APPLY = "applied"
     DUPLICATE = "duplicate"
-    """All of it is here already. Acknowledged once the stored record before it is seen to be the same."""
+    """All of it is here already. A frame is acknowledged if the stored records `lo - 1` and `hi - 1` are its own
+    (where still known; a void in the place of `hi - 1` is not); else it is a fork: a cloned card counts on from the
+    same number with other records. A void is acknowledged."""
     RECUT = "recut"
     """The first records are here already: cut it anew at next_seq."""
     GAP = "gap"

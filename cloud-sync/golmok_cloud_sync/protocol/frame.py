@@ -19,7 +19,8 @@ class Frame:
     """Records `lo` to `lo + count - 1` of a stream, encoded once.
 
     `crc32` is of the payload (damage on the way), `prev_crc` of record `lo - 1` (another history); before the
-    first record it is 0.
+    first record it is 0. It is None only where the record before is void for the sender: the receiver may hold
+    that record all the same.
     """
 
     stream: Stream
@@ -27,7 +28,7 @@ class Frame:
     count: int
     codec: int
     crc32: int
-    prev_crc: int
+    prev_crc: int | None
     payload: bytes
 
     @property
@@ -45,8 +46,7 @@ class Frame:
 class Void:
     """Records `lo` to `hi - 1` of a stream can never come: evicted, quarantined or unreadable.
 
-    `counts` says how many of each channel, as far as known. `prev_crc` is None only where the record before
-    is void for the sender too (the receiver may hold it as a record).
+    `counts` says how many of each channel, as far as known. `prev_crc` as in a frame.
     """
 
     stream: Stream
@@ -65,7 +65,7 @@ class Void:
 Part = Frame | Void
 
 
-def frame(stream: Stream, lo: int, records: Sequence[Record], prev_crc: int, codec: int = 1) -> Frame:
+def frame(stream: Stream, lo: int, records: Sequence[Record], prev_crc: int | None, codec: int = 1) -> Frame:
     """The frame of `records`, the first of which has seq `lo`. Raises `codec.TooLargeError`: cut into fewer."""
     payload = encode(records, codec)
     return Frame(stream, lo, len(records), codec, crc32(payload), prev_crc, payload)

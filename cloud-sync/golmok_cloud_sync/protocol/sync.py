@@ -258,6 +258,9 @@ class _Object:
             raise ProtocolError(f"{self.what}: {key} must lie between {least} and {most}, not {value!r:.40}")
         return value
 
+    def crc(self, key: str) -> int | None:
+        return None if self.fields.get(key) is None else self.number(key, 0, 2**32 - 1)
+
     def text(self, key: str) -> str:
         value: str = self.take(key, str)
         if len(value.encode(errors="replace")) > MAX_NAME_BYTES or not value.isprintable():
@@ -312,8 +315,7 @@ def _parts(heads: Sequence[Any], body: bytes, at: int) -> Iterator[Part]:
             raise ProtocolError("the request is cut short")
         at += size
         count, codec = head.number("count", 1, MAX_COUNT), head.number("codec", 0, 255)
-        crc, prev_crc = head.number("crc32", 0, 2**32 - 1), head.number("prev_crc", 0, 2**32 - 1)
-        yield Frame(stream, lo, count, codec, crc, prev_crc, payload)
+        yield Frame(stream, lo, count, codec, head.number("crc32", 0, 2**32 - 1), head.crc("prev_crc"), payload)
     if at != len(body):
         raise ProtocolError("bytes follow the last payload")
 
@@ -322,8 +324,7 @@ def _void(head: _Object, stream: Stream, lo: int) -> Void:
     counts = head.take("counts", dict)
     if len(counts) > _MAX_COUNTS or any(type(n) is not int or not 0 <= n <= MAX_SEQ for n in counts.values()):
         raise ProtocolError("a void's counts must be whole numbers by channel")
-    prev_crc = None if head.fields.get("prev_crc") is None else head.number("prev_crc", 0, 2**32 - 1)
-    return Void(stream, lo, head.number("hi", lo + 1), head.name("reason"), counts, prev_crc)
+    return Void(stream, lo, head.number("hi", lo + 1), head.name("reason"), counts, head.crc("prev_crc"))
 
 
 def _stream_reply(fields: Any) -> StreamReply:

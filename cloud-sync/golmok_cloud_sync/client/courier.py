@@ -1,0 +1,215 @@
+"""The thread that speaks with the cloud: HTTP around `Uplink` and `Pace`.
+
+It owns its connection and its own reader of the store. Nothing it does can hold up the taking of readings.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import logging
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass, replace
+from typing import Final, Protocol
+from urllib.parse import urlsplit
+
+import httpx
+
+from golmok_cloud_sync.protocol import (
+    CONTENT_TYPE,
+    STREAMS,
+    Hello,
+    ProtocolError,
+    Record,
+    Reply,
+    Stream,
+    decode_reply,
+    encode_request,
+)
+
+from .outbox import Outbox
+from .pace import Pace
+from .uplink import MOST_RECORDS, Uplink
+
+_log = logging.getLogger(__name__)
+
+URGENT: Final[tuple[Stream, ...]] = ("orders", "events")
+TIMEOUT: Final = httpx.Timeout(30.0, connect=10.0)
+"""A request that is under way so long is given up; the next one is half as large."""
+_ANSWERS: Final = frozenset({200, 409})
+
+
+class Moment(Protocol):
+    """A clock that does not stop in sleep and is not set (CLOCK_BOOTTIME), and the wall's."""
+
+    def mono_ms(self) -> int:
+        """Milliseconds since the machine started."""
+
+    def wall_ms(self) -> int:
+        """Milliseconds since 1970 by the machine's own clock, right or wrong."""
+
+
+@dataclass(frozen=True, slots=True)
+class ServerTime:
+    """It was `server_ms` at the cloud somewhere between two moments of the gateway's monotonic clock."""
+
+    server_ms: int
+    sent_mono_ms: int
+    came_mono_ms: int
+
+
+@dataclass(slots=True)
+class CourierState:
+    """What `status` and the pages tell of the way to the cloud."""
+
+    state: str = "starting"
+    """starting, connected, waiting (told to come later), unreachable, refused (not enrolled or forbidden)."""
+    detail: str = ""
+    requests: int = 0
+    failures: int = 0
+    sent_bytes: int = 0
+    last_success_mono_ms: int | None = None
+    pace_s: float = 0.0
+    backlog: Mapping[Stream, int] | None = None
+    forks: int = 0
+
+
+class Courier(threading.Thread):
+    """Sends what the store holds, at the pace that was agreed, until `close`."""
+
+    def __init__(
+        self,
+        url: str,
+        hello: Hello,
+        open_outbox: Callable[[], Outbox],
+        *,
+        clock: Moment,
+        pace: Pace,
+        new_boot: bool,
+        token: str | None = None,
+        latest: Callable[[], Sequence[Record]] = tuple,
+        on_time: Callable[[ServerTime], None] = lambda _: None,
+        on_reply: Callable[[Reply], None] = lambda _: None,
+    ) -> None:
+        """`open_outbox` is called in the thread itself; the callbacks run there too and must be quick."""
+        super().__init__(name="uplink", daemon=True)
+        self.state = CourierState(pace_s=pace.interval_s)
+        self._url, self._hello, self._open_outbox = url.rstrip("/") + "/v1/sync", hello, open_outbox
+        self._clock, self._pace, self._new_boot = clock, pace, new_boot
+        self._headers = {"Content-Type": CONTENT_TYPE, **({"Authorization": f"Bearer {token}"} if token else {})}
+        self._latest, self._on_time, self._on_reply = latest, on_time, on_reply
+        self._wake = threading.Event()
+        self._urgent = threading.Event()
+        self._closing = False
+
+    def wake(self) -> None:
+        """Orders or alarms are in the store: send them now."""
+        self._urgent.set()
+        self._wake.set()
+
+    def close(self, timeout_s: float = 5.0) -> None:
+        """Stop after the request that is under way."""
+        self._closing = True
+        self._wake.set()
+        if self.is_alive():
+            self.join(timeout_s)
+
+    def run(self) -> None:
+        self._pace.start(self._now_s(), new_boot=self._new_boot, loopback=is_loopback(self._url))
+        with httpx.Client(timeout=TIMEOUT, headers=self._headers) as http:
+            uplink = Uplink(self._open_outbox())
+            while not self._closing:
+                wait_s = self._pace.wait_s(self._now_s(), urgent=self._urgent.is_set())
+                if wait_s > 0:
+                    self._wake.wait(wait_s)
+                    self._wake.clear()
+                    continue
+                self._urgent.clear()
+                self._exchange(http, uplink)
+
+    def _exchange(self, http: httpx.Client, uplink: Uplink) -> None:
+        """One request and what follows from its reply."""
+        sent_ms = self._clock.mono_ms()
+        latest = self._latest() if uplink.backlog("readings") > MOST_RECORDS else ()
+        hello = replace(self._hello, mono_ms=sent_ms, wall_ms=self._clock.wall_ms(), latest=latest)
+        hello, parts = uplink.compose(hello)
+        body = encode_request(hello, parts)
+        self.state.requests += 1
+        try:
+            with closing(http.post(self._url, content=body)) as response:
+                if response.status_code not in _ANSWERS:
+                    self._turned_away(uplink, response)
+                    return
+                reply = decode_reply(response.content)
+        except (httpx.HTTPError, ProtocolError) as error:
+            uplink.failed()
+            self._failed("unreachable", f"{type(error).__name__}: {error}")
+            return
+        came_ms = self._clock.mono_ms()
+        forward = uplink.took(reply)
+        self.state.sent_bytes += len(body)
+        self.state.last_success_mono_ms = came_ms
+        self.state.pace_s = min(self._pace.interval_s, reply.pace_s)
+        self._connected(uplink)
+        self._on_time(ServerTime(reply.server_ms, sent_ms, came_ms))
+        self._on_reply(reply)
+        if uplink.is_round_done or forward:
+            more = not uplink.is_round_done
+            self._pace.succeeded(self._now_s(), reply.pace_s, reply.retry_after_s, more=more)
+        else:
+            self._pace.failed(self._now_s(), reply.retry_after_s)
+
+    def _turned_away(self, uplink: Uplink, response: httpx.Response) -> None:
+        """A status that is no answer of this protocol: too busy, not enrolled, or something in between that broke."""
+        status = response.status_code
+        detail = f"HTTP {status}: {_problem(response)}"
+        if status in (401, 403):
+            self._failed("refused", detail)
+        elif status in (429, 503):
+            self._failed("waiting", detail, _retry_after_s(response))
+        else:
+            uplink.failed()
+            self._failed("unreachable", detail)
+
+    def _failed(self, state: str, detail: str, retry_after_s: float = 0.0) -> None:
+        self._pace.failed(self._now_s(), retry_after_s)
+        self.state.failures += 1
+        if self.state.state != state:
+            _log.warning("cloud %s: %s", state, detail)
+        self.state.state, self.state.detail = state, detail
+
+    def _connected(self, uplink: Uplink) -> None:
+        if self.state.state != "connected":
+            _log.info("cloud connected")
+        self.state.state, self.state.detail, self.state.forks = "connected", "", uplink.forks
+        self.state.backlog = {stream: uplink.backlog(stream) for stream in STREAMS}
+
+    def _now_s(self) -> float:
+        return self._clock.mono_ms() / 1000
+
+
+def is_loopback(url: str) -> bool:
+    """Whether `url` names this machine itself."""
+    host = urlsplit(url).hostname or ""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def _problem(response: httpx.Response) -> str:
+    """What the server says is wrong (RFC 9457), else the status' own words."""
+    try:
+        problem = response.json()
+        return str(problem.get("detail") or problem.get("title"))[:300]
+    except (ValueError, AttributeError):
+        return response.reason_phrase
+
+
+def _retry_after_s(response: httpx.Response) -> float:
+    """Seconds that the server asks to wait (RFC 9110, 10.2.3; the form with a date is not used here)."""
+    try:
+        return min(3600.0, max(0.0, float(response.headers.get("Retry-After", "0"))))
+    except ValueError:
+        return 0.0
