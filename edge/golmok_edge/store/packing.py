@@ -5,6 +5,9 @@ against 313 B of msgpack for ten readings, 2.9 against 3.6 B a reading for a tho
 can read it: `zstd -d`. Columns, because they unpack at more than a million records a second: texts that repeat
 are decoded once. The body says all of its records but their numbers, so it can be salvaged alone.
 
+A body is two lines: the head says which channels its records are of, the second what they say. Polled channels come
+round and round in one order, so heads repeat, and neither end makes the same one twice in a row.
+
 The zstd frame carries the checksum that tells a torn or rotten block from a good one.
 """
 
@@ -32,22 +35,45 @@ _MAX_RAW: Final = 16 << 20
 Kind = tuple[str, str, Quality, str]
 """Channel, unit, quality, reason: what the records of a channel mostly share."""
 
+_NUMBERS: Final = frozenset({float, int, bool, type(None)})
 _record: Final = partial(tuple.__new__, Record)  # at a third of the time of Record(...)
-_kind: Final = itemgetter(0, 2, 5, 6)
 
 
 class BodyError(ValueError):
     """A body that does not unpack to what was packed."""
 
 
-class _Body(msgspec.Struct, array_like=True):
+class _Head(msgspec.Struct, array_like=True, frozen=True):
     boot: str
     kinds: list[Kind]
     which: list[int]  # for each record the index of its kind; empty if all have the first
+
+
+class _Said(msgspec.Struct, array_like=True):
     values: list[Value]
     mono_ms: list[int]  # the first, then differences
     wall_ms: list[int | None] | None  # None: none has any
     waited_ms: list[int | None] | None  # None: all 0
+
+
+class Block:
+    """A run of records that becomes one row, as columns."""
+
+    __slots__ = ("columns", "count")
+
+    def __init__(self, records: Sequence[Record]) -> None:
+        self.count = len(records)
+        self.columns: Sequence[Sequence[Any]] = tuple(zip(*records, strict=True))
+
+    @property
+    def boot(self) -> str:
+        """The boot of all its records."""
+        return str(self.columns[3][0])
+
+    @property
+    def mono_ms(self) -> Sequence[int]:
+        """The times of its records."""
+        return self.columns[4]
 
 
 class Packer:
@@ -55,135 +81,175 @@ class Packer:
 
     def __init__(self) -> None:
         self._json = msgspec.json.Encoder()
-        self._zstd = zstandard.ZstdCompressor(level=3, write_checksum=True, write_content_size=True)
+        # Level 1: on these small blocks as tight as 3, in half the time.
+        self._zstd = zstandard.ZstdCompressor(level=1, write_checksum=True, write_content_size=True)
+        self._head: tuple[str, list[Kind], bytes] = "", [], b""
 
-    def pack(self, records: Sequence[Record]) -> bytes:
-        """The body of `records`, all of one boot, which have passed `checked`."""
-        channels, values, units, boots, monos, qualities, reasons, walls, waits = zip(*records, strict=True)
+    def pack(self, block: Block) -> bytes:
+        """The body of `block`. Raises `RecordError`."""
+        channels, values, units, _, monos, qualities, reasons, walls, waits = block.columns
         kinds = list(zip(channels, units, qualities, reasons, strict=True))
-        numbers = {kind: number for number, kind in enumerate(dict.fromkeys(kinds))}
-        body = _Body(
-            boots[0],
-            list(numbers),
-            [] if len(numbers) == 1 else list(map(numbers.__getitem__, kinds)),
+        if self._head[:2] != (block.boot, kinds):
+            self._head = block.boot, kinds, self._json.encode(_head(block.boot, kinds))
+        said = _Said(
             values,  # type: ignore[arg-type]  # a tuple is written like a list
             [monos[0], *map(sub, monos[1:], monos)],
-            None if walls.count(None) == len(walls) else list(walls),
-            None if waits.count(0) == len(waits) else list(waits),
+            None if walls.count(None) == len(walls) else walls,  # type: ignore[arg-type]
+            None if waits.count(0) == len(waits) else waits,  # type: ignore[arg-type]
         )
-        return self._zstd.compress(self._json.encode(body))
+        return self._zstd.compress(self._head[2] + b"\n" + self._json.encode(said))
+
+
+def _head(boot: str, kinds: Sequence[Kind]) -> _Head:
+    numbers = {kind: number for number, kind in enumerate(dict.fromkeys(kinds))}
+    for kind in numbers:
+        _check_shape(*kind, boot)
+    return _Head(boot, list(numbers), [] if len(numbers) == 1 else list(map(numbers.__getitem__, kinds)))
+
+
+class _Columns:
+    """What the records of a head share, as columns that need no second look."""
+
+    def __init__(self, head: _Head) -> None:
+        self.head = head
+        self.boot = head.boot
+        channels, units, qualities, reasons = zip(*head.kinds, strict=True)
+        if len(head.which) > 1:
+            pick = itemgetter(*head.which)  # a whole column in one call
+            self.channels, self.units, self.qualities, self.reasons = map(pick, (channels, units, qualities, reasons))
+        else:
+            self.channels, self.units, self.qualities, self.reasons = map(
+                repeat, (channels[0], units[0], qualities[0], reasons[0])
+            )
+
+    def records(self, said: _Said) -> list[Record]:
+        """The records that have these columns and say `said`."""
+        return list(
+            map(
+                _record,
+                zip(  # columns of equal length, and endless ones
+                    self.channels,
+                    said.values,
+                    self.units,
+                    repeat(self.boot),
+                    accumulate(said.mono_ms),
+                    self.qualities,
+                    self.reasons,
+                    said.wall_ms or repeat(None),
+                    said.waited_ms or repeat(0),
+                ),
+            )
+        )
 
 
 class Unpacker:
     """Reads bodies. Not for two threads at once."""
 
     def __init__(self) -> None:
-        self._json = msgspec.json.Decoder(_Body)
+        self._heads = msgspec.json.Decoder(_Head)
+        self._said = msgspec.json.Decoder(_Said)
         self._zstd = zstandard.ZstdDecompressor()
+        self._last: tuple[bytes, _Columns] | None = None
 
     def unpack(self, body: bytes, count: int) -> list[Record]:
         """The `count` records of `body`. Raises `BodyError`."""
-        return _join(self._open(body, count), count)
+        columns, said = self._open(body, count)
+        return columns.records(said)
 
     def find(self, body: bytes, count: int, channel: str) -> list[tuple[int, Record]]:
         """The records of one channel in `body` with their places in it, without building the others."""
-        opened = self._open(body, count)
-        wanted = {number for number, kind in enumerate(opened.kinds) if kind[0] == channel}
+        columns, said = self._open(body, count)
+        head = columns.head
+        wanted = {number for number, kind in enumerate(head.kinds) if kind[0] == channel}
         if not wanted:
             return []
-        if not opened.which or len(wanted) == len(opened.kinds):
-            return list(enumerate(_join(opened, count)))
-        places = [place for place, number in enumerate(opened.which) if number in wanted]
-        return [(place, record) for place, record in zip(places, _pick(opened, places, count), strict=True)]
+        if len(wanted) == len(head.kinds):
+            return list(enumerate(columns.records(said)))
+        monos = list(accumulate(said.mono_ms))
+        walls: Sequence[int | None] = said.wall_ms or [None] * count
+        waits: Sequence[int | None] = said.waited_ms or [0] * count
+        found = []
+        for place, number in enumerate(head.which):
+            if number in wanted:
+                name, unit, quality, reason = head.kinds[number]
+                told = Record(
+                    name, said.values[place], unit, head.boot, monos[place], quality, reason, walls[place], waits[place]
+                )
+                found.append((place, told))
+        return found
 
-    def _open(self, body: bytes, count: int) -> _Body:
+    def _open(self, body: bytes, count: int) -> tuple[_Columns, _Said]:
         try:
             if zstandard.frame_content_size(body) > _MAX_RAW:
                 raise BodyError("a block says that it is larger than any that is written")
-            opened = self._json.decode(self._zstd.decompress(body))
+            head, _, rest = self._zstd.decompress(body).partition(b"\n")
+            if self._last is None or self._last[0] != head:
+                self._last = head, _Columns(self._heads.decode(head))
+            said = self._said.decode(rest)
         except (zstandard.ZstdError, msgspec.MsgspecError) as error:
             raise BodyError(f"a block cannot be unpacked: {error}") from error
-        if len(opened.values) != count or len(opened.mono_ms) != count:
-            raise BodyError(f"a block of {count} records has {len(opened.values)}")
-        return opened
+        if len(said.values) != count or len(said.mono_ms) != count:
+            raise BodyError(f"a block of {count} records has {len(said.values)}")
+        return self._last[1], said
 
 
 def checked(records: Sequence[Record]) -> Sequence[Record]:
-    """Give back `records` if each may be stored (as `record.check` says), else raise `RecordError`.
-
-    What most records are is judged by whole columns, in a sixth of the time; the rest one by one.
-    """
+    """Give back `records` if each may be stored, as `record.check` says, else raise `RecordError`."""
     if not records:
         return records
-    channels, values, units, boots, monos, qualities, reasons, walls, waits = zip(*records, strict=True)
-    if not (
-        _are_numbers(values)
-        and _are_times(monos)
-        and walls.count(None) == len(walls)
-        and (waits.count(0) == len(waits) and bool not in set(map(type, waits)))
-    ):
+    block = Block(records)
+    if not _is_plain(block):
         return [check(record) for record in records]
-    for shape in set(zip(channels, units, boots, qualities, reasons, strict=True)):
+    channels, _, units, boots, _, qualities, reasons, _, _ = block.columns
+    for shape in set(zip(channels, units, qualities, reasons, boots, strict=True)):
         _check_shape(*shape)
     return records
 
 
-def cut(records: Sequence[Record]) -> Iterable[Sequence[Record]]:
-    """Cut `records` where a block must end: at another boot, at `MAX_COUNT`, at `MAX_TEXT`."""
-    begin, text, boot = 0, 0, records[0].boot if records else ""
-    if len(records) <= MAX_COUNT and all(r[3] == boot for r in records) and not any(type(r[1]) is str for r in records):
-        return [records] if records else []
-    blocks = []
+def blocks_of(records: Sequence[Record]) -> list[Block]:
+    """Cut `records` where a block must end: at another boot, at `MAX_COUNT`, at `MAX_TEXT`. Raises `RecordError`."""
+    block = Block(records)
+    if _is_plain(block):
+        boots = block.columns[3]
+        if len(records) <= MAX_COUNT and boots.count(boots[0]) == len(boots):
+            return [block]
+    else:
+        records = [check(record) for record in records]
+    return [Block(part) for part in _cut(records)]
+
+
+def _cut(records: Sequence[Record]) -> Iterable[Sequence[Record]]:
+    begin, text, boot = 0, 0, records[0].boot
     for at, record in enumerate(records):
         size = len(record.value) if type(record.value) is str else 0
         if at > begin and (record.boot != boot or at - begin >= MAX_COUNT or text + size > MAX_TEXT):
-            blocks.append(records[begin:at])
+            yield records[begin:at]
             begin, text = at, 0
         boot = record.boot
         text += size
-    blocks.append(records[begin:])
-    return blocks
+    yield records[begin:]
 
 
-def _join(body: _Body, count: int) -> list[Record]:
-    channels: Iterable[str]
-    if len(body.which) > 1:
-        pick = itemgetter(*body.which)  # picks a whole column in one call
-        channels, units, qualities, reasons = map(pick, zip(*body.kinds, strict=True))
-    else:
-        channels, units, qualities, reasons = map(repeat, body.kinds[0])
-    return list(
-        map(
-            _record,
-            zip(  # noqa: B905  # columns of `count`, checked above, and endless ones
-                channels,
-                body.values,
-                units,
-                repeat(body.boot, count),
-                accumulate(body.mono_ms),
-                qualities,
-                reasons,
-                body.wall_ms or repeat(None),
-                body.waited_ms or repeat(0),
-            ),
-        )
+def _is_plain(block: Block) -> bool:
+    """Whether all values and times are surely fine, as most are: judged by whole columns, in a sixth of the time.
+
+    Texts, minus zeros, sources' own times and whatever is none of these are looked at one by one.
+    """
+    _, values, _, _, monos, _, _, walls, waits = block.columns
+    return (
+        _are_numbers(values)
+        and set(map(type, monos)) == {int}
+        and min(monos) >= 0
+        and max(monos) <= MAX_TIME_MS
+        and walls.count(None) == len(walls)
+        and waits.count(0) == len(waits)
+        and set(map(type, waits)) == {int}
     )
 
 
-def _pick(body: _Body, places: list[int], count: int) -> Iterable[Record]:
-    monos = list(accumulate(body.mono_ms))
-    walls: Sequence[Any] = body.wall_ms or [None] * count
-    waits: Sequence[Any] = body.waited_ms or [0] * count
-    for place in places:
-        channel, unit, quality, reason = body.kinds[body.which[place]]
-        value = body.values[place]
-        yield Record(channel, value, unit, body.boot, monos[place], quality, reason, walls[place], waits[place])
-
-
 def _are_numbers(values: Sequence[Any]) -> bool:
-    """Whether all values are surely fine; texts, minus zeros and what is neither are looked at one by one."""
     kinds = set(map(type, values))
-    if kinds - {float, int, bool, type(None)}:
+    if kinds - _NUMBERS:
         return False
     if float in kinds:
         floats = values if len(kinds) == 1 else [v for v in values if type(v) is float]
@@ -197,10 +263,6 @@ def _are_numbers(values: Sequence[Any]) -> bool:
     return True
 
 
-def _are_times(monos: Sequence[Any]) -> bool:
-    return set(map(type, monos)) == {int} and min(monos) >= 0 and max(monos) <= MAX_TIME_MS
-
-
 @lru_cache(maxsize=4_096)
-def _check_shape(channel: str, unit: str, boot: str, quality: Quality, reason: str) -> None:
+def _check_shape(channel: str, unit: str, quality: Quality, reason: str, boot: str) -> None:
     check(Record(channel, None, unit, boot, 0, quality, reason))

@@ -36,8 +36,7 @@ class VoidRow(NamedTuple):
     counts: str
 
 
-@dataclass(frozen=True, slots=True)
-class End:
+class End(NamedTuple):
     """Where a stream's table ends."""
 
     last: int = 0

@@ -26,7 +26,7 @@ from golmok_cloud_sync.protocol.record import STREAMS, Record, Stream
 from . import rows
 from .errors import StoreFullError, StoreWriteError, damaged, explained
 from .layout import PAGE_BYTES, SCHEMA, Layout, Schema
-from .packing import BodyError, Packer, Unpacker, checked, cut
+from .packing import Block, BodyError, Packer, Unpacker, blocks_of
 from .reader import TRIMMED, Reader, Slice
 from .removal import Remover, Trimmed
 from .taken import Taken, pack_taken, recent
@@ -52,14 +52,14 @@ class Store:
 
     def __init__(self, layout: Layout, lock_descriptor: int, clock: Callable[[], float]) -> None:
         """Use `Store.open`."""
-        self._layout = layout
+        self._file = layout.file
         self._lock_descriptor = lock_descriptor
         self._clock = clock
         self._lock = threading.RLock()
         self._packer = Packer()
         self._is_closed = False
         self._is_stale = False
-        with explained(layout.file):
+        with explained(self._file):
             self._db = sqlite3.connect(layout.file, isolation_level=None, check_same_thread=False)
             try:
                 self._read_all()
@@ -115,14 +115,13 @@ class Store:
                 state = self._state.copy()
                 packed, count = pack_taken(taken)
                 state.messages += count
-                for stream in STREAMS:
+                for stream in filter(batch.get, STREAMS):
                     before = state.ends[stream].last
-                    for block in cut(checked(batch.get(stream, ()))):
+                    for block in blocks_of(batch[stream]):
                         self._insert(db, state, stream, block, packed)
                         packed = None
-                    if state.ends[stream].last > before:
-                        base = self._bases[stream]
-                        ranges[stream] = range(before + 1 - base, state.ends[stream].last + 1 - base)
+                    base = self._bases[stream]
+                    ranges[stream] = range(before + 1 - base, state.ends[stream].last + 1 - base)
                 if ranges and self._clock() >= self._save_hints_at:
                     self._save_hints(db)
             if ranges:
@@ -230,16 +229,16 @@ class Store:
 
     def new_reader(self) -> Reader:
         """Another reader, for a thread that must not wait for the uplink. Close it."""
-        return Reader(self._layout.file)
+        return Reader(self._file)
 
     def taken_recently(self) -> list[tuple[int, int]]:
         """(packet id, hash) of the last 32,768 messages that were taken in the current broker session."""
-        with self._lock, explained(self._layout.file):
+        with self._lock, explained(self._file):
             return recent(rows.taken_back(self._db, self._state.ends), self._session)
 
     def used_bytes(self) -> int:
         """What the records take on disk: the file without its free pages (beside it lies a log of some 4 MB)."""
-        with self._lock, explained(self._layout.file):
+        with self._lock, explained(self._file):
             (pages,) = self._db.execute("PRAGMA page_count").fetchone()
             (free,) = self._db.execute("PRAGMA freelist_count").fetchone()
             return int(pages - free) * PAGE_BYTES
@@ -249,44 +248,47 @@ class Store:
     @contextmanager
     def _transaction(self) -> Iterator[sqlite3.Connection]:
         """Everything or nothing; on disk when it ends. What is kept in memory is changed after it."""
-        written = thread_bytes_written()
-        with explained(self._layout.file):
-            self._db.execute("BEGIN IMMEDIATE")
-            try:
-                if self._is_stale:
-                    self._state = rows.load_state(self._db)
-                    self._is_stale = False
-                yield self._db
-                self._db.execute("COMMIT")
-            except BaseException:
-                # Whatever was refused or half done: the file says what is there.
-                self._is_stale = True
-                if self._db.in_transaction:
-                    self._db.execute("ROLLBACK")
-                raise
-            finally:
-                self._bytes_written += thread_bytes_written() - written
+        db, written = self._db, thread_bytes_written()
+        try:
+            db.execute("BEGIN IMMEDIATE")
+            if self._is_stale:
+                self._state = rows.load_state(db)
+                self._is_stale = False
+            yield db
+            db.execute("COMMIT")
+        except BaseException as error:
+            # Whatever was refused or half done: the file says what is there.
+            self._is_stale = True
+            with explained(self._file):
+                if db.in_transaction:
+                    db.execute("ROLLBACK")
+                if isinstance(error, sqlite3.Error):
+                    raise
+            raise
+        finally:
+            self._bytes_written += thread_bytes_written() - written
 
     def _insert(
-        self, db: sqlite3.Connection, state: rows.State, stream: Stream, block: Sequence[Record], packed: bytes | None
+        self, db: sqlite3.Connection, state: rows.State, stream: Stream, block: Block, packed: bytes | None
     ) -> None:
         end = state.ends[stream]
-        first, last = end.last + 1, end.last + len(block)
-        boot = block[0].boot
+        first, last = end.last + 1, end.last + block.count
+        boot = block.boot
         if state.boot[1] != boot:
             state.boot = (state.boot[0] + 1, boot)
             db.execute("INSERT INTO boot (id, boot) VALUES (?, ?)", state.boot)
-        monos = [record.mono_ms for record in block]
-        mono_top = max(monos) if end.boot != state.boot[0] else max(end.mono_top, *monos)
+        mono_top = max(block.mono_ms)
+        if end.boot == state.boot[0]:
+            mono_top = max(mono_top, end.mono_top)
         done = db.execute(
             f"INSERT INTO {rows.table(stream)} "  # noqa: S608  # our names
             "(first_seq, count, boot, mono_min, mono_top, messages, taken_before, taken, body) "
             "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
             (
                 first,
-                len(block),
+                block.count,
                 state.boot[0],
-                min(monos),
+                min(block.mono_ms),
                 mono_top,
                 state.messages,
                 end.taken_at,
@@ -295,7 +297,7 @@ class Store:
             ),
         )
         if done.rowcount != 1 or done.lastrowid != first:
-            raise StoreWriteError(f"{self._layout.file}: {stream} {first} was not stored. Restart the gateway.")
+            raise StoreWriteError(f"{self._file}: {stream} {first} was not stored. Restart the gateway.")
         state.ends[stream] = rows.End(last, state.boot[0], mono_top, end.taken_at if packed is None else first)
 
     def _save_hints(self, db: sqlite3.Connection, acked: Mapping[Stream, int] | None = None) -> None:
@@ -346,7 +348,7 @@ class Store:
         """Look at the schema and at both ends of each stream: what a start can afford, not the entire file."""
         tables = {name for (name,) in self._db.execute("SELECT name FROM sqlite_master")}
         if missing := {*STREAMS, "boot", "void", "epoch", "hint", "taken"} - tables:
-            raise damaged(self._layout.file, f"it has no table {min(missing)}")
+            raise damaged(self._file, f"it has no table {min(missing)}")
         unpacker = Unpacker()
         for stream in STREAMS:
             for order in ("ASC", "DESC"):
@@ -355,4 +357,4 @@ class Store:
                     try:
                         unpacker.unpack(body, count)
                     except BodyError as error:
-                        raise damaged(self._layout.file, f"{stream} {first}: {error}") from error
+                        raise damaged(self._file, f"{stream} {first}: {error}") from error
