@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from golmok_cloud_sync.protocol import Part, Void, record_crc, void_crc
+from golmok_cloud_sync.protocol import Frame, record_crc, void_crc
 from golmok_cloud_sync.server.dating import records
 from golmok_cloud_sync.server.log import BatchLog, Stored, StreamInfo, StreamKey
 from golmok_cloud_sync.server.verify import void_body
@@ -33,15 +33,12 @@ def crcs(log: BatchLog, key: StreamKey, seqs: Iterable[int]) -> dict[int, int | 
     return found
 
 
-def is_same(log: BatchLog, key: StreamKey, part: Part, last_crc: int) -> bool:
-    """Whether `part`, all of which is here already, is what is here: by the records before it and at its end.
+def is_same(log: BatchLog, key: StreamKey, frame: Frame, last_crc: int) -> bool:
+    """Whether `frame`, all of which is here already, is what is here: by the record before it and its last one.
 
-    What its sender gave up meanwhile may well have come before that: of a void only the record before it counts.
     What is not kept any more cannot speak against it.
     """
-    told = {part.lo - 1: part.prev_crc}
-    if not isinstance(part, Void):
-        told[part.hi - 1] = last_crc
+    told = {frame.lo - 1: frame.prev_crc, frame.hi - 1: last_crc}
     here = crcs(log, key, told)
     return all(crc is None or here[seq] in (None, crc) for seq, crc in told.items())
 

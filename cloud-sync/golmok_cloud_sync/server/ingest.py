@@ -24,6 +24,7 @@ from starlette.types import Receive, Scope, Send
 from golmok_cloud_sync.protocol import (
     ACKNOWLEDGED,
     MAX_REQUEST,
+    Frame,
     Hello,
     Part,
     PartResult,
@@ -112,7 +113,12 @@ class Sync:
     async def _sync(self, hello: Hello, looked: Sequence[_Looked]) -> Reply:
         epoch = EpochKey(hello.gateway, hello.store, hello.epoch)
         positions, met = await self._where(epoch)
-        good = [one.verified for one in looked if one.verified is not None]
+        forks = {
+            stream
+            for stream, report in hello.streams.items()
+            if is_rolled_back(positions.get(stream, StreamState()), report.tail)
+        }
+        good = [one.verified for one in looked if one.verified is not None and one.part.stream not in forks]
         try:
             appended = await self.committer.append([v.batch for v in good], met) if good or met else []
         except LogError as error:
@@ -122,9 +128,9 @@ class Sync:
         self._positions[epoch] = positions
         for verified, result in zip(good, appended, strict=True):
             _advance(positions, verified.batch.key.stream, result.position)
-        results = await self._results(epoch, looked, appended)
+        results = await self._results(epoch, looked, appended, forks)
         self._tell(hello, good, appended)
-        return await self._reply(hello, epoch, positions, results)
+        return await self._reply(hello, epoch, positions, results, forks)
 
     async def _where(self, epoch: EpochKey) -> tuple[Positions, list[EpochKey]]:
         """How far the epoch has come, and the epoch itself if it was never heard of."""
@@ -135,23 +141,33 @@ class Sync:
         return self._positions.get(epoch, found or {}), [epoch] if found is None else []
 
     async def _results(
-        self, epoch: EpochKey, looked: Sequence[_Looked], appended: Sequence[Appended]
+        self, epoch: EpochKey, looked: Sequence[_Looked], appended: Sequence[Appended], forks: set[Stream]
     ) -> list[PartResult]:
+        """What became of each part. A stream in which one is a fork is in `forks` afterwards."""
         results: list[PartResult] = []
         answers = iter(appended)
+        rolled_back = frozenset(forks)
         for part, verified, refusal in looked:
             verdict = Verdict.REFUSED
             if verified is not None:
-                verdict = await self._verdict(epoch, part, verified, next(answers))
+                verdict = Verdict.FORK
+                if part.stream not in rolled_back:
+                    verdict = await self._verdict(epoch, part, verified, next(answers), forks)
+            if verdict is Verdict.FORK:
+                forks.add(part.stream)
             results.append(PartResult(part.stream, verdict, refusal))
             self.metrics.parts[verdict] += 1
         return results
 
-    async def _verdict(self, epoch: EpochKey, part: Part, verified: Verified, appended: Appended) -> Verdict:
+    async def _verdict(
+        self, epoch: EpochKey, part: Part, verified: Verified, appended: Appended, forks: set[Stream]
+    ) -> Verdict:
         if appended.taken:
             return Verdict.APPLY
+        if part.stream in forks:
+            return Verdict.FORK
         verdict = judge(appended.position, part.lo, part.hi, part.prev_crc)
-        if verdict is Verdict.DUPLICATE:
+        if verdict is Verdict.DUPLICATE and isinstance(part, Frame):
             key = StreamKey(*epoch, part.stream)
             if not await self._in_thread(is_same, self.log, key, part, verified.batch.last_crc):
                 return Verdict.FORK
@@ -170,17 +186,17 @@ class Sync:
         now.pace_s = self.hub.pace_s(hello.gateway)
         self.hub.heard(hello.gateway, news)
 
-    async def _reply(self, hello: Hello, epoch: EpochKey, positions: Positions, results: Sequence[PartResult]) -> Reply:
-        forks = {result.stream for result in results if result.verdict is Verdict.FORK}
+    async def _reply(
+        self, hello: Hello, epoch: EpochKey, positions: Positions, results: Sequence[PartResult], forks: set[Stream]
+    ) -> Reply:
         streams: dict[Stream, StreamReply] = {}
         for stream in dict.fromkeys((*hello.streams, *(result.stream for result in results))):
             state = positions.get(stream, StreamState())
             report = hello.streams.get(stream)
-            fork = stream in forks or (report is not None and is_rolled_back(state, report.tail))
             asked: dict[int, int | None] = {}
             if report is not None and report.probes:
                 asked = await self._in_thread(crcs, self.log, StreamKey(*epoch, stream), report.probes)
-            streams[stream] = StreamReply(state.next_seq, state.last_crc, fork, asked)
+            streams[stream] = StreamReply(state.next_seq, state.last_crc, stream in forks, asked)
         now_ms = time.time_ns() // 1_000_000
         return Reply(now_ms, streams, results, pace_s=self.hub.pace_s(hello.gateway))
 
