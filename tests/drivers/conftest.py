@@ -5,9 +5,13 @@ import inspect
 from collections.abc import Iterator
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 from tests.drivers.broker import running_broker
+
+hypothesis.settings.register_profile("unhurried", deadline=None)  # speed never fails a test
+hypothesis.settings.load_profile("unhurried")
 
 
 @pytest.hookimpl(tryfirst=True)

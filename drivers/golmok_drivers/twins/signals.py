@@ -13,6 +13,7 @@ import csv
 import math
 import random
 from collections.abc import Callable
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple, TypeAlias
 
@@ -209,6 +210,7 @@ def felt(table: Signal, stage: Stage) -> Curve:
     return lambda t: curve(t) + random.Random(f"{stage.key}/{round(t * 1000)}").gauss(0.0, table.noise)  # noqa: S311
 
 
+@lru_cache(maxsize=4096)
 def chance(*key: object) -> float:
     """A number in [0, 1) that depends on the key alone."""
     return random.Random("/".join(map(str, key))).random()  # noqa: S311  (a simulation, not a secret)
