@@ -21,7 +21,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any, Final
 
-from golmok_cloud_sync.protocol.record import Record
+from golmok_cloud_sync.protocol import Record, Void
 from golmok_edge.store import Store
 from golmok_edge.store.wear import thread_bytes_written
 
@@ -155,7 +155,8 @@ def fill(store: Store, records: Sequence[Record], per_commit: int) -> None:
 def drain_store(store: Store, pack: int) -> None:
     """What the uplink does with a backlog, but for the network."""
     at = 1
-    while part := store.read("readings", at, pack).records:
+    while part := store.read("readings", at, pack):
+        assert not isinstance(part, Void)
         at += len(part)
         store.note_acked("readings", at - 1)
     store.note_acked("readings", 0)

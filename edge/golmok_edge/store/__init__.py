@@ -16,7 +16,7 @@ from .errors import (
 from .group import Commit, GroupCommit, Item
 from .history import Bucket, buckets, history, numbers
 from .layout import Layout
-from .reader import TRIMMED, Found, Reader, Slice
+from .reader import TRIMMED, Found, Reader
 from .removal import Trimmed
 from .rows import Epoch
 from .store import Store
@@ -33,7 +33,6 @@ __all__ = [
     "Item",
     "Layout",
     "Reader",
-    "Slice",
     "Store",
     "StoreClosedError",
     "StoreDamagedError",

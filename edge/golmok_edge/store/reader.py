@@ -20,7 +20,7 @@ from typing import Final, NamedTuple, Self
 import zstandard
 
 from golmok_cloud_sync.protocol.frame import Void
-from golmok_cloud_sync.protocol.record import Record, Stream, record_crc, void_crc
+from golmok_cloud_sync.protocol.record import Record, Stream, record_crc
 
 from . import rows
 from .errors import StoreDamagedError, damaged, explained
@@ -29,24 +29,10 @@ from .packing import BodyError, Unpacker
 
 TRIMMED: Final = "trimmed"
 """The reason where records were deleted after they had been acknowledged, and somebody asks for them again."""
-MAX_SLICE_BYTES: Final = 4 << 20
+MAX_READ_BYTES: Final = 4 << 20
 """About the most bytes, unpacked, that one `read` gives."""
 _CHUNK: Final = 256
 _SLACK_MS: Final = 60_000
-
-
-class Slice(NamedTuple):
-    """Consecutive records from `first_seq` on, or the void that stands there; neither at the tail."""
-
-    stream: Stream
-    first_seq: int
-    records: list[Record]
-    void: Void | None = None
-
-    @property
-    def next_seq(self) -> int:
-        """The seq that follows."""
-        return self.void.hi if self.void else self.first_seq + len(self.records)
 
 
 class Found(NamedTuple):
@@ -101,29 +87,31 @@ class Reader:
             base = rows.base(db, stream)
             return rows.last_seq(db, stream, base) - base
 
-    def read(self, stream: Stream, first_seq: int, limit: int) -> Slice:
-        """At most `limit` records from `first_seq` on, or the void that stands there; empty at the tail.
+    def read(self, stream: Stream, lo: int, limit: int) -> list[Record] | Void:
+        """Consecutive records from `lo` on, at most `limit`; or the void that stands there; nothing at the tail.
 
-        Gives fewer than `limit` before a void, and where long texts add up to `MAX_SLICE_BYTES`.
+        Gives fewer than `limit` before a void, and where long texts add up to `MAX_READ_BYTES`.
         """
-        if first_seq < 1 or limit < 1:
-            raise ValueError(f"read from seq {first_seq}, at most {limit}: both must be at least 1")
+        if lo < 1 or limit < 1:
+            raise ValueError(f"read from seq {lo}, at most {limit}: both must be at least 1")
         with self._state() as db:
             base = rows.base(db, stream)
-            lo = base + first_seq
-            tail = rows.last_seq(db, stream, base)
-            if lo > tail:
-                return Slice(stream, first_seq, [])
-            if void := self._void_at(db, stream, lo, base):
-                return Slice(stream, first_seq, [], void)
-            hi = min(lo + limit, tail + 1, rows.next_void(db, stream, lo))
-            if records := self._records(db, stream, lo, hi):
-                return Slice(stream, first_seq, records)
-            hi = min(tail + 1, rows.next_void(db, stream, lo), rows.next_block(db, stream, lo))
-            return Slice(stream, first_seq, [], self._void(db, stream, lo, hi, TRIMMED, {}, base))
+            at, end = base + lo, rows.last_seq(db, stream, base) + 1
+            if at >= end:
+                return []
+            if void := self._void_at(db, stream, at, base):
+                return void
+            end = min(end, rows.next_void(db, stream, at))
+            if records := self._records(db, stream, at, min(at + limit, end)):
+                return records
+            end = min(end, rows.next_block(db, stream, at))
+            return Void(stream, lo, end - base, TRIMMED, {}, self._crc(db, stream, at - 1, base))
 
     def crc(self, stream: Stream, seq: int) -> int | None:
-        """The CRC that stands for record `seq` (0 for seq 0); None if it is not, or no longer, on this disk."""
+        """The CRC of record `seq` (0 for seq 0); None if it is void, or not, or no longer, here.
+
+        Of a void none is told: the cloud may hold the record, if it came there before it was voided here.
+        """
         with self._state() as db:
             base = rows.base(db, stream)
             return self._crc(db, stream, base + seq, base) if seq >= 0 else None
@@ -203,7 +191,7 @@ class Reader:
         size = 0
         found = rows.blocks(db, stream, lo, hi)
         for first_seq, count, body in found:
-            if first_seq > lo or first_seq + count <= lo or size >= MAX_SLICE_BYTES:
+            if first_seq > lo or first_seq + count <= lo or size >= MAX_READ_BYTES:
                 break
             size += zstandard.frame_content_size(body)
             block = self._unpack(stream, first_seq, count, body)
@@ -248,20 +236,13 @@ class Reader:
         while (follows := rows.void_at(db, stream, hi)) and follows.reason == reason:
             hi = follows.hi
             whole.update(json.loads(follows.counts))
-        return self._void(db, stream, lo, hi, reason, dict(whole), base)
-
-    def _void(
-        self, db: sqlite3.Connection, stream: Stream, lo: int, hi: int, reason: str, counts: dict[str, int], base: int
-    ) -> Void:
-        is_void_before = lo - 1 > base and rows.void_at(db, stream, lo - 1)
-        before = None if is_void_before else self._crc(db, stream, lo - 1, base)
-        return Void(stream, lo - base, hi - base, reason, counts, before)
+        return Void(stream, lo - base, hi - base, reason, dict(whole), self._crc(db, stream, lo - 1, base))
 
     def _crc(self, db: sqlite3.Connection, stream: Stream, at: int, base: int) -> int | None:
         if at == base:
             return 0
-        if void := rows.void_at(db, stream, at):
-            return void_crc(stream, at - base, void.reason)
+        if rows.void_at(db, stream, at):
+            return None
         records = self._records(db, stream, at, at + 1)
         return record_crc(records[0]) if records else None
 

@@ -36,10 +36,10 @@ class Remover(NamedTuple):
     messages: int
     session: int
 
-    def void(self, stream: Stream, begin: int, end: int, reason: str) -> tuple[int, int]:
-        """Void what follows from `begin`, at most to `end`: how many records it was, and where it stopped."""
+    def void(self, stream: Stream, begin: int, end: int, reason: str) -> int:
+        """Void what follows from `begin`, at most to `end`; gives where it stopped."""
         if already := rows.void_at(self.db, stream, begin):
-            return 0, already.hi
+            return already.hi
         end = min(end, rows.next_void(self.db, stream, begin))
         blocks = rows.blocks(self.db, stream, begin, end, _CHUNK + 1).fetchall()
         if len(blocks) > _CHUNK:
@@ -50,7 +50,7 @@ class Remover(NamedTuple):
             (stream, begin, end, reason, json.dumps(counts, ensure_ascii=False)),
         )
         self._delete(stream, [first for first, count, _ in blocks if self._is_void(stream, first, first + count)])
-        return end - begin, end
+        return end
 
     def trim(self, acked: Mapping[Stream, int]) -> Trimmed:
         """Delete some of the oldest acknowledged blocks of the least urgent stream that has any."""

@@ -21,13 +21,14 @@ from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
 
+from golmok_cloud_sync.protocol.frame import Void
 from golmok_cloud_sync.protocol.record import STREAMS, Record, Stream
 
 from . import rows
 from .errors import StoreFullError, StoreWriteError, damaged, explained
 from .layout import PAGE_BYTES, SCHEMA, Layout, Schema
 from .packing import Block, BodyError, Packer, Unpacker, blocks_of
-from .reader import TRIMMED, Reader, Slice
+from .reader import TRIMMED, Reader
 from .removal import Remover, Trimmed
 from .taken import Taken, pack_taken, recent
 from .wear import thread_bytes_written
@@ -39,6 +40,8 @@ HINT_INTERVAL_S: Final = 60.0
 class Store:
     """The store in one folder, opened for writing. Any thread may call; writers take turns."""
 
+    name: str
+    """Tells the store from others of its gateway."""
     reader: Reader
     """What this object reads with; pages that must not wait for the uplink take a `new_reader`."""
 
@@ -50,8 +53,9 @@ class Store:
     _bytes_written: int
     _save_hints_at: float
 
-    def __init__(self, layout: Layout, lock_descriptor: int, clock: Callable[[], float]) -> None:
+    def __init__(self, layout: Layout, lock_descriptor: int, name: str, clock: Callable[[], float]) -> None:
         """Use `Store.open`."""
+        self.name = name
         self._file = layout.file
         self._lock_descriptor = lock_descriptor
         self._clock = clock
@@ -69,14 +73,24 @@ class Store:
                 raise
 
     @classmethod
-    def open(cls, folder: Path, *, clock: Callable[[], float] = time.monotonic, schema: Schema = SCHEMA) -> Self:
-        """Open the store in `folder` for this process alone; make it if there is none. Raises `StoreError`."""
+    def open(
+        cls,
+        folder: Path,
+        *,
+        name: str = "readings",
+        clock: Callable[[], float] = time.monotonic,
+        schema: Schema = SCHEMA,
+    ) -> Self:
+        """Open the store in `folder` for this process alone; make it if there is none. Raises `StoreError`.
+
+        `name` tells it from the gateway's other stores in the cloud.
+        """
         layout = Layout(folder)
         layout.make_folder()
         lock_descriptor = layout.lock()
         try:
             layout.prepare(schema)
-            return cls(layout, lock_descriptor, clock)
+            return cls(layout, lock_descriptor, name, clock)
         except BaseException:
             os.close(lock_descriptor)
             raise
@@ -141,8 +155,8 @@ class Store:
             if has_fallen:
                 self._fill_hole(stream)
 
-    def void(self, stream: Stream, lo: int, hi: int, reason: str) -> int:
-        """Records lo to hi-1 can never come, for `reason`. Gives how many became void now.
+    def void(self, stream: Stream, lo: int, hi: int, reason: str) -> None:
+        """Records lo to hi-1 can never come, for `reason`; they are counted for each channel.
 
         Neither what was acknowledged nor what is void already changes. Blocks that are void as a whole are deleted.
         """
@@ -150,23 +164,23 @@ class Store:
             if not 1 <= lo <= hi <= self.tail(stream) + 1:
                 raise ValueError(f"{stream}: void {lo} to {hi}, but there are records 1 to {self.tail(stream)}")
             begin = max(lo + self._bases[stream], self._acked[stream] + 1)
-            return self._void(stream, begin, hi + self._bases[stream], reason)
+            self._void(stream, begin, hi + self._bases[stream], reason)
 
-    def new_epoch(self, common: Mapping[Stream, int]) -> str:
-        """Begin a new numbering after a fork: `common` is the last record of each stream that the cloud has too.
+    def new_epoch(self, bases: Mapping[Stream, int]) -> str:
+        """Begin a new numbering after a fork: what follows on record `bases[stream]` gets the seqs from 1.
 
-        What follows on it gets the seqs from 1. Every stream that has records must be named.
+        `bases` are the last records that the cloud has too. Every stream that has records must be named.
         """
         with self._lock:
             for stream in STREAMS:
                 tail = self.tail(stream)
-                if not 0 <= common.get(stream, 0 if tail == 0 else -1) <= tail:
+                if not 0 <= bases.get(stream, 0 if tail == 0 else -1) <= tail:
                     raise ValueError(f"{stream}: its last common record must be named, from 0 to {tail}")
             with self._transaction() as db:
-                bases = {stream: self._bases[stream] + common.get(stream, 0) for stream in STREAMS}
-                epoch = rows.begin_epoch(db, bases)
-                self._save_hints(db, bases)
-            self._epoch, self._bases, self._acked = epoch.epoch, bases, dict(bases)
+                on_disk = {stream: self._bases[stream] + bases.get(stream, 0) for stream in STREAMS}
+                epoch = rows.begin_epoch(db, on_disk)
+                self._save_hints(db, on_disk)
+            self._epoch, self._bases, self._acked = epoch.epoch, on_disk, dict(on_disk)
             for stream in STREAMS:
                 self._fill_hole(stream)
             return self._epoch
@@ -219,9 +233,9 @@ class Store:
         """Up to where the cloud has `stream`, as far as known."""
         return self._acked[stream] - self._bases[stream]
 
-    def read(self, stream: Stream, first_seq: int, limit: int) -> Slice:
+    def read(self, stream: Stream, lo: int, limit: int) -> list[Record] | Void:
         """See `Reader.read`."""
-        return self.reader.read(stream, first_seq, limit)
+        return self.reader.read(stream, lo, limit)
 
     def crc(self, stream: Stream, seq: int) -> int | None:
         """See `Reader.crc`."""
@@ -309,13 +323,10 @@ class Store:
     def _remover(self, db: sqlite3.Connection) -> Remover:
         return Remover(db, self._state.messages, self._session)
 
-    def _void(self, stream: Stream, begin: int, end: int, reason: str) -> int:
-        voided = 0
+    def _void(self, stream: Stream, begin: int, end: int, reason: str) -> None:
         while begin < end:
             with self._transaction() as db:
-                count, begin = self._remover(db).void(stream, begin, end, reason)
-            voided += count
-        return voided
+                begin = self._remover(db).void(stream, begin, end, reason)
 
     def _fill_hole(self, stream: Stream) -> None:
         """Where the cloud wants records that were deleted after it once had them, say so with a void."""
