@@ -12,8 +12,7 @@ import inspect
 import pkgutil
 from collections.abc import Callable, Iterable
 from difflib import get_close_matches
-from importlib.metadata import EntryPoint, entry_points
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from golmok_drivers import devices
 from golmok_drivers.api import API, Driver, Twin, UnknownDriver, WrongApi
@@ -21,11 +20,16 @@ from golmok_drivers.api import API, Driver, Twin, UnknownDriver, WrongApi
 DRIVERS: Final = "golmok.drivers"
 TWINS: Final = "golmok.twins"
 
-Found = Callable[[str], Iterable[EntryPoint]]
+if TYPE_CHECKING:
+    from importlib.metadata import EntryPoint
+
+Found = Callable[[str], "Iterable[EntryPoint]"]
 """What finds the entry points of a group."""
 
 
 def _installed(group: str) -> Iterable[EntryPoint]:
+    from importlib.metadata import entry_points  # 2 MB that a gateway with our drivers only does not need
+
     return entry_points(group=group)
 
 

@@ -23,14 +23,14 @@ def free_port() -> int:
 
 
 @contextmanager
-def running_broker(folder: Path, port: int | None = None) -> Iterator[int]:
-    """Run Mosquitto; gives its port."""
+def running_broker(folder: Path, port: int | None = None, extra: str = "") -> Iterator[int]:
+    """Run Mosquitto, with `extra` lines of configuration; gives its port."""
     program = find_mosquitto()
     if program is None:
         pytest.skip("mosquitto is not installed (apt-get install mosquitto)")
     port = port or free_port()
     config = folder / f"mosquitto-{port}.conf"
-    config.write_text(broker_config(port))
+    config.write_text(broker_config(port) + extra)
     with subprocess.Popen([program, "-c", config], stderr=subprocess.DEVNULL) as process:
         try:
             _wait_until_it_listens(port, process)

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from golmok_drivers.api import BusError
+from golmok_drivers.buses.broker import broker_config
 from golmok_drivers.buses.mqtt import Callbacks, Message, Mqtt
 from tests.drivers.broker import free_port, running_broker
 
@@ -99,6 +100,7 @@ def test_a_full_window_waits_and_drops_nothing(broker: int, publisher: Mqtt) -> 
 
 KILLED_CLIENT = """
 import sys, time
+from golmok_drivers.buses.broker import broker_config
 from golmok_drivers.buses.mqtt import Callbacks, Mqtt
 def on_message(message):
     if int(message.payload) < 30:
@@ -187,8 +189,17 @@ def test_retained_messages_come_once(broker: int, publisher: Mqtt) -> None:
 
 
 def test_a_refused_connection_says_why(tmp_path: Path) -> None:
-    from golmok_drivers.buses.broker import broker_config
+    with running_broker(tmp_path, extra="allow_anonymous false\n") as port:
+        listener = Listener(port)
+        listener.wait_for(lambda: bool(listener.refusals))
+        assert "Not authorized" in listener.refusals[0]
+        assert not listener.mqtt.is_connected
+        listener.mqtt.close()
 
-    text = broker_config(1883, password_file=tmp_path / "passwords")
-    assert "allow_anonymous false" in text
-    assert "persistence false" in text
+
+def test_the_broker_s_configuration(tmp_path: Path) -> None:
+    passwords = tmp_path / "passwords"
+    lines = broker_config(1883, password_file=passwords, queued_bytes=5).splitlines()
+    for line in ("listener 1883 127.0.0.1", "allow_anonymous false", "persistence false", "max_queued_messages 0",
+                 "max_queued_bytes 5", "max_inflight_messages 0", f"password_file {passwords}"):  # fmt: skip
+        assert line in lines
