@@ -16,7 +16,6 @@ from __future__ import annotations
 import json
 import zlib
 from collections.abc import Callable, Sequence
-from functools import cache
 from itertools import pairwise
 from typing import Any, Final, NamedTuple, NoReturn
 
@@ -205,12 +204,13 @@ _DICTIONARY: Final = zstandard.ZstdCompressionDict(
 """What headers are made of, the likeliest last. It is part of codec 1: never change a byte of it."""
 
 
-@cache
+# Made anew for each payload (3 us): one of them must not be used by two threads at a time.
+
+
 def _compressor() -> zstandard.ZstdCompressor:
     return zstandard.ZstdCompressor(level=_LEVEL, dict_data=_DICTIONARY)
 
 
-@cache
 def _decompressor() -> zstandard.ZstdDecompressor:
     return zstandard.ZstdDecompressor(dict_data=_DICTIONARY, max_window_size=1 << 25)
 
