@@ -18,7 +18,7 @@ from golmok_drivers.api import BusUrlError, Channel, Driver, DriverError, Polled
 from golmok_drivers.buses import BusUrl, parse_bus_url
 from golmok_drivers.units import is_unit, nearest_unit
 from golmok_edge.settings import locate
-from golmok_edge.settings.kinds import plain
+from golmok_edge.settings.kinds import plain, struct_type
 from golmok_edge.settings.messages import Say
 from golmok_edge.settings.mistakes import key_text, kind_of, nearest, shown
 from golmok_edge.settings.model import Common, Device
@@ -74,21 +74,16 @@ class Devices:
             return None
         self._note_name(table.get("name"), path)
         driver = self._driver(table.get("driver"), path)
-        fields = _fields(driver)
         common = self._shape.make(Common, table, path, beside=self._own_keys(table, driver))
+        for at, unit in _found(table, path, "unit"):
+            self._judge_unit(unit, at)
         if driver is None:
+            self._judge_limits(table.get("limits"), {}, path)
             return None
-        bus = self._bus(table.get("bus"), driver, path)
-        own = {key: value for key, value in table.items() if key in fields or key not in Common.__struct_fields__}
-        self._judge_own(own, fields, driver, path)
-        beside = [key for key in Common.__struct_fields__ if key not in fields]
-        options = self._shape.make(driver.Settings, own, path, beside=beside)
-        if bus is not None and options is not None:
-            self._note_place(bus, options, path)
-        sound = self._shape.sound(Common, table, path)
-        interval_s = self._interval_s(sound, driver, path)
+        options = self._options(table, driver, path)
+        interval_s = self._interval_s(self._shape.sound(Common, table, path), driver, path)
         channels = self._channels(driver, options, path)
-        known = {channel.quantity: channel for channel in channels or _likely_channels(driver, own)}
+        known = {channel.quantity: channel for channel in channels or _likely_channels(driver, table)}
         self._judge_limits(table.get("limits"), known, path)
         if common is None or options is None or channels is None:
             return None
@@ -103,6 +98,18 @@ class Devices:
             options=options,
             channels=channels,
         )
+
+    def _options(self, table: dict[str, Any], driver: type[Driver], path: locate.Path) -> msgspec.Struct | None:
+        """The driver's own settings; None when there are mistakes in them."""
+        bus = self._bus(table.get("bus"), driver, path)
+        fields = _fields(driver)
+        own = {key: value for key, value in table.items() if key in fields or key not in Common.__struct_fields__}
+        self._judge_own(own, fields, driver, path)
+        beside = [key for key in Common.__struct_fields__ if key not in fields]
+        options = self._shape.make(driver.Settings, own, path, beside=beside)
+        if bus is not None and options is not None:
+            self._note_place(bus, options, path)
+        return options
 
     def _note_name(self, name: Any, path: locate.Path) -> None:
         if not isinstance(name, str):
@@ -176,8 +183,6 @@ class Devices:
         if driver.info.bus == "mqtt":
             for at, topic in _topics(own, path):
                 self._judge_topic(topic, at)
-        for at, unit in _found(own, path, "unit"):
-            self._judge_unit(unit, at)
 
     def _judge_i2c(self, address: Any, kind: inspect.Type, path: locate.Path) -> None:
         kind = plain(kind)
@@ -263,9 +268,7 @@ class Devices:
             at = (*path, "limits", quantity)
             if known and quantity not in known:
                 self._judge_quantity(quantity, known, at)
-            if isinstance(limit, dict) and not self._report.has_below((*at, "low")) | self._report.has_below(
-                (*at, "high")
-            ):
+            if isinstance(limit, dict) and not self._report.has_inside(at):
                 self._judge_order(limit.get("low"), limit.get("high"), at)
                 if quantity in known:
                     self._judge_reach(limit, known[quantity], at)
@@ -320,9 +323,7 @@ def _fields(driver: type[Driver] | None) -> dict[str, inspect.Type]:
     """The driver's own keys and their types."""
     if driver is None:
         return {}
-    kind = inspect.type_info(driver.Settings)
-    assert isinstance(kind, inspect.StructType)
-    return {field.encode_name: field.type for field in kind.fields}
+    return {field.encode_name: field.type for field in struct_type(driver.Settings).fields}
 
 
 def _likely_channels(driver: type[Driver], own: Mapping[str, Any]) -> tuple[Channel, ...]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from functools import reduce
+from functools import cache, reduce
 from typing import Any, Final
 
 import msgspec
@@ -14,6 +14,14 @@ from golmok_edge.settings.mistakes import key_text, shown
 _LISTS: Final = (inspect.ListType, inspect.VarTupleType, inspect.SetType, inspect.FrozenSetType)
 _TABLES: Final = (inspect.DictType, inspect.StructType)
 _TEXTS: Final = (inspect.StrType, inspect.CustomType, inspect.EnumType)
+
+
+@cache
+def struct_type(cls: type[msgspec.Struct]) -> inspect.StructType:
+    """What msgspec knows of a Struct's fields."""
+    kind = inspect.type_info(cls)
+    assert isinstance(kind, inspect.StructType)
+    return kind
 
 
 def plain(kind: inspect.Type) -> inspect.Type:

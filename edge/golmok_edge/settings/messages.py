@@ -139,9 +139,21 @@ MESSAGES: Final[dict[str, Message]] = {
     ),
     "syntax-value": Message(
         "column {column}: what stands after = is no value: {found}",
-        'put text in double quotes ("…"); numbers, true and false stand without',
+        'put text in double quotes ("…"); numbers, true and false (in small letters) stand without',
         "{column}열: = 다음이 값이 아닙니다: {found}",
-        '글은 큰따옴표로 묶고("…") 수와 true, false는 따옴표 없이 쓰십시오',
+        '글은 큰따옴표로 묶고("…") 수와 true, false(소문자)는 따옴표 없이 쓰십시오',
+    ),
+    "syntax-no-value": Message(
+        "column {column}: there is no value after =",
+        "write one, or put a # in front of the line",
+        "{column}열: = 다음에 값이 없습니다",
+        "값을 쓰거나 줄 앞에 #을 붙이십시오",
+    ),
+    "syntax-curly": Message(
+        "column {column}: these quotes are curly, as word processors make them: {found}",
+        'type straight ones: "…"',
+        "{column}열: 워드 프로세서가 만드는 둥근 따옴표입니다: {found}",
+        '곧은 따옴표로 다시 치십시오: "…"',
     ),
     "syntax-date": Message(
         "column {column}: there is no such date: {found}",
@@ -152,10 +164,10 @@ MESSAGES: Final[dict[str, Message]] = {
     "syntax-rest": Message(
         "column {column}: something is left over behind the value: {found}",
         'one key = value a line; put text in double quotes ("…") and a # before a remark; '
-        "numbers have no zeros in front and no units behind",
+        "numbers have a decimal point, no zeros in front and no units behind",
         "{column}열: 값 뒤에 남은 것이 있습니다: {found}",
         '한 줄에 키 = 값 하나만 쓰십시오. 글은 큰따옴표로("…") 묶고 설명 앞에는 #을 붙이며 '
-        "수 앞에 0이나 뒤에 단위를 붙이지 마십시오",
+        "소수점은 . 이고, 수 앞에 0이나 뒤에 단위를 붙이지 마십시오",
     ),
     "syntax-header": Message(
         "column {column}: the brackets around the section's name are not closed",
@@ -201,9 +213,9 @@ MESSAGES: Final[dict[str, Message]] = {
     ),
     "syntax-key": Message(
         "column {column}: no key can begin here: {found}",
-        "a key is made of a-z, 0-9, - and _; braces { } open and close on one line, with no comma at the end",
+        "a key is made of a-z, 0-9, - and _; braces {{ }} open and close on one line, with no comma at the end",
         "{column}열: 여기서 키가 시작될 수 없습니다: {found}",
-        "키는 a-z, 0-9, -, _로 씁니다. 중괄호 { }는 한 줄에서 열고 닫으며 끝에 쉼표가 없어야 합니다",
+        "키는 a-z, 0-9, -, _로 씁니다. 중괄호 {{ }}는 한 줄에서 열고 닫으며 끝에 쉼표가 없어야 합니다",
     ),
     "syntax-statement": Message(
         "column {column}: this line is no section, key = value or # remark: {found}",
@@ -219,9 +231,9 @@ MESSAGES: Final[dict[str, Message]] = {
     ),
     "syntax-open-table": Message(
         "the braces that begin here are not closed on the same line, or a comma is missing in them",
-        "put commas between the keys and } at the end of the same line",
+        "put commas between the keys and }} at the end of the same line",
         "여기서 시작한 중괄호가 같은 줄에서 닫히지 않았거나 안에 쉼표가 빠졌습니다",
-        "키 사이에 쉼표를, 같은 줄 끝에 }를 쓰십시오",
+        "키 사이에 쉼표를, 같은 줄 끝에 }}를 쓰십시오",
     ),
     "syntax-deep": Message(
         "brackets or dots are nested too deep",

@@ -100,7 +100,11 @@ class Report:
 
     def has_below(self, path: Path) -> bool:
         """Whether a mistake was reported at `path` or at anything in it."""
-        return any(one[: len(path)] == path for one in self._paths)
+        return self.has(path) or self.has_inside(path)
+
+    def has_inside(self, path: Path) -> bool:
+        """Whether a mistake was reported at anything in `path`."""
+        return any(one[: len(path)] == path for one in self._paths if len(one) > len(path))
 
     def line(self, path: Path) -> int:
         """The line of `path`, or of what it is in."""
@@ -148,15 +152,25 @@ def shown(value: Any) -> str:
         case str():
             return toml_text(value if len(value) <= _LONGEST else value[: _LONGEST - 1] + "…")
         case list():
-            text = f"[{', '.join(shown(item) for item in value[:3] if not isinstance(item, (list, dict)))}…]"
+            text = f"[{_some([shown(item) if not isinstance(item, (list, dict)) else '…' for item in value[:4]])}]"
         case dict():
-            text = f"{{ {', '.join(key_text(key) for key in list(value)[:3])} … }}"
+            text = f"{{ {_some([f'{key_text(shortened(key))} = …' for key in list(value)[:4]])} }}"
         case datetime() | date() | time():
             text = value.isoformat()
         case int() if abs(value) >= 10**_LONGEST:
             text = "…"
         case _:
             text = str(value)
+    return text if isinstance(value, str) else shortened(text)
+
+
+def _some(items: list[str]) -> str:
+    """At most three items, and whether there are more."""
+    return ", ".join([*items[:3], "…"] if len(items) > 3 else items)
+
+
+def shortened(text: str) -> str:
+    """The text, cut so that it fits in a sentence."""
     return text if len(text) <= _LONGEST else text[: _LONGEST - 1] + "…"
 
 

@@ -54,7 +54,7 @@ def judge_mqtt(mqtt: Values, report: Report) -> None:
     secret = mqtt.get("password_file")
     if secret is not None:
         if "username" in mqtt and mqtt["username"] is None:
-            report.add(("mqtt", "password_file"), "password-without-user")
+            report.add(("mqtt", "username"), "password-without-user")
         _judge_secret(secret, ("mqtt", "password_file"), report, _missing_password)
 
 
@@ -106,7 +106,7 @@ def _judge_folder(folder: Path, path: locate.Path, report: Report) -> None:
     else:
         if not stat.S_ISDIR(mode):
             report.add(path, "store-file", at=place)
-        elif not os.access(place, os.W_OK | os.X_OK):
+        elif not os.access(place, os.W_OK | os.X_OK, effective_ids=True):
             report.add(path, "store-not-writable", at=place)
 
 

@@ -16,7 +16,7 @@ import msgspec
 from msgspec import inspect
 
 from golmok_edge.settings import locate
-from golmok_edge.settings.kinds import bounds, example, example_line, fits, plain, wanted
+from golmok_edge.settings.kinds import bounds, example, example_line, fits, plain, struct_type, wanted
 from golmok_edge.settings.mistakes import Report, key_text, kind_of, nearest, shown
 from golmok_edge.settings.model import NAME_PATTERN
 
@@ -37,9 +37,7 @@ class Shape:
         self, cls: type[_S], table: dict[str, Any], path: locate.Path, *, beside: Collection[str] = ()
     ) -> _S | None:
         """The struct, or None when mistakes were reported. `beside` are keys that others read from this table."""
-        kind = inspect.type_info(cls)
-        assert isinstance(kind, inspect.StructType)
-        if not self._struct(kind, table, path, beside):
+        if not self._struct(struct_type(cls), table, path, beside):
             return None
         own = {key: value for key, value in table.items() if key not in beside}
         return self._anchored(msgspec.convert(own, cls, dec_hook=self._converted))
@@ -120,7 +118,7 @@ class Shape:
         return inside
 
     def _text(self, kind: inspect.StrType, value: str, path: locate.Path, hint: str) -> bool:
-        if any(not char.isprintable() for char in value):
+        if not value.isprintable():
             self.report.add(path, "control-character", found=shown(value))
         elif kind.pattern == NAME_PATTERN and not re.search(NAME_PATTERN, value):
             name = path[-1] if isinstance(path[-1], str) else "name"
@@ -164,11 +162,11 @@ class Shape:
         return self._length(kind, value, path, hint) and all(good)
 
     def _path(self, kind: inspect.CustomType, value: str, path: locate.Path, hint: str) -> bool:
-        if "\0" in value:
+        if not value.isprintable():
             self.report.add(path, "control-character", found=shown(value))
         elif not value:
             self.report.add(path, "empty-text", example=hint)
-        return bool(value) and "\0" not in value
+        return bool(value) and value.isprintable()
 
     def _inner(self, kind: inspect.StructType, value: dict[str, Any], path: locate.Path, hint: str) -> bool:
         return self._struct(kind, value, path)

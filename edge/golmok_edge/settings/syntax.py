@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple
 
 from golmok_edge.settings.locate import Locator, Path
+from golmok_edge.settings.mistakes import shortened
 
 MOST_FAULTS: Final = 50
 """After so many syntax errors it is not a settings file with mistakes but something else."""
@@ -106,23 +107,33 @@ def _fault(text: str, error: Exception) -> tuple[Fault, bool]:
     position = _position(text, match)
     line = text.count("\n", 0, min(position, max(len(text) - 1, 0))) + 1
     rule = next((rule for rule in _RULES if re.match(rule.pattern, match["what"])), _OTHER)
-    before = Locator(text[:position] + ("]" if rule.code == "syntax-table-twice" else ""))
-    begun = before.broken or before.left_open or line
+    before = Locator(_so_far(text, position))
+    found = text[position:].partition("\n")[0].strip()
+    first = before.earlier or before.lines.get(before.newest[:-1], line)
     args = {
         "column": position - text.rfind("\n", 0, position),
-        "found": _found(text, position),
+        "found": shortened(found),
         "raw": match["what"],
-        "first": before.earlier or line,
+        "first": first,
     }
-    one_line = rule.one_line
-    if rule.code == "syntax-no-quote" and before.broken not in (None, line):
-        rule, one_line = _Rule("", "syntax-no-end"), False
-    if rule.code in ("syntax-open-list", "syntax-open-table", "syntax-no-end"):
-        line = begun
-    elif before.left_open not in (None, line):
-        one_line = False
-    path = before.newest if rule.code.endswith("-twice") else ()
-    return Fault(line, path, rule.code, args), one_line
+    code, one_line = rule.code, rule.one_line and before.left_open in (None, line)
+    if code == "syntax-no-quote" and before.broken not in (None, line):
+        code, one_line = "syntax-no-end", False
+    elif code == "syntax-value" and not text[position:].strip() and before.left_open:
+        code, one_line = "syntax-open-list", False
+    elif code == "syntax-value" and (not found or found.startswith("#")):
+        code = "syntax-no-value"
+    elif code == "syntax-value" and found[0] in "“”‘’":
+        code = "syntax-curly"
+    if code in ("syntax-open-list", "syntax-open-table", "syntax-no-end"):
+        line = before.broken or before.left_open or line
+    return Fault(line, before.newest if code.endswith("-twice") else (), code, args), one_line
+
+
+def _so_far(text: str, position: int) -> str:
+    """The text up to the mistake; a section's name is closed, so that it counts as named."""
+    line = text[text.rfind("\n", 0, position) + 1 : position]
+    return text[:position] + ("]" if line.lstrip().startswith("[") and not line.rstrip().endswith("]") else "")
 
 
 def _position(text: str, match: re.Match[str]) -> int:
@@ -132,11 +143,6 @@ def _position(text: str, match: re.Match[str]) -> int:
     for _ in range(int(match["line"]) - 1):
         start = text.index("\n", start) + 1
     return start + int(match["column"]) - 1
-
-
-def _found(text: str, position: int) -> str:
-    """What stands at `position`, to the end of the line."""
-    return text[position:].partition("\n")[0].strip()
 
 
 def _deepest_line(text: str) -> int:
