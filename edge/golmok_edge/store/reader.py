@@ -24,7 +24,7 @@ from golmok_cloud_sync.protocol.record import Record, Stream, record_crc
 
 from . import rows
 from .errors import StoreDamagedError, damaged, explained
-from .layout import Layout
+from .layout import PAGE_BYTES, Layout
 from .packing import BodyError, Unpacker
 
 TRIMMED: Final = "trimmed"
@@ -117,6 +117,17 @@ class Reader:
             return self._crc(db, stream, base + seq, base) if seq >= 0 else None
 
     # --- what the pages need
+
+    def hint(self, name: str) -> int:
+        """A number that was saved some time ago: `acked.<stream>` (a seq on disk), `session`, `bytes_written`."""
+        with self._state() as db:
+            return rows.hints(db).get(name, 0)
+
+    def file_bytes(self) -> int:
+        """How large the file is, with the room in it that waits to be used again."""
+        with self._state() as db:
+            (pages,) = db.execute("PRAGMA page_count").fetchone()
+            return int(pages) * PAGE_BYTES
 
     def latest(self, stream: Stream = "readings", blocks: int = 2_000) -> dict[str, Found]:
         """The newest record of each channel among the last `blocks` blocks."""
