@@ -46,17 +46,19 @@ def looked_at(content: bytes) -> Examination:
     return found
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=300))
 def test_garbage(content: bytes) -> None:
     looked_at(content)
 
 
+@settings(deadline=None)
 @given(st.text(alphabet="[]{}=.,#'\"\\ \n\tab1é-_", max_size=200))
 def test_what_looks_like_toml(text: str) -> None:
     looked_at(text.encode())
 
 
-@settings(max_examples=200)
+@settings(deadline=None)
 @given(st.data())
 def test_a_good_file_with_bytes_changed(data: st.DataObject) -> None:
     content = bytearray(GOOD.encode())
@@ -69,7 +71,7 @@ def test_a_good_file_with_bytes_changed(data: st.DataObject) -> None:
     looked_at(bytes(content))
 
 
-@settings(max_examples=200)
+@settings(deadline=None)
 @given(st.data())
 def test_a_good_file_with_values_changed(data: st.DataObject) -> None:
     tree = tomllib.loads(GOOD)
@@ -84,12 +86,13 @@ def test_a_good_file_with_values_changed(data: st.DataObject) -> None:
     looked_at(written(tree).encode())
 
 
+@settings(deadline=None)
 @given(st.dictionaries(st.sampled_from(["site", "store", "mqtt", "cloud", "web", "device", "x"]), values, max_size=4))
 def test_any_tree(tree: dict[str, Any]) -> None:
     looked_at(written(tree).encode())
 
 
-@settings(max_examples=200)
+@settings(deadline=None)
 @given(st.data())
 def test_known_keys_with_any_value(data: st.DataObject) -> None:
     tree: dict[str, Any] = {

@@ -6,7 +6,7 @@ import tomllib
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from golmok_edge.settings.locate import Locator, Path
@@ -180,6 +180,7 @@ def documents(draw: st.DrawFn) -> Writer:
     return writer
 
 
+@settings(deadline=None)
 @given(documents())
 def test_the_line_of_everything_in_any_document(written: Writer) -> None:
     data = tomllib.loads(written.text)
