@@ -112,7 +112,7 @@ def _unpack(home: Path, run: debian.Run) -> Mosquitto:
         archives.mkdir()
         debian.unpack("mosquitto", root, archives, run)
         Mosquitto(root / "usr" / "sbin" / "mosquitto", _libraries(root)).version()
-        with contextlib.suppress(FileExistsError, OSError):  # another process was faster: its copy is as good
+        with contextlib.suppress(OSError):  # another process was faster: its copy is as good
             root.rename(home)
     if found := find("", home):
         return found
