@@ -22,7 +22,7 @@ from golmok_drivers.devices.mqtt_json import MqttJsonDriver, MqttJsonSettings
 from golmok_drivers.devices.sht4x import Sht4xDriver, Sht4xSettings
 from golmok_drivers.twins import SimDevice, simulate
 from golmok_drivers.twins.scenario import Fault, load_scenario, parse_signal
-from golmok_drivers.twins.signals import Curve, Stage, felt
+from golmok_drivers.twins.signals import Curve, Stage, _Lagged, felt
 from golmok_drivers.twins.world import Ledger
 from tests.drivers.waiting import until
 
@@ -84,6 +84,23 @@ def test_a_signal_with_a_memory_does_not_depend_on_who_asked_before(seconds: lis
 
     asked = table()
     assert [asked(NOON + second) for second in seconds] == [table()(NOON + second) for second in seconds]
+
+
+def test_a_leap_of_the_clock_costs_little_and_changes_nothing() -> None:
+    """Counted in asked values, not in seconds: a twin must answer within its bus's deadline."""
+    asked = 0
+
+    def air(t: float) -> float:
+        nonlocal asked
+        asked += 1
+        return t / HOUR
+
+    lagged = _Lagged(air, 8.0, NOON)
+    lagged(NOON + 10)
+    asked = 0
+    after_a_month = lagged(NOON + 30 * 24 * HOUR)
+    assert asked < 2000
+    assert after_a_month == pytest.approx(12 + 30 * 24 - 8 / HOUR, abs=1e-3)
 
 
 def test_doors_open_as_often_as_told() -> None:

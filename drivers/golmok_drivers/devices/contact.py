@@ -27,11 +27,20 @@ def is_open(is_high: bool, pull_up: bool) -> bool:
 
 
 class ContactSettings(Settings):
-    """`pin` is the BCM number; a change counts when the level has stayed for `debounce_s`."""
+    """A contact between a pin and ground (`pull_up`) or 3.3 V."""
 
-    pin: Annotated[int, msgspec.Meta(ge=0, le=27)]
-    pull_up: bool = True
-    debounce_s: Annotated[float, msgspec.Meta(ge=0, le=10)] = 0.05
+    pin: Annotated[
+        int,
+        msgspec.Meta(ge=0, le=27, description="The pin's BCM number (GPIO17 is 17).", examples=[17]),
+    ]
+    pull_up: Annotated[
+        bool,
+        msgspec.Meta(description="The contact switches to ground; false: to 3.3 V.", examples=[True]),
+    ] = True
+    debounce_s: Annotated[
+        float,
+        msgspec.Meta(ge=0, le=10, description="A change counts when it has stayed so long.", examples=[0.05]),
+    ] = 0.05
     expect_s: Annotated[float, msgspec.Meta(gt=0)] | None = None
 
 

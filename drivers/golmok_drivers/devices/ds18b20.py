@@ -80,11 +80,15 @@ def decode(text: bytes) -> float:
 
 
 class Ds18b20Settings(Settings):
-    """`address` is the folder's name below /sys/bus/w1/devices."""
+    """Which of the parts on the bus it is."""
 
     address: Annotated[
         str,
-        msgspec.Meta(pattern=r"^28-[0-9a-f]{12}$", description="28- and twelve hex digits, as in /sys/bus/w1/devices"),
+        msgspec.Meta(
+            pattern=r"^28-[0-9a-f]{12}$",
+            description="28- and twelve hex digits: the folder's name below /sys/bus/w1/devices.",
+            examples=["28-00000a1b2c3d"],
+        ),
     ]
 
 

@@ -57,15 +57,21 @@ _LATEST_MS: Final = 4_102_444_800_000
 
 
 class JsonChannel(Settings):
-    """Where a quantity stands in the payload (by default at the key of its name), and in which unit.
+    """Where a quantity stands in the payload, and what it is."""
 
-    `type`: `auto` takes the value as it is; `boolean` also reads ON/OFF, open/closed, 1/0; `number` also reads
-    numbers in quotes; `text` makes a text of anything.
-    """
-
-    path: str | None = None
-    unit: str = "1"
-    type: Kind = "auto"
+    path: Annotated[
+        str | None,
+        msgspec.Meta(description="Keys with dots between; the quantity's name if left out.", examples=["ENERGY.Power"]),
+    ] = None
+    unit: Annotated[str, msgspec.Meta(description="A UCUM code; 1 for counts, states and texts.", examples=["W"])] = "1"
+    type: Annotated[
+        Kind,
+        msgspec.Meta(
+            description="auto takes the value as it is; boolean also reads ON/OFF, open/closed, 1/0; number also "
+            "reads numbers in quotes; text makes a text of anything.",
+            examples=["number"],
+        ),
+    ] = "auto"
 
     def __post_init__(self) -> None:
         if not is_unit(self.unit):
@@ -76,11 +82,26 @@ class JsonChannel(Settings):
 
 
 class MqttJsonSettings(Settings):
-    """`time` is the path of the payload's own time: ISO 8601, or seconds or milliseconds since 1970."""
+    """The topic, and what of its messages is taken."""
 
-    topic: str
-    channels: dict[str, JsonChannel]
-    time: str | None = None
+    topic: Annotated[
+        str,
+        msgspec.Meta(description="The topic, or a filter with + and #.", examples=["tele/plug1/SENSOR"]),
+    ]
+    channels: Annotated[
+        dict[str, JsonChannel],
+        msgspec.Meta(
+            description="Quantity -> where it stands in the payload.",
+            examples=[{"power": {"path": "ENERGY.Power", "unit": "W"}}],
+        ),
+    ]
+    time: Annotated[
+        str | None,
+        msgspec.Meta(
+            description="Path of the payload's own time: ISO 8601, or seconds or milliseconds since 1970.",
+            examples=["Time"],
+        ),
+    ] = None
     expect_s: Annotated[float, msgspec.Meta(gt=0)] | None = None
 
     def __post_init__(self) -> None:

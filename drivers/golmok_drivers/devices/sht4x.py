@@ -10,7 +10,9 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Sequence
-from typing import Any, ClassVar, Final, Literal
+from typing import Annotated, Any, ClassVar, Final, Literal
+
+import msgspec
 
 from golmok_drivers.api import (
     I2C,
@@ -67,9 +69,12 @@ def decode(reply: bytes) -> tuple[float, float]:
 
 
 class Sht4xSettings(Settings):
-    """The address is part of the order code: 0x44 (A), 0x45 (B), 0x46 (C)."""
+    """Which of the parts on the bus it is."""
 
-    address: Literal[0x44, 0x45, 0x46] = 0x44
+    address: Annotated[
+        Literal[0x44, 0x45, 0x46],
+        msgspec.Meta(description="Part of the order code: 0x44 (A), 0x45 (B), 0x46 (C).", examples=[0x44]),
+    ] = 0x44
 
 
 class Sht4xDriver(PolledDriver):

@@ -25,6 +25,7 @@ Curve: TypeAlias = Callable[[float], float]
 """What is felt at a time."""
 
 DAY_S = 86_400.0
+_FRIDGE_STEP_S = 2.0
 
 
 class Stage(NamedTuple):
@@ -160,10 +161,10 @@ class Fridge(_Table, tag="fridge"):
             air, cooling = state
             if abs(air - self.setpoint) > self.hysteresis / 2:
                 cooling = air > self.setpoint
-            air += (self.ambient - air) / (self.open_tau_s if is_open(t) else self.shut_tau_s)
-            return air - (self.cooling_per_min / 60 if cooling else 0.0), cooling
+            air += _FRIDGE_STEP_S * (self.ambient - air) / (self.open_tau_s if is_open(t) else self.shut_tau_s)
+            return air - (_FRIDGE_STEP_S * self.cooling_per_min / 60 if cooling else 0.0), cooling
 
-        grid = _Grid(stage.begin_s, 1.0, (self.setpoint, False), step)
+        grid = _Grid(stage.begin_s, _FRIDGE_STEP_S, (self.setpoint, False), step)
         return lambda t: grid.at(t)[0]
 
 
@@ -204,7 +205,9 @@ Signal: TypeAlias = Constant | Steps | Daily | Cycle | Door | Fridge | Csv
 
 def felt(table: Signal, stage: Stage) -> Curve:
     """The curve of a signal table with its lag and its noise."""
-    curve = _lagged(table.curve(stage), table.lag_s, stage) if table.lag_s > 0 else table.curve(stage)
+    curve = table.curve(stage)
+    if table.lag_s > 0:
+        curve = _Lagged(curve, table.lag_s, stage.begin_s)
     if not table.noise:
         return curve
     return lambda t: curve(t) + random.Random(f"{stage.key}/{round(t * 1000)}").gauss(0.0, table.noise)  # noqa: S311
@@ -217,27 +220,54 @@ def chance(*key: object) -> float:
 
 
 class _Grid:
-    """A state stepped over a fixed grid from the beginning; remembers how far it came."""
+    """A state stepped over a fixed grid from the beginning; who goes back in time starts at a mark on the way."""
+
+    _MARK_EVERY = 512
 
     def __init__(self, begin_s: float, step_s: float, state: Any, step: Callable[[float, Any], Any]) -> None:
         self._begin_s, self._step_s, self._step = begin_s, step_s, step
-        self._first = state
         self._done, self._state = 0, state
+        self._marks: list[Any] = []
 
     def at(self, t: float) -> Any:
         """The state at the last grid point before `t`."""
         wanted = max(0, int((t - self._begin_s) / self._step_s))
         if wanted < self._done:
-            self._done, self._state = 0, self._first
+            mark = wanted // self._MARK_EVERY
+            self._done, self._state = mark * self._MARK_EVERY, self._marks[mark]
         while self._done < wanted:
+            if self._done == len(self._marks) * self._MARK_EVERY:
+                self._marks.append(self._state)
             self._state = self._step(self._begin_s + self._done * self._step_s, self._state)
             self._done += 1
         return self._state
 
 
-def _lagged(curve: Curve, lag_s: float, stage: Stage) -> Curve:
-    """First-order lag: a probe in its sleeve follows the air slowly."""
-    step_s = min(1.0, lag_s / 20)
-    share = 1 - math.exp(-step_s / lag_s)
-    grid = _Grid(stage.begin_s, step_s, curve(stage.begin_s), lambda t, y: y + share * (curve(t) - y))
-    return lambda t: float(grid.at(t))
+class _Lagged:
+    """First-order lag: a probe in its sleeve follows the air slowly.
+
+    Forty time constants later nothing is left of what was before (e^-40), so it is computed from the beginning
+    of the block of that length before the one of `t`: the cost is bounded, also after a leap of the clock.
+    """
+
+    _STEPS_PER_LAG = 20
+    _BLOCK = 40 * _STEPS_PER_LAG
+
+    def __init__(self, curve: Curve, lag_s: float, begin_s: float) -> None:
+        self._curve, self._begin_s = curve, begin_s
+        self._step_s = lag_s / self._STEPS_PER_LAG
+        self._share = 1 - math.exp(-1 / self._STEPS_PER_LAG)
+        self._start, self._done, self._value = -1, 0, 0.0
+
+    def __call__(self, t: float) -> float:
+        wanted = max(0, int((t - self._begin_s) / self._step_s))
+        start = max(0, (wanted // self._BLOCK - 1) * self._BLOCK)
+        if start != self._start or wanted < self._done:
+            self._start, self._done, self._value = start, start, self._felt(start)
+        while self._done < wanted:
+            self._value += self._share * (self._felt(self._done) - self._value)
+            self._done += 1
+        return self._value
+
+    def _felt(self, step: int) -> float:
+        return self._curve(self._begin_s + step * self._step_s)
