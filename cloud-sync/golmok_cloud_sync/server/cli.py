@@ -11,18 +11,11 @@ import socket
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import NamedTuple
 
-import uvicorn
-
-from golmok_cloud_sync.server.app import Cloud, build
 from golmok_cloud_sync.server.log import LogError
 from golmok_cloud_sync.server.registry import NAME, Registry, RegistryError
 from golmok_cloud_sync.server.sqlite_log import SqliteBatchLog
-
-_KEEP_ALIVE_S: Final = 180
-"""Longer than the usual pace: a gateway that had to connect anew each time would cost three times as much."""
-_END_S: Final = 1
 
 
 class UsageError(ValueError):
@@ -114,34 +107,13 @@ def _serve(options: argparse.Namespace) -> int:
             log = SqliteBatchLog(options.data)
         except (LogError, RegistryError) as error:
             raise FailedError(str(error)) from error
-        cloud = build(log, registry, is_open=options.open_enrolment)
+        from golmok_cloud_sync.server.serving import serve  # the web framework takes a second to load
+
         host, port = listener.getsockname()[:2]
         where = f"[{host}]" if ":" in host else host
         print(f"golmok-cloud listens on http://{where}:{port}", flush=True)
-        _Server(cloud).run([listener])
+        serve(log, registry, listener, is_open=options.open_enrolment)
     return 0
-
-
-class _Server(uvicorn.Server):
-    """Ends the streams that would never end by themselves before it waits for connections to end."""
-
-    def __init__(self, cloud: Cloud) -> None:
-        super().__init__(
-            uvicorn.Config(
-                cloud.app,
-                timeout_keep_alive=_KEEP_ALIVE_S,
-                timeout_graceful_shutdown=_END_S,
-                access_log=False,
-                log_level="warning",
-                server_header=False,
-                limit_concurrency=None,
-            )
-        )
-        self._cloud = cloud
-
-    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        self._cloud.end_streams()
-        await super().shutdown(sockets)
 
 
 def _make_folder(folder: Path) -> None:

@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from typing import NamedTuple, Protocol
 
 from golmok_cloud_sync.protocol import Stream, StreamState
-from golmok_cloud_sync.server.problems import ServerError
+from golmok_cloud_sync.server.errors import ServerError
 
 
 class LogError(ServerError, OSError):

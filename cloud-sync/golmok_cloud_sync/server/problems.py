@@ -17,12 +17,10 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
+from golmok_cloud_sync.server.errors import ServerError
+
 MEDIA_TYPE: Final = "application/problem+json"
 _log = logging.getLogger(__name__)
-
-
-class ServerError(Exception):
-    """Root of what this package raises."""
 
 
 class ProblemError(ServerError):

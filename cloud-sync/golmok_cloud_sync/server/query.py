@@ -17,8 +17,8 @@ import msgspec
 
 from golmok_cloud_sync.protocol import Record, Stream
 from golmok_cloud_sync.server.dating import Dated, Dating, records
+from golmok_cloud_sync.server.errors import ServerError
 from golmok_cloud_sync.server.log import BatchLog, Stored, StreamInfo
-from golmok_cloud_sync.server.problems import ServerError
 
 MAX_LIMIT: Final = 100_000
 _CHUNK: Final = 16

@@ -18,10 +18,7 @@ from pathlib import Path
 from threading import Lock
 from typing import Final, NamedTuple
 
-import sqlite_utils
-from sqlite_utils import Migrations
-
-from golmok_cloud_sync.server.problems import ServerError
+from golmok_cloud_sync.server.errors import ServerError
 
 FILE: Final = "registry.db"
 NAME: Final = re.compile(r"[a-z0-9][a-z0-9-]{0,31}", re.ASCII)
@@ -29,14 +26,8 @@ NAME: Final = re.compile(r"[a-z0-9][a-z0-9-]{0,31}", re.ASCII)
 _FRESH_S: Final = 1.0
 """How long a revoked or replaced token may still work."""
 
-migrations: Final = Migrations("golmok-cloud-registry")
-
-
-@migrations()
-def m001_tokens(db: sqlite_utils.Database) -> None:
-    """Gateways by name, and tokens by the hash of them; a token without a gateway is a reader's."""
-    db.execute("create table gateway (name text primary key, enrolled_ms integer not null)")
-    db.execute("create table token (sha256 text primary key, gateway text, made_ms integer not null)")
+_VERSION: Final = 1
+"""The number of the schema's migrations."""
 
 
 class RegistryError(ServerError, OSError):
@@ -61,7 +52,10 @@ class Registry:
             self._path.chmod(0o600)
             self._db = sqlite3.connect(self._path, isolation_level=None, check_same_thread=False, timeout=10)
             self._db.execute("pragma synchronous = full")
-            migrations.apply(sqlite_utils.Database(self._db))
+            if self._db.execute("pragma user_version").fetchone() != (_VERSION,):
+                from golmok_cloud_sync.server import migrations  # see there why only now
+
+                migrations.apply(self._db, migrations.registry, _VERSION)
         except (OSError, sqlite3.Error) as error:
             reason = error.strerror if isinstance(error, OSError) else error
             raise RegistryError(f"{self._path} cannot be used: {reason}; name a folder with --data") from error

@@ -17,9 +17,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any, Final
 
-import sqlite_utils
-from sqlite_utils import Migrations
-
 from golmok_cloud_sync.protocol import STREAMS, Stream, StreamState
 from golmok_cloud_sync.server.log import (
     Appended,
@@ -35,36 +32,8 @@ from golmok_cloud_sync.server.log import (
 
 FILE: Final = "log.db"
 
-migrations: Final = Migrations("golmok-cloud-log")
-
-
-@migrations()
-def m001_batches(db: sqlite_utils.Database) -> None:
-    """Epochs in the order of first contact, the position of each stream, the batches."""
-    for statement in _M001.split(";"):
-        db.execute(statement)
-
-
-_M001: Final = """
-create table epoch (
-    id integer primary key, gateway text not null, store text not null, epoch text not null, met_ms integer not null,
-    unique (gateway, store, epoch)
-);
-create table stream_state (
-    id integer primary key, epoch_id integer not null references epoch(id), stream text not null,
-    next_seq integer not null, last_crc integer not null,
-    unique (epoch_id, stream)
-);
-create table batch (
-    id integer primary key autoincrement, stream_id integer not null, first_seq integer not null,
-    next_seq integer not null, codec integer, crc32 integer not null, last_crc integer not null,
-    received_ms integer not null, boot text, mono_min integer, mono_max integer, wall_min integer, wall_max integer,
-    payload blob not null
-);
-create unique index batch_by_seq on batch (stream_id, first_seq);
-create index void_by_seq on batch (stream_id, first_seq) where codec is null;
-create table derived (name text primary key, upto_id integer not null, body blob not null)
-"""
+_VERSION: Final = 1
+"""The number of the schema's migrations."""
 
 _STREAM_RANK: Final = (
     "case s.stream " + " ".join(f"when '{name}' then {at}" for at, name in enumerate(STREAMS)) + " end"
@@ -103,8 +72,7 @@ class SqliteBatchLog:
         self._lock_file = _lock(folder)
         try:
             self._writer = _connect(self._path)
-            database = sqlite_utils.Database(self._writer)
-            migrations.apply(database)
+            _migrate(self._writer)
         except sqlite3.Error as error:
             self._lock_file.close()
             raise LogError(f"{self._path} cannot be used as the log: {error}") from error
@@ -269,6 +237,13 @@ def _connect(path: Path) -> sqlite3.Connection:
     db.execute("pragma synchronous = full")
     db.execute("pragma cache_size = -16000")
     return db
+
+
+def _migrate(db: sqlite3.Connection) -> None:
+    if db.execute("pragma user_version").fetchone() != (_VERSION,):
+        from golmok_cloud_sync.server import migrations  # see there why only now
+
+        migrations.apply(db, migrations.log, _VERSION)
 
 
 def _stream_id(db: sqlite3.Connection, key: StreamKey, now_ms: int) -> int:

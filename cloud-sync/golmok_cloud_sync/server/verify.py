@@ -14,8 +14,8 @@ import msgspec
 
 from golmok_cloud_sync.protocol import CodecError, Columns, Frame, Part, Record, decode_columns, record_crc
 from golmok_cloud_sync.protocol import columns as cols
+from golmok_cloud_sync.server.errors import ServerError
 from golmok_cloud_sync.server.log import Batch, EpochKey, Span, Stored, StreamKey
-from golmok_cloud_sync.server.problems import ServerError
 
 
 class RefusedError(ServerError, ValueError):

@@ -1,0 +1,56 @@
+"""The app under uvicorn: connections that stay, and an end within a second or two whatever is still open."""
+
+from __future__ import annotations
+
+import signal
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Final
+
+import uvicorn
+
+from golmok_cloud_sync.server.app import Cloud, build
+from golmok_cloud_sync.server.log import BatchLog
+from golmok_cloud_sync.server.registry import Registry
+
+_KEEP_ALIVE_S: Final = 180
+"""Longer than the usual pace: a gateway that had to connect anew each time would cost three times as much."""
+_END_S: Final = 1
+
+
+def serve(log: BatchLog, registry: Registry, listener: socket.socket, *, is_open: bool) -> None:
+    """Serve until SIGTERM or SIGINT; then close `log` and `registry`."""
+    _Server(build(log, registry, is_open=is_open)).run([listener])
+
+
+class _Server(uvicorn.Server):
+    """Ends the streams that would never end by themselves before it waits for connections to end."""
+
+    def __init__(self, cloud: Cloud) -> None:
+        super().__init__(
+            uvicorn.Config(
+                cloud.app,
+                timeout_keep_alive=_KEEP_ALIVE_S,
+                timeout_graceful_shutdown=_END_S,
+                access_log=False,
+                log_level="warning",
+                server_header=False,
+                limit_concurrency=None,
+            )
+        )
+        self._cloud = cloud
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """As uvicorn's, but to be told to end is no failure: it would raise the signal again at the end."""
+        before = {number: signal.signal(number, self.handle_exit) for number in (signal.SIGINT, signal.SIGTERM)}
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        self._cloud.end_streams()
+        await super().shutdown(sockets)
