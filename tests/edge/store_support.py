@@ -81,4 +81,8 @@ def mount_tmpfs(folder: Path, options: str) -> Callable[[], None]:
     done = subprocess.run(["mount", "-t", "tmpfs", "-o", options, "tmpfs", str(folder)], capture_output=True, text=True)
     if done.returncode:
         pytest.skip(f"tmpfs cannot be mounted here, a full disk was NOT tested: {done.stderr.strip()}")
-    return lambda: subprocess.run(["umount", str(folder)], check=True) and None
+
+    def unmount() -> None:
+        subprocess.run(["umount", str(folder)], check=True)
+
+    return unmount

@@ -143,6 +143,11 @@ class GroupCommit:
         """Records that wait for a commit (those of one that is being written are not counted)."""
         return self._waiting
 
+    @property
+    def is_alive(self) -> bool:
+        """Whether the thread runs."""
+        return self._thread.is_alive()
+
     def close(self) -> None:
         """Commit what waits and end the thread. Nothing can be put any more."""
         with self._changed:
