@@ -51,7 +51,7 @@ class Branch:
 class BothEnds(RuleBasedStateMachine):
     """Any mix of losses, doubles, delays, restarts and evictions, with clones or roll-backs; then the line gets well.
 
-    A card is cloned once, or rolled back: two cards that hold the same unsent records and have both lost the
+    A card is cloned once, or rolled back once: two lives that hold the same unsent records and have both lost the
     old epoch cannot know of each other, and the cloud gets those from each.
     """
 
@@ -62,6 +62,7 @@ class BothEnds(RuleBasedStateMachine):
         self.branches = [Branch(MemoryOutbox("e1"))]
         self.old_requests: list[bytes] = []
         self.backups: list[MemoryOutbox] = []
+        self.rolled_back = False
         self.may_be_gone: set[int] = set()
         """Records that were evicted or rolled back: in the cloud once at most."""
 
@@ -131,10 +132,11 @@ class BothEnds(RuleBasedStateMachine):
     def back_up(self, which: int) -> None:
         self.backups.append(self.branches[which % len(self.branches)].outbox.clone())
 
-    @precondition(lambda self: self.backups)
+    @precondition(lambda self: self.backups and not self.rolled_back)
     @rule(which=st.integers(0, 3), backup=st.integers(0, 9))
     def roll_back(self, which: int, backup: int) -> None:
         """An old image of the card is written back; what came since is gone from this card."""
+        self.rolled_back = True
         at = which % len(self.branches)
         self.may_be_gone |= self._on(self.branches[at].outbox)
         self.branches[at] = Branch(self.backups[backup % len(self.backups)].clone())

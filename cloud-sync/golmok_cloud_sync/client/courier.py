@@ -35,7 +35,8 @@ from .uplink import MOST_RECORDS, Uplink
 _log = logging.getLogger(__name__)
 
 URGENT: Final[tuple[Stream, ...]] = ("orders", "events")
-TIMEOUT: Final = httpx.Timeout(30.0, connect=10.0)
+CONNECT_S: Final = 5.0
+TIMEOUT: Final = httpx.Timeout(30.0, connect=CONNECT_S)
 """A request that is under way so long is given up; the next one is half as large."""
 _ANSWERS: Final = frozenset({200, 409})
 
@@ -102,18 +103,20 @@ class Courier(threading.Thread):
         self._wake = threading.Event()
         self._urgent = threading.Event()
         self._closing = False
+        self._last_s = 0.0
 
     def wake(self) -> None:
         """Orders or alarms are in the store: send them now."""
         self._urgent.set()
         self._wake.set()
 
-    def close(self, timeout_s: float = 5.0) -> None:
-        """Stop after the request that is under way."""
+    def close(self, last_s: float = 5.0) -> None:
+        """Send what is in the store as long as the cloud takes it, for `last_s` seconds at most, and stop."""
+        self._last_s = last_s
         self._closing = True
         self._wake.set()
         if self.is_alive():
-            self.join(timeout_s)
+            self.join(last_s + CONNECT_S)
 
     def run(self) -> None:
         self._pace.start(self._now_s(), new_boot=self._new_boot, loopback=is_loopback(self._url))
@@ -127,9 +130,12 @@ class Courier(threading.Thread):
                     continue
                 self._urgent.clear()
                 self._exchange(http, uplink)
+            until_s = self._now_s() + self._last_s
+            while self._exchange(http, uplink) and not uplink.is_all_sent and self._now_s() < until_s:
+                pass
 
-    def _exchange(self, http: httpx.Client, uplink: Uplink) -> None:
-        """One request and what follows from its reply."""
+    def _exchange(self, http: httpx.Client, uplink: Uplink) -> bool:
+        """One request and what follows from its reply; whether it brought anything forward."""
         sent_ms = self._clock.mono_ms()
         latest = self._latest() if uplink.backlog("readings") > MOST_RECORDS else ()
         hello = replace(self._hello, mono_ms=sent_ms, wall_ms=self._clock.wall_ms(), latest=latest)
@@ -140,12 +146,12 @@ class Courier(threading.Thread):
             with closing(http.post(self._url, content=body)) as response:
                 if response.status_code not in _ANSWERS:
                     self._turned_away(uplink, response)
-                    return
+                    return False
                 reply = decode_reply(response.content)
         except (httpx.HTTPError, ProtocolError) as error:
             uplink.failed()
             self._failed("unreachable", f"{type(error).__name__}: {error}")
-            return
+            return False
         came_ms = self._clock.mono_ms()
         forward = uplink.took(reply)
         self.state.sent_bytes += len(body)
@@ -159,6 +165,7 @@ class Courier(threading.Thread):
             self._pace.succeeded(self._now_s(), reply.pace_s, reply.retry_after_s, more=more)
         else:
             self._pace.failed(self._now_s(), reply.retry_after_s)
+        return forward
 
     def _turned_away(self, uplink: Uplink, response: httpx.Response) -> None:
         """A status that is no answer of this protocol: too busy, not enrolled, or something in between that broke."""

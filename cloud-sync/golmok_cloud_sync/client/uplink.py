@@ -66,6 +66,11 @@ class Uplink:
         """Whether the cloud has all that was there when the round began."""
         return not any(lane.search or lane.next_seq <= self._goals[stream] for stream, lane in self._lanes.items())
 
+    @property
+    def is_all_sent(self) -> bool:
+        """Whether the cloud has all that is there now."""
+        return self.is_round_done and not any(map(self.backlog, STREAMS))
+
     def backlog(self, stream: Stream) -> int:
         """Records of `stream` that the cloud is not known to have."""
         return max(0, self.outbox.tail(stream) - self._lanes[stream].next_seq + 1)

@@ -1,0 +1,156 @@
+"""`golmok-gateway`: run it, check its settings, ask how it is."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+import socket
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Final
+
+from golmok_edge.gateway import check
+from golmok_edge.gateway.address import socket_path
+from golmok_edge.settings import Settings
+
+_EPILOG: Final = """\
+examples:
+  golmok-gateway check --config gateway.toml      is the file right? every mistake, with what to do
+  golmok-gateway run --config gateway.toml        run in the foreground, until Ctrl-C
+  golmok-gateway run --config gateway.toml --twins     the same with simulated sensors: no hardware needed
+  golmok-gateway status --config gateway.toml     how is the one that runs?
+
+exit codes: 0 done, 1 what was asked for failed, 2 wrong usage or settings
+"""
+_ASK_S: Final = 5.0
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """The command; gives the exit code."""
+    args = _parser().parse_args(argv)
+    code: int = args.run(args)
+    return code
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="golmok-gateway",
+        description="Reads the sensors of a shop, keeps every reading on this machine, brings it to the cloud.",
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    run = commands.add_parser("run", help="run in the foreground", description="Run in the foreground until Ctrl-C.")
+    _config(run)
+    run.add_argument("--twins", action="store_true", help="put the simulated other end on every bus")
+    run.add_argument("--ledger", type=Path, metavar="FILE", help="where twins write down each value that they gave")
+    run.add_argument(
+        "--log-level", default="info", choices=["debug", "info", "warning", "error"], help="how much to say"
+    )
+    run.set_defaults(run=_run)
+    examine = commands.add_parser(
+        "check", help="look for mistakes in a settings file", description="Say what is wrong."
+    )
+    _config(examine)
+    examine.add_argument("--json", action="store_true", help="print one JSON document")
+    examine.add_argument("--lang", choices=["en", "ko"], help="language of the messages")
+    examine.set_defaults(run=lambda args: check.run(args.config, args.json, lang=args.lang))
+    status = commands.add_parser("status", help="how the running gateway is", description="Ask the running gateway.")
+    _config(status)
+    status.add_argument("--json", action="store_true", help="print one JSON document")
+    status.set_defaults(run=_status)
+    return parser
+
+
+def _config(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--config", type=Path, required=True, metavar="FILE", help="the settings file (TOML)")
+
+
+def _run(args: argparse.Namespace) -> int:
+    settings = check.read(args.config)
+    if settings is None:
+        return 2
+    logging.basicConfig(
+        level=args.log_level.upper(), stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
+    )
+    logging.getLogger("httpx").setLevel(logging.WARNING)
+    import asyncio
+
+    from golmok_drivers.api import DriverError
+    from golmok_edge.gateway.daemon import Gateway, serve
+    from golmok_edge.store import StoreError
+
+    async def until_signal() -> None:
+        await serve(Gateway(settings, twins=args.twins, ledger=args.ledger))
+
+    try:
+        asyncio.run(until_signal())
+    except (StoreError, DriverError, OSError) as error:
+        print(f"golmok-gateway: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def _status(args: argparse.Namespace) -> int:
+    settings = check.read(args.config)
+    if settings is None:
+        return 2
+    try:
+        status = ask(settings, {"get": "status"})
+    except OSError as error:
+        status = {"gateway": settings.site.gateway, "running": False, "ready": False, "detail": str(error)}
+    if args.json:
+        print(json.dumps(status, indent=2, ensure_ascii=False, allow_nan=False))
+    else:
+        print("\n".join(_told(status)))
+    return 0 if status["running"] else 1
+
+
+def ask(settings: Settings, question: dict[str, Any]) -> dict[str, Any]:
+    """One answer of the running gateway. Raises OSError when it does not run."""
+    path = socket_path(settings.store.path)
+    with socket.socket(socket.AF_UNIX) as line:
+        line.settimeout(_ASK_S)
+        try:
+            line.connect(str(path))
+        except (FileNotFoundError, ConnectionRefusedError):
+            raise ConnectionRefusedError(f"it does not run (nobody listens at {path})") from None
+        line.sendall(json.dumps(question).encode() + b"\n")
+        with line.makefile("rb") as answers:
+            answer: dict[str, Any] = json.loads(answers.readline() or b"{}")
+    if not answer:
+        raise ConnectionResetError("it closed the line without an answer")
+    return answer
+
+
+def _told(status: dict[str, Any]) -> list[str]:
+    """The status for people."""
+    if not status["running"]:
+        return [f"{status['gateway']}: {status['detail']}", "start it: golmok-gateway run --config FILE"]
+    cloud, mqtt = status["cloud"], status["mqtt"]
+    lines = [
+        f"{status['gateway']} ({status['name']}): {'ready' if status['ready'] else 'not ready yet'}",
+        f"  readings   {status['rates']['readings_per_s']:g}/s, {status['store']['tail']['readings']:,} in all, "
+        f"{status['bytes_written'] / 1e6:,.1f} MB written",
+        f"  clock      {'known' if status['clock_known'] else 'not known yet: readings are dated later'}",
+    ]
+    if status["disk_full"]:
+        lines.append("  DISK FULL  nothing more is taken; make room on the disk of the store")
+    if mqtt:
+        lines.append(f"  local bus  {'connected' if mqtt['connected'] else 'NOT CONNECTED ' + mqtt['detail']}")
+    if cloud:
+        waiting = sum(status["backlog"].values())
+        lines.append(f"  cloud      {cloud['state']} {cloud['detail']}, {waiting:,} waiting".replace(" ,", ","))
+    width = max((len(row["name"]) for row in status["devices"]), default=0)
+    for row in status["devices"]:
+        age = "" if row["age_s"] is None else f"{row['age_s']:.0f} s ago"
+        lines.append(
+            f"  {row['name']:<{width}}  {row['state']:<8} {row['reason']:<12} {age:<10} {row['detail']}".rstrip()
+        )
+    return lines
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,413 @@
+"""The gateway: everything put together, from `start` to the last commit. What it composes is decided elsewhere."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import signal
+import time
+from collections import deque
+from collections.abc import Mapping, Sequence
+from contextlib import AsyncExitStack, suppress
+from importlib.metadata import version
+from itertools import islice
+from pathlib import Path
+from typing import Any, Final
+
+from golmok_cloud_sync.client import Courier, Pace, ServerTime
+from golmok_cloud_sync.protocol import STREAMS, Hello, Record
+from golmok_drivers.api import MessageDriver
+from golmok_drivers.buses import open_bus
+from golmok_drivers.twins import SimDevice, Simulation, simulate
+from golmok_edge.gateway.address import socket_path
+from golmok_edge.gateway.ask import AskServer
+from golmok_edge.gateway.bus import LocalBus
+from golmok_edge.gateway.clock import Clock, SystemClock
+from golmok_edge.gateway.devices import Buses, DeviceTask, driver_of
+from golmok_edge.gateway.inbox import Listener
+from golmok_edge.gateway.live import Live, Newest, newest_of
+from golmok_edge.gateway.notify import notify, watchdog_s
+from golmok_edge.gateway.past import Past
+from golmok_edge.gateway.publisher import Publisher
+from golmok_edge.gateway.timekeeper import ANCHOR, Timekeeper
+from golmok_edge.settings import Device, Settings
+from golmok_edge.store import Commit, GroupCommit, Item, Store, StoreClosedError, StoreError, StoreFullError
+
+_log = logging.getLogger(__name__)
+
+SOFTWARE: Final = f"golmok-gateway {version('golmok')}"
+STORE: Final = "gateway"
+"""Tells this process's store from those of the gateway's others."""
+HOUSEKEEPING_S: Final = 10.0
+RATE_OVER_S: Final = 60.0
+LAST_MESSAGES_S: Final = 3.0
+_MOST_ANCHORS: Final = 5_000
+
+
+class Gateway:
+    """One gateway, from its settings to its last commit."""
+
+    def __init__(
+        self, settings: Settings, *, twins: bool = False, ledger: Path | None = None, clock: Clock | None = None
+    ) -> None:
+        """`twins` puts the simulated other end on every bus; `ledger` is where they write down what they gave."""
+        self.settings = settings
+        self._twins, self._ledger = twins, ledger
+        self._clock = clock or SystemClock()
+        self._stopping = asyncio.Event()
+        self._is_started = False
+        self._rates: deque[tuple[float, int]] = deque()
+        self._refused: Exception | None = None
+        self._bus: LocalBus | None = None
+        self._courier: Courier | None = None
+        self._tasks: list[DeviceTask] = []
+        self._expire_s = {
+            f"{device.name}.{channel.quantity}": silence_s
+            for device in settings.devices
+            if (silence_s := normal_silence_s(device)) is not None
+            for channel in device.channels
+        }
+
+    def stop(self) -> None:
+        """Come to an end: commit what is there, say goodbye."""
+        self._stopping.set()
+
+    async def run(self) -> None:
+        """Run until `stop`. Raises `StoreError` or OSError when it cannot even start."""
+        self._loop = asyncio.get_running_loop()
+        async with AsyncExitStack() as stack:
+            await self._open(stack)
+            async with asyncio.TaskGroup() as tasks:
+                running = [tasks.create_task(task.run(), name=task.device.name) for task in self._tasks]
+                running.append(tasks.create_task(self._keep_house()))
+                publishing = None
+                if self._simulation and self._simulation.publishes and self._bus:
+                    publishing = tasks.create_task(self._publish_twins(self._simulation, self._bus))
+                self._is_started = True
+                notify("READY=1")
+                await self._stopping.wait()
+                notify("STOPPING=1")
+                await asyncio.gather(*(task.finish_turn() for task in self._tasks))
+                if publishing and self._bus:
+                    publishing.cancel()
+                    await asyncio.wait([publishing])
+                    await self._take_the_rest(self._bus)
+                for task in running:
+                    task.cancel()
+            self._put_event("gateway.stop", {})
+
+    async def _open(self, stack: AsyncExitStack) -> None:
+        """Open everything, each with its closing on the stack: what takes in closes before what it gives to."""
+        settings, clock = self.settings, self._clock
+        store = self._store = Store.open(settings.store.path, name=STORE)
+        stack.callback(store.close)
+        known_boots = store.reader.boots()
+        anchors = [one.record for one in islice(store.reader.find(ANCHOR, "events", newest_first=True), _MOST_ANCHORS)]
+        self._time = Timekeeper(clock, anchors)
+        self._live = Live(clock, self._time, {c: Newest(*one) for c, one in store.reader.latest().items()})
+        past = Past(store.new_reader(), clock, self._time)
+        stack.callback(past.close)
+        self._open_courier(stack, is_new_boot=known_boots[-1:] != [clock.boot])
+        drivers = [(device, driver_of(device, settings.site.timezone)) for device in settings.devices]
+        self._group = GroupCommit(store, self._on_commit, self._on_refuse, interval_s=settings.store.commit_interval_s)
+        self._open_bus(stack, [Listener(device, one) for device, one in drivers if isinstance(one, MessageDriver)])
+        stack.callback(self._close_taking)
+        self._put_event("gateway.start", {"software": SOFTWARE, "settings_version": settings.version})
+        self._heed_kernel()
+        self._simulation = self._simulate()
+        if self._simulation:
+            stack.callback(self._simulation.close)
+        buses = Buses(settings.file.parent, self._open_one_bus)
+        stack.push_async_callback(buses.close)
+        self._tasks = [
+            DeviceTask(device, one, buses, clock, self._put_readings)
+            for device, one in drivers
+            if not isinstance(one, MessageDriver)
+        ]
+        server = AskServer(socket_path(settings.store.path), self.status, self._live, past)
+        await server.open()
+        stack.push_async_callback(server.close)
+
+    def _open_courier(self, stack: AsyncExitStack, *, is_new_boot: bool) -> None:
+        cloud = self.settings.cloud
+        if cloud is None:
+            return
+        token = cloud.token_file.read_text().strip() if cloud.token_file and cloud.token_file.exists() else None
+        self._courier = Courier(
+            cloud.url,
+            Hello(
+                self.settings.site.gateway,
+                store="",
+                epoch="",
+                boot=self._clock.boot,
+                mono_ms=0,
+                wall_ms=0,
+                settings_version=self.settings.version,
+                software=SOFTWARE,
+            ),
+            lambda: self._store,
+            clock=self._clock,
+            pace=Pace(cloud.interval_s),
+            new_boot=is_new_boot,
+            token=token,
+            latest=lambda: self._live.records(),
+            on_time=self._on_time,
+        )
+        self._courier.start()
+        stack.callback(self._courier.close)
+
+    def _open_bus(self, stack: AsyncExitStack, listeners: Sequence[Listener]) -> None:
+        if self.settings.mqtt is None:
+            return
+        gateway = self.settings.site.gateway
+        self._bus = LocalBus(
+            gateway, self.settings.mqtt, listeners, store=self._store, put=self._group.put, clock=self._clock
+        )
+        self._publisher = Publisher(gateway, self.settings.site.title, self._bus.publish, self._live.row)
+        self._bus.open()
+        stack.callback(self._bus.close)
+
+    def _close_taking(self) -> None:
+        """Nothing more comes in; what is here is committed, and then acknowledged."""
+        if self._bus:
+            self._bus.stop_taking()
+        self._group.close()
+
+    def _simulate(self) -> Simulation | None:
+        """The twins of the devices: of all with `--twins`, else of those whose bus is a simulated one."""
+        devices = [
+            SimDevice(device.name, device.driver, device.bus or "", device.options)
+            for device in self.settings.devices
+            if self._twins or (device.bus or "").startswith("sim+")
+        ]
+        if not devices:
+            return None
+        base, timezone = self.settings.file.parent, self.settings.site.timezone
+        return simulate(devices, base=base, ledger=self._ledger, timezone=timezone)
+
+    def _open_one_bus(self, url: str) -> Any:
+        is_simulated = self._twins or url.startswith("sim+")
+        return open_bus(url, base=self.settings.file.parent, simulation=self._simulation if is_simulated else None)
+
+    async def _publish_twins(self, simulation: Simulation, bus: LocalBus) -> None:
+        mqtt = self.settings.mqtt
+        assert mqtt is not None
+        password = mqtt.password_file.read_text().strip() if mqtt.password_file else None
+        await _until_caught_up(bus)
+        await simulation.publish(mqtt.host, mqtt.port, username=mqtt.username, password=password)
+
+    async def _take_the_rest(self, bus: LocalBus) -> None:
+        """What the twins have published is still on its way to us."""
+        bus.catch_up()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(LAST_MESSAGES_S):
+                await _until_caught_up(bus)
+
+    # --- the way of a reading; `_on_…` run in other threads
+
+    def _put_readings(self, records: Sequence[Record]) -> None:
+        if records:
+            self._group.put(Item("readings", records))
+
+    def _put_event(self, channel: str, fields: Mapping[str, Any]) -> None:
+        value = json.dumps(fields, ensure_ascii=False, allow_nan=False)
+        self._put_record(Record(channel, value, "", self._clock.boot, self._clock.mono_ms()))
+
+    def _put_record(self, record: Record) -> None:
+        with suppress(StoreClosedError):
+            self._group.put(Item("events", [record]))
+
+    def _on_commit(self, commit: Commit) -> None:
+        self._refused = None
+        if self._bus:
+            self._bus.committed(commit)
+        if self._courier and len(commit.records) > ("readings" in commit.records):
+            self._courier.wake()
+        records = commit.records.get("readings", [])
+        if records:
+            newest = newest_of(records, commit.ranges["readings"])
+            self._loop.call_soon_threadsafe(self._tell, newest, len(records))
+
+    def _on_refuse(self, items: Sequence[Item], error: Exception) -> None:
+        self._refused = error
+        if self._bus:
+            self._bus.refuse(items)
+
+    def _on_time(self, server: ServerTime) -> None:
+        if anchor := self._time.heed_server(*_moments(server)):
+            self._put_record(anchor)
+
+    def _tell(self, newest: Mapping[str, Newest], count: int) -> None:
+        self._rates.append((time.monotonic(), count))
+        self._live.committed(newest)
+        if self._bus:
+            self._publisher.committed(newest, self._expire_s)
+
+    # --- now and then
+
+    async def _keep_house(self) -> None:
+        """Keep the watchdog quiet while the loop and the store live, the clock known and the disk in its bounds."""
+        every_s = min(HOUSEKEEPING_S, (watchdog_s() or HOUSEKEEPING_S * 2) / 2)
+        while True:
+            await asyncio.sleep(every_s)
+            if self._group.is_alive:
+                notify("WATCHDOG=1")
+            self._heed_kernel()
+            try:
+                await asyncio.to_thread(self._store.trim, self.settings.store.max_bytes)
+            except StoreError as error:
+                _log.error("the store could not be trimmed: %s", error)
+
+    def _heed_kernel(self) -> None:
+        if anchor := self._time.heed_kernel():
+            self._put_record(anchor)
+
+    # --- status
+
+    def status(self) -> dict[str, Any]:
+        """How the gateway is: what `golmok-gateway status --json` prints."""
+        bus, group, store = self._bus, self._group, self._store
+        mono_ms = self._clock.mono_ms()
+        return {
+            "gateway": self.settings.site.gateway,
+            "name": self.settings.site.title,
+            "software": SOFTWARE,
+            "settings_version": self.settings.version,
+            "running": True,
+            "ready": self._is_started and (bus is None or bus.is_caught_up),
+            "clock_known": self._time.is_known,
+            "boot": self._clock.boot,
+            "disk_full": isinstance(self._refused, StoreFullError),
+            "refused": str(self._refused) if self._refused else "",
+            "rates": {"readings_per_s": self._rate()},
+            "backlog": {stream: store.tail(stream) - store.acked(stream) for stream in STREAMS},
+            "bytes_written": store.bytes_written,
+            "store": {
+                "path": str(self.settings.store.path),
+                "epoch": store.epoch,
+                "tail": {stream: store.tail(stream) for stream in STREAMS},
+                "used_bytes": store.used_bytes(),
+                "max_bytes": self.settings.store.max_bytes,
+                "waiting": group.waiting,
+                "commits": group.counts.commits,
+                "records": group.counts.records,
+                "refused_records": group.counts.refused_records,
+                "last_commit_s": round(group.counts.last_commit_s, 4),
+            },
+            "mqtt": self._mqtt_status(),
+            "cloud": self._cloud_status(mono_ms),
+            "devices": self._device_status(mono_ms),
+            "gaps": self._open_gaps(mono_ms),
+        }
+
+    def _rate(self) -> float:
+        now_s = time.monotonic()
+        while self._rates and self._rates[0][0] < now_s - RATE_OVER_S:
+            self._rates.popleft()
+        if not self._rates:
+            return 0.0
+        return round(sum(count for _, count in self._rates) / max(1.0, now_s - self._rates[0][0]), 2)
+
+    def _mqtt_status(self) -> dict[str, Any] | None:
+        if self._bus is None:
+            return None
+        counts = self._bus.counts
+        return {
+            "connected": self._bus.is_connected,
+            "caught_up": self._bus.is_caught_up,
+            "detail": self._bus.refused,
+            "messages": counts.messages,
+            "duplicates": counts.duplicates,
+            "bad": counts.bad,
+            "foreign": counts.foreign,
+        }
+
+    def _cloud_status(self, mono_ms: int) -> dict[str, Any] | None:
+        if self._courier is None or self.settings.cloud is None:
+            return None
+        state = self._courier.state
+        last = state.last_success_mono_ms
+        return {
+            "url": self.settings.cloud.url,
+            "state": state.state,
+            "reachable": state.state == "connected",
+            "detail": state.detail,
+            "last_ok_s": None if last is None else round((mono_ms - last) / 1000, 1),
+            "requests": state.requests,
+            "failures": state.failures,
+            "sent_bytes": state.sent_bytes,
+            "pace_s": state.pace_s,
+            "forks": state.forks,
+        }
+
+    def _device_status(self, mono_ms: int) -> list[dict[str, Any]]:
+        by_name = {task.device.name: task.state for task in self._tasks}
+        ages = self._ages_s()
+        rows = []
+        for device in self.settings.devices:
+            row: dict[str, Any] = {"name": device.name, "driver": device.driver, "bus": device.bus or "mqtt"}
+            row["age_s"] = ages.get(device.name)
+            if state := by_name.get(device.name):
+                row |= {
+                    "state": state.state,
+                    "reason": state.reason,
+                    "detail": state.detail,
+                    "readings": state.readings,
+                    "failures": state.failures,
+                    "restarts": state.restarts,
+                }
+            else:
+                row |= self._listener_state(device, row["age_s"])
+            rows.append(row)
+        return rows
+
+    @staticmethod
+    def _listener_state(device: Device, age_s: float | None) -> dict[str, Any]:
+        silence_s = normal_silence_s(device)
+        is_silent = silence_s is not None and (age_s is None or age_s > silence_s)
+        state = "starting" if age_s is None else "bad" if is_silent else "good"
+        return {"state": state, "reason": "silent" if state == "bad" else "", "detail": ""}
+
+    def _ages_s(self) -> dict[str, float]:
+        ages: dict[str, float] = {}
+        for row in self._live.rows():
+            device = row["channel"].partition(".")[0]
+            if row["age_s"] is not None:
+                ages[device] = min(ages.get(device, row["age_s"]), row["age_s"])
+        return ages
+
+    def _open_gaps(self, mono_ms: int) -> list[dict[str, Any]]:
+        """What is missing right now, and why."""
+        gaps = [
+            {"device": row["name"], "reason": row["reason"] or "silent", "for_s": row["age_s"]}
+            for row in self._device_status(mono_ms)
+            if row["state"] == "bad"
+        ]
+        if self._bus and not self._bus.is_connected:
+            gaps.append({"device": None, "reason": "broker", "for_s": None})
+        return gaps
+
+
+def normal_silence_s(device: Device) -> float | None:
+    """The longest time between two readings that is no gap; None if any silence is normal."""
+    if device.interval_s is not None:
+        return max(2.5 * device.interval_s, device.interval_s + 5.0)
+    return device.expect_s
+
+
+def _moments(server: ServerTime) -> tuple[int, int, int]:
+    return server.server_ms, server.sent_mono_ms, server.came_mono_ms
+
+
+async def _until_caught_up(bus: LocalBus) -> None:
+    while not bus.is_caught_up:  # noqa: ASYNC110  # paho's thread sets it, which cannot set an event of the loop
+        await asyncio.sleep(0.02)
+
+
+async def serve(gateway: Gateway) -> None:
+    """Run until SIGTERM or SIGINT."""
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, gateway.stop)
+    await gateway.run()

@@ -1,0 +1,190 @@
+"""One task for each device that is not on the local bus: opens it, asks it or listens to it, and never gives up.
+
+Whatever goes wrong with a device becomes bad readings with a reason, and concerns no other device: each has its
+own task, its own deadline, its own pause before it is opened again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import aclosing, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, Protocol, cast
+
+from golmok_cloud_sync.protocol import Record
+from golmok_drivers import catalogue
+from golmok_drivers.api import BusTimeout, Driver, DriverError, EventDriver, PolledDriver, Reading, failed
+from golmok_edge.gateway.clock import Clock, Instant
+from golmok_edge.gateway.convert import records_of, units_of
+from golmok_edge.settings import Device
+
+_log = logging.getLogger(__name__)
+
+DEADLINE_S: Final = 10.0
+"""A device that takes longer to answer hangs."""
+LAST_TURN_S: Final = 2.0
+"""How long the end waits for an answer."""
+LEAST_PAUSE_S: Final = 1.0
+MOST_PAUSE_S: Final = 60.0
+REOPEN_AFTER: Final = 3
+"""Failures in a row after which a device is closed and opened anew: it may have been swapped."""
+
+
+class BusOf(Protocol):
+    """Gives the open bus of a URL."""
+
+    def __call__(self, url: str) -> Any:
+        """The bus; raises `DriverError`."""
+
+
+@dataclass(slots=True)
+class DeviceState:
+    """How a device is, for `status` and the pages."""
+
+    state: str = "starting"
+    """starting, good, bad (it answers wrongly or not at all)."""
+    reason: str = ""
+    detail: str = ""
+    last_good_mono_ms: int | None = None
+    readings: int = 0
+    failures: int = 0
+    restarts: int = 0
+
+
+class DeviceTask:
+    """Runs one device until cancelled."""
+
+    def __init__(
+        self,
+        device: Device,
+        driver: Driver,
+        bus_of: BusOf,
+        clock: Clock,
+        put: Callable[[Sequence[Record]], None],
+    ) -> None:
+        self.device, self.driver = device, driver
+        self.state = DeviceState()
+        self._bus_of, self._clock, self._put = bus_of, clock, put
+        self._units = units_of(device)
+        self._due_s: float | None = None
+        self._turn = asyncio.Lock()
+        """Held from the question until its answer is put, so that no answer is lost at the end."""
+
+    async def finish_turn(self) -> None:
+        """Wait until what is being measured is put, and ask no more. Cancel the task then."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(LAST_TURN_S):
+                await self._turn.acquire()
+
+    async def run(self) -> None:
+        """Open, read, close, and again after a pause that grows while nothing good comes."""
+        pause_s = LEAST_PAUSE_S
+        while True:
+            good_before = self.state.last_good_mono_ms
+            try:
+                await self._within(self.driver.open(self._bus_of(self.device.bus or "")))
+                await self._read()
+            except DriverError as error:
+                self._failed(error)
+            except Exception as error:  # noqa: BLE001  # a driver of anybody's must not end the gateway
+                _log.exception("%s: its driver broke", self.device.name)
+                self._failed(DriverError(f"{type(error).__name__}: {error}"))
+            finally:
+                with suppress(DriverError, TimeoutError):
+                    await self._within(self.driver.close())
+            self.state.restarts += 1
+            pause_s = LEAST_PAUSE_S if self.state.last_good_mono_ms != good_before else min(pause_s * 2, MOST_PAUSE_S)
+            await asyncio.sleep(pause_s)
+
+    async def _read(self) -> None:
+        match self.driver:
+            case PolledDriver():
+                await self._poll(self.driver)
+            case EventDriver():
+                async with aclosing(cast(AsyncIterator[Any], self.driver.events())) as events:  # type: ignore[type-var]
+                    async for readings in events:
+                        self._took(readings)
+            case _:
+                raise DriverError(f"{self.device.driver} is neither asked nor does it speak")
+
+    async def _poll(self, driver: PolledDriver) -> None:
+        """Ask on a fixed grid of times, so that the pace is kept whatever an answer takes."""
+        failures = 0
+        while failures < REOPEN_AFTER:
+            await self._next_turn()
+            async with self._turn:
+                try:
+                    self._took(await self._within(driver.sample()))
+                    failures = 0
+                except DriverError as error:
+                    self._failed(error)
+                    failures += 1
+
+    async def _next_turn(self) -> None:
+        interval_s = self.device.interval_s or 10.0
+        now_s = asyncio.get_running_loop().time()
+        if self._due_s is None:
+            self._due_s = now_s
+        elif self._due_s + interval_s <= now_s:  # turns were missed: the grid stays
+            self._due_s += interval_s * ((now_s - self._due_s) // interval_s)
+        else:
+            self._due_s += interval_s
+        await asyncio.sleep(max(0.0, self._due_s - now_s))
+
+    async def _within(self, answer: Awaitable[Any]) -> Any:
+        try:
+            async with asyncio.timeout(DEADLINE_S):
+                return await answer
+        except BusTimeout:
+            raise
+        except TimeoutError:
+            raise BusTimeout(f"no answer within {DEADLINE_S:g} s") from None
+
+    def _took(self, readings: Sequence[Reading]) -> None:
+        at = Instant(self._clock.boot, self._clock.mono_ms())
+        bad = next((reading for reading in readings if reading.quality == "bad"), None)
+        self._tell("bad" if bad else "good", bad.reason if bad else "", "")
+        if not bad:
+            self.state.last_good_mono_ms = at.mono_ms
+        self.state.readings += len(readings)
+        self._put(records_of(self.device, self._units, readings, at))
+
+    def _failed(self, error: DriverError) -> None:
+        self.state.failures += 1
+        self._tell("bad", error.reason, str(error))
+        at = Instant(self._clock.boot, self._clock.mono_ms())
+        self._put(records_of(self.device, self._units, failed(self.driver.channels, error), at))
+
+    def _tell(self, state: str, reason: str, detail: str) -> None:
+        if (state, reason) != (self.state.state, self.state.reason):
+            level = logging.WARNING if state == "bad" else logging.INFO
+            _log.log(level, "%s is %s%s", self.device.name, state, f": {reason} {detail}" if reason else "")
+        self.state.state, self.state.reason, self.state.detail = state, reason, detail
+
+
+def driver_of(device: Device, timezone: str) -> Driver:
+    """The driver of a device, not yet opened."""
+    return catalogue.load(device.driver)(device.options, timezone=timezone)
+
+
+class Buses:
+    """The buses of the settings, each opened once, by whom needs it first."""
+
+    def __init__(self, base: Path, open_one: Callable[[str], Any]) -> None:
+        self._base, self._open_one = base, open_one
+        self._open: dict[str, Any] = {}
+
+    def __call__(self, url: str) -> Any:
+        """See `BusOf`."""
+        if url not in self._open:
+            self._open[url] = self._open_one(url)
+        return self._open[url]
+
+    async def close(self) -> None:
+        """Close them all."""
+        for bus in self._open.values():
+            await bus.close()
+        self._open.clear()

@@ -1,0 +1,65 @@
+"""What a channel did in an interval of the day, as many points as a chart has room for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from golmok_cloud_sync.protocol import Record
+from golmok_edge.gateway.clock import Clock
+from golmok_edge.gateway.timekeeper import Timekeeper
+from golmok_edge.store import Found, Reader, buckets, numbers
+
+
+class Past:
+    """Reads the store for the pages, by a reader of its own."""
+
+    def __init__(self, reader: Reader, clock: Clock, time: Timekeeper) -> None:
+        self._reader, self._clock, self._time = reader, clock, time
+
+    def chart(self, channel: str, from_ms: int, to_ms: int, points: int) -> dict[str, Any]:
+        """`points` are `[start (ms since 1970), least, mean, greatest]`; empty ones are left out.
+
+        `approximate`: the time of day is not known in this boot, so the machine's own clock stands in.
+        """
+        unit = ""
+        timed: list[tuple[int, Found]] = []
+        for at_ms, found in self._found(channel, from_ms, to_ms):
+            unit = found.record.unit or unit
+            timed.append((at_ms, found))
+        rows = buckets(numbers(timed), from_ms, to_ms, points)
+        return {
+            "channel": channel,
+            "unit": unit,
+            "points": [[one.start_ms, one.least, one.mean, one.greatest] for one in rows],
+            "approximate": not self._time.is_known,
+        }
+
+    def close(self) -> None:
+        """Let go of the store."""
+        self._reader.close()
+
+    def _found(self, channel: str, from_ms: int, to_ms: int) -> Iterator[tuple[int, Found]]:
+        for boot in self._reader.boots():
+            begin, end = self._mono_ms(boot, from_ms), self._mono_ms(boot, to_ms)
+            if begin is None or end is None or end < 0:
+                continue
+            for found in self._reader.series(channel, boot, max(0, begin), end):
+                at_ms = self._wall_ms(found.record)
+                if at_ms is not None:
+                    yield at_ms, found
+
+    def _mono_ms(self, boot: str, wall_ms: int) -> int | None:
+        known = self._time.mono_ms(boot, wall_ms)
+        if known is None and boot == self._clock.boot:
+            return wall_ms - self._own_offset_ms()
+        return known
+
+    def _wall_ms(self, record: Record) -> int | None:
+        known = self._time.wall_ms(record)
+        if known is None and record.boot == self._clock.boot and record.waited_ms == 0:
+            return record.mono_ms + self._own_offset_ms()
+        return known
+
+    def _own_offset_ms(self) -> int:
+        return self._clock.wall_ms() - self._clock.mono_ms()

@@ -1,0 +1,87 @@
+"""Tells the local bus what the gateway has read: a retained topic for each channel, and Home Assistant's discovery."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+from golmok_cloud_sync.protocol import Record
+from golmok_edge.gateway.live import Newest
+
+
+class Publisher:
+    """Tells the local bus each channel's newest value after a commit, and Home Assistant what there is."""
+
+    def __init__(
+        self, gateway: str, title: str, publish: Callable[[str, bytes], None], row: Callable[[Newest], dict[str, Any]]
+    ) -> None:
+        self._gateway, self._title, self._publish, self._row = gateway, title, publish, row
+        self._announced: set[str] = set()
+
+    def committed(self, newest: Mapping[str, Newest], expire_s: Mapping[str, float]) -> None:
+        """`expire_s`: after how long without a value a channel is to be taken as gone."""
+        for channel, one in newest.items():
+            if channel not in self._announced:
+                self._announced.add(channel)
+                self._announce(channel, one.record, expire_s.get(channel))
+            row = self._row(one)
+            fields = {key: row[key] for key in ("ts", "value", "unit", "quality", "seq")}
+            self._publish(self._topic(channel), json.dumps(fields, ensure_ascii=False, allow_nan=False).encode())
+
+    def again(self) -> None:
+        """The broker may have forgotten what it was told."""
+        self._announced.clear()
+
+    def _topic(self, channel: str) -> str:
+        device, _, quantity = channel.partition(".")
+        return f"golmok/{self._gateway}/{device}/{_topic_level(quantity)}"
+
+    def _announce(self, channel: str, record: Record, expire_s: float | None) -> None:
+        """Home Assistant's MQTT discovery: https://www.home-assistant.io/integrations/mqtt/#mqtt-discovery ."""
+        device, _, quantity = channel.partition(".")
+        is_binary = isinstance(record.value, bool)
+        name = f"{self._gateway}_{device}_{_topic_level(quantity)}"
+        config: dict[str, Any] = {
+            "name": f"{device} {quantity}",
+            "unique_id": f"golmok_{name}",
+            "object_id": name,
+            "state_topic": self._topic(channel),
+            "json_attributes_topic": self._topic(channel),
+            "device": {"identifiers": [f"golmok_{self._gateway}"], "name": self._title, "manufacturer": "Golmok"},
+        }
+        if is_binary:
+            config["value_template"] = "{{ 'ON' if value_json.value else 'OFF' }}"
+        else:
+            config["value_template"] = "{{ value_json.value }}"
+            if record.unit:
+                config["unit_of_measurement"] = _HOME_ASSISTANT_UNITS.get(record.unit, record.unit)
+                config["state_class"] = "measurement"
+            if device_class := _DEVICE_CLASSES.get(record.unit):
+                config["device_class"] = device_class
+        if expire_s:
+            config["expire_after"] = round(expire_s)
+        component = "binary_sensor" if is_binary else "sensor"
+        topic = f"homeassistant/{component}/{name}/config"
+        self._publish(topic, json.dumps(config, ensure_ascii=False).encode())
+
+
+def _topic_level(quantity: str) -> str:
+    """A quantity as one level of a topic."""
+    return "".join(char if char.isalnum() or char in "_-" else "_" for char in quantity)
+
+
+_HOME_ASSISTANT_UNITS: Final = {"Cel": "°C", "[degF]": "°F", "W.h": "Wh", "kW.h": "kWh", "V.A": "VA", "[ppm]": "ppm"}
+_DEVICE_CLASSES: Final = {
+    "Cel": "temperature",
+    "[degF]": "temperature",
+    "W": "power",
+    "kW": "power",
+    "W.h": "energy",
+    "kW.h": "energy",
+    "V": "voltage",
+    "A": "current",
+    "Hz": "frequency",
+    "hPa": "pressure",
+    "lx": "illuminance",
+}

@@ -1,0 +1,106 @@
+"""Keeps the clock anchors of this boot: when the monotonic clock stood at a number, what time it was.
+
+An anchor is an event in the store, so that readings can be dated by it long after, here and in the cloud. They
+come from the kernel's clock while somebody keeps that, else from the cloud's replies. A new one is written when
+there is none, when the last is old, and when it says something else than the others.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Iterable, Mapping
+from typing import Any, Final
+
+from golmok_cloud_sync.protocol import Anchor, Anchors, Record
+from golmok_edge.gateway.clock import Clock
+
+ANCHOR: Final = "clock.anchor"
+EVERY_MS: Final = 3_600_000
+"""A boot's clock drifts by 50 ppm at most: 180 ms in this time."""
+SLACK_MS: Final = 250
+"""Anchors that differ by less, beyond their errors, say the same."""
+MOST_ERROR_MS: Final = 10_000
+"""An anchor less exact than this is none."""
+
+
+class Timekeeper:
+    """Dates what was taken, as far as that is known. Any thread may call."""
+
+    def __init__(self, clock: Clock, events: Iterable[Record] = ()) -> None:
+        """`events` are the anchors that are in the store already."""
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._boots: dict[str, Anchors] = {}
+        for record in events:
+            if anchor := anchor_of(record):
+                self._boots.setdefault(record.boot, Anchors()).add(anchor)
+
+    @property
+    def is_known(self) -> bool:
+        """Whether the time of day is known in this boot."""
+        return bool(self._anchors(self._clock.boot).known)
+
+    def wall_ms(self, record: Record) -> int | None:
+        """The time of a record, milliseconds since 1970 (UTC); None if it is not known."""
+        if record.wall_ms is not None:
+            return record.wall_ms
+        if record.waited_ms != 0:
+            return None
+        return self._anchors(record.boot).wall_ms(record.mono_ms)
+
+    def now_ms(self) -> int | None:
+        """The time of day, not as the machine's clock has it but as the anchors do; None if it is not known."""
+        return self._anchors(self._clock.boot).wall_ms(self._clock.mono_ms())
+
+    def mono_ms(self, boot: str, wall_ms: int) -> int | None:
+        """When in that boot it was `wall_ms`; None if no anchor of it is known."""
+        return self._anchors(boot).mono_ms(wall_ms)
+
+    def heed_kernel(self) -> Record | None:
+        """An anchor from the machine's own clock, if somebody keeps it and it says something new."""
+        error_ms = self._clock.kept_within_ms()
+        if error_ms is None:
+            return None
+        return self._heed(Anchor(self._clock.mono_ms(), self._clock.wall_ms(), error_ms))
+
+    def heed_server(self, server_ms: int, sent_mono_ms: int, came_mono_ms: int) -> Record | None:
+        """An anchor from a reply: it was `server_ms` there at some moment between sending and coming back."""
+        half = (came_mono_ms - sent_mono_ms + 1) // 2
+        return self._heed(Anchor(sent_mono_ms + half, server_ms, half + 1))
+
+    def _heed(self, anchor: Anchor) -> Record | None:
+        with self._lock:
+            anchors = self._anchors(self._clock.boot)
+            if not is_news(anchors, anchor):
+                return None
+            anchors.add(anchor)
+        return Record(ANCHOR, json.dumps(anchor._asdict()), "", self._clock.boot, anchor.mono_ms)
+
+    def _anchors(self, boot: str) -> Anchors:
+        return self._boots.setdefault(boot, Anchors())
+
+
+def is_news(anchors: Anchors, anchor: Anchor) -> bool:
+    """Whether `anchor` tells more than `anchors` do."""
+    if anchor.error_ms > MOST_ERROR_MS or anchor.wall_ms < 0:
+        return False
+    if not anchors.known:
+        return True
+    last = anchors.known[-1]
+    expected_ms = anchors.wall_ms(anchor.mono_ms)
+    assert expected_ms is not None
+    drift_ms = (anchor.mono_ms - last.mono_ms) // 20_000  # 50 ppm
+    is_other = abs(anchor.wall_ms - expected_ms) > last.error_ms + anchor.error_ms + drift_ms + SLACK_MS
+    return is_other or anchor.mono_ms - last.mono_ms >= EVERY_MS
+
+
+def anchor_of(record: Record) -> Anchor | None:
+    """The anchor that an event states; None if it is no anchor."""
+    if record.channel != ANCHOR or not isinstance(record.value, str):
+        return None
+    try:
+        fields: Mapping[str, Any] = json.loads(record.value)
+        return Anchor(int(fields["mono_ms"]), int(fields["wall_ms"]), int(fields["error_ms"]))
+    except (ValueError, KeyError, TypeError):
+        return None
