@@ -6,10 +6,8 @@ requests to loopback, it answers only to names that a person at this machine wou
 
 from __future__ import annotations
 
-import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager, suppress
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from ipaddress import ip_address
 from typing import Final
@@ -22,31 +20,20 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from golmok_cloud_sync.web import COOKIE, COOKIE_AGE_S, SECURITY_HEADERS, Language, assets, choose, is_language
 from golmok_edge.settings import Settings
 from golmok_edge.shop.curves import POINTS, curve, midnight
-from golmok_edge.shop.heard import Heard
 from golmok_edge.shop.link import Link, NoGatewayError
 from golmok_edge.shop.page import Page
-from golmok_edge.shop.troubles import Diary, normal_silence_s
+from golmok_edge.shop.troubles import normal_silence_s
 from golmok_edge.web import say
 
 _ASSETS: Final = assets("golmok_cloud_sync.web", "golmok_edge.web")
 _METHODS: Final = ("GET", "HEAD")
 
 
-def make_app(settings: Settings, link: Link, heard: Heard) -> FastAPI:
-    """The app for the shop of `settings`; `heard` listens while it runs."""
-
-    @asynccontextmanager
-    async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
-        listening = asyncio.create_task(heard.run())
-        yield
-        listening.cancel()
-        with suppress(asyncio.CancelledError):
-            await listening
-
-    app = FastAPI(title="golmok-shop", docs_url=None, redoc_url=None, openapi_url=None, lifespan=lifespan)
+def make_app(settings: Settings, link: Link, page: Page) -> FastAPI:
+    """The app for the shop of `settings`."""
+    app = FastAPI(title="golmok-shop", docs_url=None, redoc_url=None, openapi_url=None)
     app.add_middleware(Guard)
-    routes = _Routes(settings, link, Page(settings, heard, Diary()))
-    for path, endpoint in routes.table().items():
+    for path, endpoint in _Routes(settings, link, page).table().items():
         app.add_api_route(path, endpoint, methods=list(_METHODS), response_model=None)
     return app
 

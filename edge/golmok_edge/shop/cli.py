@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import logging
+import os
 import signal
 import socket
 import sys
@@ -16,10 +17,12 @@ from typing import Final
 import uvicorn
 
 from golmok_edge.gateway.address import socket_path
-from golmok_edge.settings import Settings, SettingsError, Web, load
+from golmok_edge.settings import Settings, SettingsError, load
 from golmok_edge.shop.app import make_app
 from golmok_edge.shop.heard import Heard
 from golmok_edge.shop.link import Link
+from golmok_edge.shop.page import Page
+from golmok_edge.shop.troubles import Diary
 
 DONE: Final = 0
 FAILED: Final = 1
@@ -42,10 +45,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except SettingsError as error:
         print(error, file=sys.stderr)
         return WRONG
+    host, port = settings.web.host, settings.web.port if asked.port is None else asked.port
     try:
-        listener = _bind(settings.web)
+        listener = _bind(host, port)
     except OSError as error:
-        print(_why(settings.web, error), file=sys.stderr)
+        print(_why(host, port, error), file=sys.stderr)
         return FAILED
     logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="golmok-shop: %(message)s")
     print(f"The owner's page: {_address(listener)}", flush=True)
@@ -59,19 +63,26 @@ def _parser() -> argparse.ArgumentParser:
     run = commands.add_parser("run", help="serve the pages until SIGTERM or Ctrl-C", description=_RUN, epilog=_EPILOG,
                               formatter_class=argparse.RawDescriptionHelpFormatter)  # fmt: skip
     run.add_argument("--config", type=Path, required=True, metavar="F", help="the gateway's settings file (TOML)")
+    run.add_argument("--port", type=_port, metavar="N", help="instead of that in the settings; 0: any that is free")
     return parser
 
 
-def _bind(web: Web) -> socket.socket:
-    family = socket.AF_INET6 if ":" in web.host else socket.AF_INET
-    listener = socket.create_server((web.host, web.port), family=family, backlog=128)
+def _port(text: str) -> int:
+    if text.isascii() and text.isdecimal() and int(text) <= 65_535:
+        return int(text)
+    raise argparse.ArgumentTypeError(f"{text!r:.20} is no port; ports go from 0 to 65535")
+
+
+def _bind(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.create_server((host, port), family=family, backlog=128)
     listener.setblocking(False)
     return listener
 
 
-def _why(web: Web, error: OSError) -> str:
+def _why(host: str, port: int, error: OSError) -> str:
     return (
-        f"golmok-shop: cannot listen on {web.listen}: {error.strerror}; "
+        f"golmok-shop: cannot listen on {host} port {port}: {os.strerror(error.errno or 0)}; "
         "end the program that listens there (is golmok-shop running already?) or change [web] listen"
     )
 
@@ -103,11 +114,20 @@ class _Server(uvicorn.Server):
 async def _serve(settings: Settings, listener: socket.socket) -> None:
     link = Link(socket_path(settings.store.path))
     heard = Heard(link)
+    page = Page(settings, heard, Diary())
     config = uvicorn.Config(
-        make_app(settings, link, heard),
+        make_app(settings, link, page),
         log_level="warning",
         access_log=False,
         server_header=False,
         timeout_graceful_shutdown=1,
     )
-    await _Server(config, heard).serve(sockets=[listener])
+    async with asyncio.TaskGroup() as tasks:  # if one of them fails, the process fails, and systemd starts it again
+        background = [tasks.create_task(heard.run()), tasks.create_task(page.keep_diary())]
+        await _Server(config, heard).serve(sockets=[listener])
+        for task in background:
+            task.cancel()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

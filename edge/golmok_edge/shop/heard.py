@@ -35,7 +35,7 @@ class Said(NamedTuple):
         return None if age is None else max(0.0, age + now_s - self.heard_s)
 
 
-@dataclass
+@dataclass(eq=False)
 class Listener:
     """One browser: which channels it has not been told of yet."""
 

@@ -20,7 +20,7 @@ from golmok_cloud_sync.web import LANGUAGES, Language
 from golmok_edge.settings import Device, Settings
 from golmok_edge.shop.heard import Heard
 from golmok_edge.shop.situation import Situation
-from golmok_edge.shop.troubles import Diary, Trouble, find, tell
+from golmok_edge.shop.troubles import Diary, Finding, Trouble, find, tell
 from golmok_edge.shop.view import Curve, Level, Value, curve, slots, title, value
 from golmok_edge.web import TEXTS, for_script, say
 
@@ -29,6 +29,7 @@ BEHIND: Final = 1_000
 _CALM_S: Final = 0.25
 """Browsers are told at most so often; faster nobody reads."""
 _HEARTBEAT_S: Final = 15.0
+_NOTE_S: Final = 1.0
 
 _TEMPLATES: Final = Environment(
     loader=PackageLoader("golmok_edge.web"), autoescape=True, undefined=StrictUndefined, trim_blocks=True
@@ -56,7 +57,8 @@ class Now(NamedTuple):
     headline: str
     more: str
     troubles: list[Trouble]
-    cloud: Line
+    cloud: Line | None
+    """Whether data reach the cloud; None where the troubles already say it."""
 
     @property
     def announcement(self) -> str:
@@ -134,13 +136,23 @@ class Page:
         said = [(slot, latest.get(slot.channel)) for slot in slots(device, latest)]
         return Card(title(device), [(value(language, slot, s, now_s), curve(language, slot, s)) for slot, s in said])
 
+    async def keep_diary(self) -> None:
+        """Note since when things are wrong, also while nobody looks. Until cancelled."""
+        while True:
+            self._lasting(time.monotonic())
+            await asyncio.sleep(_NOTE_S)
+
+    def _lasting(self, now_s: float) -> list[tuple[Finding, float]]:
+        heard = self.heard
+        found = find(self.settings.devices, heard.situation, heard.latest, now_s, heard.down_s(now_s))
+        return self.diary.lasting(found, now_s)
+
     def _now(self, language: Language, now_s: float) -> Now:
-        gateway = self.heard.situation
-        found = find(self.settings.devices, gateway, self.heard.latest, now_s, self.heard.down_s(now_s))
+        gateway, lasting = self.heard.situation, self._lasting(now_s)
         backlog = gateway.backlog if gateway else 0
-        lasting = self.diary.lasting(found, now_s)
         troubles = [tell(language, finding, lasting_s, backlog) for finding, lasting_s in lasting]
-        return Now(*self._verdict(language, troubles), troubles, _cloud(language, gateway))
+        is_told = any(finding.kind.startswith("cloud") for finding, _ in lasting)
+        return Now(*self._verdict(language, troubles), troubles, None if is_told else _cloud(language, gateway))
 
     def _verdict(self, language: Language, troubles: list[Trouble]) -> tuple[Level, str, str]:
         if troubles:

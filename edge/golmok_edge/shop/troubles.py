@@ -23,7 +23,20 @@ FIRST_VALUE_S: Final = 30.0
 CLOUD_PATIENCE_S: Final = 60.0
 """How long the cloud may be out of reach before it is worth a word: a router restarts in less."""
 
-_LEVELS: Final[Mapping[str, Level]] = {"down": "bad", "disk": "bad", "high": "bad", "low": "bad"}
+_LEVELS: Final[Mapping[str, Level]] = {
+    "down": "bad",
+    "disk": "bad",
+    "high": "bad",
+    "low": "bad",
+    "silent": "warn",
+    "never": "warn",
+    "bad": "warn",
+    "broker": "warn",
+    "cloud": "warn",
+    "cloud_never": "warn",
+    "clock": "warn",
+}
+"""Every kind of trouble with its level, the most pressing first: the page tells them in this order."""
 
 
 class Finding(NamedTuple):
@@ -72,11 +85,11 @@ def find(
     now_s: float,
     down_s: float | None,
 ) -> list[Finding]:
-    """Everything that holds now, the most pressing first."""
+    """Everything that holds now, the most pressing first; `now` is None while the gateway does not answer."""
     if now is None:
         return [Finding("down", age_s=down_s, patience_s=1.0)]
     found = [*_of_the_gateway(now), *(f for device in devices for f in _of_a_device(device, latest, now_s))]
-    return sorted(found, key=lambda f: _LEVELS.get(f.kind) != "bad")
+    return sorted(found, key=lambda f: list(_LEVELS).index(f.kind))
 
 
 def _of_the_gateway(now: Situation) -> list[Finding]:
@@ -97,10 +110,17 @@ def _of_a_device(device: Device, latest: Mapping[str, Said], now_s: float) -> li
     said = [(slot, latest[slot.channel]) for slot in slots(device, latest) if slot.channel in latest]
     if not said:
         return [] if normal_s is None else [Finding("never", device, patience_s=max(normal_s, FIRST_VALUE_S))]
+    if normal_s is not None and all(_is_dead(s) for _, s in said):
+        return [Finding("silent", device, patience_s=normal_s)]
     silent_s = min((age for _, s in said if (age := s.age_s(now_s)) is not None), default=None)
     if normal_s is not None and silent_s is not None and silent_s > normal_s:
         return [Finding("silent", device, age_s=silent_s)]
     return [finding for slot, s in said for finding in _of_a_value(device, slot, s)]
+
+
+def _is_dead(said: Said) -> bool:
+    """Whether the gateway says that the device did not answer it: a bad value that is none."""
+    return level_of(said.row) == "bad" and said.row.get("value") is None
 
 
 def _of_a_value(device: Device, slot: Slot, said: Said) -> list[Finding]:
@@ -126,7 +146,7 @@ def tell(language: Language, finding: Finding, lasting_s: float, backlog: int) -
     if finding.slot is not None:
         names |= _of_the_slot(language, finding, finding.slot)
     what = say(language, finding.kind, **names)
-    return Trouble(_LEVELS.get(finding.kind, "warn"), what, say(language, _remedy(finding), **names))
+    return Trouble(_LEVELS[finding.kind], what, say(language, _remedy(finding), **names))
 
 
 def _of_the_slot(language: Language, finding: Finding, slot: Slot) -> dict[str, str]:

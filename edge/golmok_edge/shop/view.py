@@ -13,7 +13,7 @@ from typing import Final, Literal, NamedTuple, TypeAlias
 from golmok_cloud_sync.web import TRUE, Language, quantity, states, unit
 from golmok_edge.settings import Device, Limit
 from golmok_edge.shop.heard import Said
-from golmok_edge.web import number, say
+from golmok_edge.web import digits, number, say
 
 Level: TypeAlias = Literal["good", "warn", "bad"]
 LEVELS: Final[tuple[Level, ...]] = ("good", "warn", "bad")
@@ -32,7 +32,8 @@ class Value(NamedTuple):
     note: str
     number: float | None
     """What the curve shows; None for what has no curve."""
-    ts: int | None
+    ts: str | None
+    """RFC 3339; None while the time is not known."""
 
 
 @dataclass(frozen=True)
@@ -41,6 +42,7 @@ class Curve:
 
     states: tuple[str, str] | None
     limits: tuple[float, ...]
+    digits: int | None
 
 
 class Slot(NamedTuple):
@@ -90,7 +92,7 @@ def words(language: Language, slot: Slot, raw: object) -> tuple[str, str]:
         case int() | float():
             return number(raw, slot.unit), unit(slot.unit)
         case None:
-            return say(language, "no_value"), ""
+            return "–", ""
         case _:
             return str(raw)[:200], ""
 
@@ -107,7 +109,11 @@ def curve(language: Language, slot: Slot, said: Said | None) -> Curve | None:
         return None
     is_state = isinstance(raw, bool) or (raw is None and slot.quantity in TRUE)
     limits = (slot.limit.low, slot.limit.high) if slot.limit else ()
-    return Curve(states(language, slot.quantity) if is_state else None, tuple(v for v in limits if v is not None))
+    return Curve(
+        states(language, slot.quantity) if is_state else None,
+        tuple(v for v in limits if v is not None),
+        digits(slot.unit),
+    )
 
 
 def level_of(row: Mapping[str, object]) -> Level:
@@ -126,4 +132,6 @@ def is_outside(limit: Limit | None, raw: object) -> Literal["low", "high", ""]:
 
 def _doubt(language: Language, row: Mapping[str, object]) -> tuple[Level, str]:
     level = level_of(row)
+    if row.get("value") is None:
+        return level, say(language, "no_answer" if level == "bad" else "no_value")
     return level, {"good": "", "warn": say(language, "uncertain"), "bad": say(language, "not_trusted")}[level]

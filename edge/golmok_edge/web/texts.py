@@ -57,7 +57,8 @@ TEXTS: Final[Words] = table("""
     cloud_none       | 클라우드 없이 이 기기에만 기록합니다     | Readings are kept on this device only
     lost             | 화면이 게이트웨이와 끊겼습니다           | This page has lost the gateway
     lost_do          | 아래는 마지막으로 본 값입니다. 다시 연결되면 저절로 이어집니다. | Below are the last known values. It goes on by itself when the connection is back.
-    no_value         | 아직 없음                                | none yet
+    no_value         | 아직 값이 없습니다                       | No value yet
+    no_answer        | 센서가 답하지 않습니다                   | The sensor does not answer
     uncertain        | 확실하지 않은 값입니다                   | This value is uncertain
     not_trusted      | 믿을 수 없는 값입니다                    | This value cannot be trusted
     just_now         | 방금                                     | just now
@@ -68,11 +69,23 @@ TEXTS: Final[Words] = table("""
     show_values      | 표로 보기                                | As a table
     no_values        | 오늘은 아직 값이 없습니다                | No values yet today
     gap              | {reason}                                 | {reason}
+    range            | 최저 {least} · 최고 {most}               | Low {least} · high {most}
     no_record        | 기록 없음                                | no record
     chart_words      | 마지막 {now}, 최저 {least}, 최고 {most}, 빈 구간 {gaps}개 | Last {now}, least {least}, most {most}, {gaps} gaps
 """)
 
-_SCRIPT_KEYS: Final = ("just_now", "time", "least", "mean", "most", "show_values", "no_values", "gap", "chart_words")
+_SCRIPT_KEYS: Final = (
+    "just_now",
+    "time",
+    "least",
+    "mean",
+    "most",
+    "show_values",
+    "no_values",
+    "gap",
+    "range",
+    "chart_words",
+)
 
 _DURATIONS: Final = (
     (86_400, {"ko": ("{}일", "{}일"), "en": ("{} day", "{} days")}),
@@ -82,7 +95,6 @@ _DURATIONS: Final = (
 )
 
 _DIGITS: Final = {"Cel": 1, "[degF]": 1, "%": 0, "[ppm]": 0, "lx": 0, "hPa": 0}
-"""Digits after the point where people always write the same; elsewhere the size of the number decides."""
 
 
 def say(language: Language, key: str, **values: str) -> str:
@@ -97,11 +109,19 @@ def for_script(language: Language) -> dict[str, str]:
 
 
 def duration(language: Language, seconds: float) -> str:
-    """How long, in one unit: 3분, 2 hours; a unit is used from two of it on, so that 90 minutes stay minutes."""
-    whole = max(1, int(seconds))
+    """How long, in one unit: 3분, 2 hours; a unit is used from two of it on, so that 90 minutes stay minutes.
+
+    From ten on seconds go by tens: nobody needs them all, and the text should stand still.
+    """
+    whole = int(seconds) if seconds >= 120 else max(1, int(seconds)) if seconds < 10 else int(seconds) // 10 * 10
     length, words = next((row for row in _DURATIONS if whole >= 2 * row[0]), _DURATIONS[-1])
     count = whole // length
     return words[language][count != 1].format(count)
+
+
+def digits(unit: str) -> int | None:
+    """How many digits after the point are always written with this unit; None where the size of the number decides."""
+    return _DIGITS.get(unit)
 
 
 def number(value: float, unit: str) -> str:

@@ -52,6 +52,7 @@ TEXTS: Final = table("""
     token_wrong      | 이 토큰으로는 열 수 없습니다.          | This token does not open it.
     empty_title      | 첫 게이트웨이를 연결해 주세요          | Connect the first gateway
     empty_1          | 게이트웨이의 설정 파일에 이 주소를 적습니다. | Write this address into the gateway's settings file.
+    empty_token      | 이 클라우드는 토큰이 있어야 합니다. 서버에서 만들어 게이트웨이의 token_file에 넣습니다. | This cloud asks for tokens. Make one on the server and put it into the gateway's token_file.
     empty_2          | 게이트웨이를 시작합니다.               | Start the gateway.
     empty_3          | 처음 연락이 오면 여기에 저절로 나타납니다. | It shows up here by itself when it first calls.
     empty_demo       | 장치가 없으면 모의 장치로 해 볼 수 있습니다: | No hardware at hand? Try it with simulated devices:
@@ -62,6 +63,7 @@ TEXTS: Final = table("""
     show_values      | 값을 표로 보기                         | Values as a table
     no_values        | 이 기간에는 값이 없습니다              | No values in this time
     gap              | 값 없음 – {reason}                     | No values – {reason}
+    range            | 최저 {least} · 최고 {most}             | Low {least} · high {most}
     chart_words      | 마지막 {now}, 최저 {least}, 최고 {most}, 빈 구간 {gaps}개 | Last {now}, least {least}, most {most}, {gaps} gaps
 """)
 

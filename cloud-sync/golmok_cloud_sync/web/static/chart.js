@@ -1,8 +1,8 @@
 // Draws one channel over time: a band from least to most, a line of means, gaps hatched with their reason.
 //   data: { from, to, points: [[ts, least, mean, most], ...], gaps: [{ from, to, reason }, ...] }, ms since 1970
-//   look: { title, unit, zone, states: [word of false, word of true] | null, limits: [value, ...] }
+//   look: { title, unit, zone, states: [word of false, word of true] | null, limits: [value, ...], digits }
 
-import { el, lang, number, say, svg, texts } from "./dom.js";
+import { el, lang, measured, number, say, svg, texts } from "./dom.js";
 
 const MINUTE = 60_000;
 const TIME_STEPS = [1, 2, 5, 10, 15, 30, 60, 120, 180, 360, 720, 1440, 2880].map((minutes) => minutes * MINUTE);
@@ -22,7 +22,8 @@ function valueTicks(low, high) {
   const rough = (high - low + 2 * pad) / 3;
   const power = 10 ** Math.floor(Math.log10(rough));
   const step = power * [1, 2, 5, 10].find((factor) => factor * power >= rough);
-  const [first, last] = [Math.floor((low - pad) / step), Math.ceil((high + pad) / step)];
+  const floor = low >= 0 ? 0 : -Infinity; // what is never negative has no axis below nought
+  const [first, last] = [Math.max(floor, Math.floor((low - pad) / step)), Math.ceil((high + pad) / step)];
   const digits = Math.max(0, -Math.floor(Math.log10(step) + 1e-9));
   return Array.from({ length: last - first + 1 }, (_, i) => [(first + i) * step, number((first + i) * step, digits)]);
 }
@@ -63,7 +64,9 @@ function stateCorners({ points, until }) {
 
 export class Chart {
   constructor(figure, look) {
-    Object.assign(this, { look, id: `chart${charts++}`, data: null, plot: el("div", { class: "plot" }) });
+    Object.assign(this, { figure, look, id: `chart${charts++}`, data: null, 
+      plot: el("div", { class: `plot ${look.states ? "states" : ""}` }),
+      legend: el("p", { class: "legend" }) });
     this.rows = el("tbody");
     const heads = [texts.time, texts.least, texts.mean, texts.most].map((text) => el("th", { scope: "col" }, text));
     this.table = el("details", { class: "values" }, el("summary", {}, texts.show_values),
@@ -71,7 +74,7 @@ export class Chart {
     this.table.addEventListener("toggle", () => this.fillTable());
     this.plot.addEventListener("pointermove", (event) => this.read(event.offsetX));
     this.plot.addEventListener("pointerleave", () => this.readout?.replaceChildren());
-    figure.replaceChildren(this.plot, this.table);
+    figure.replaceChildren(this.plot, this.legend, this.table);
     new ResizeObserver(() => this.draw()).observe(this.plot);
   }
 
@@ -99,7 +102,8 @@ export class Chart {
   }
 
   value(v) {
-    return this.look.states ? this.look.states[Math.round(v)] : `${number(v, 2)} ${this.look.unit}`.trim();
+    const { states, unit, digits } = this.look;
+    return states ? states[Math.round(v)] : `${digits == null ? measured(v) : number(v, digits)} ${unit}`.trim();
   }
 
   fillTable() {
@@ -136,22 +140,29 @@ export class Chart {
     if (!this.data || !width) return;
     this.data.points = this.data.points.filter(([ts]) => ts >= this.data.from);
     this.at = this.layout(width, height);
+    this.legend.replaceChildren(...this.captions());
     this.readout = svg("g", { class: "readout" });
     const names = { role: "img", "aria-labelledby": `${this.id}t ${this.id}d` };
     this.plot.replaceChildren(svg("svg", { viewBox: `0 0 ${width} ${height}`, ...names },
-      svg("title", { id: `${this.id}t` }, this.look.title), svg("desc", { id: `${this.id}d` }, this.inWords()),
+      svg("title", { id: `${this.id}t` }, this.look.title), svg("desc", { id: `${this.id}d` },
+        this.data.points.length ? say("chart_words", this.words()) : texts.no_values),
       svg("defs", {}, svg("pattern", { id: `${this.id}h`, width: 7, height: 7, patternUnits: "userSpaceOnUse",
         patternTransform: "rotate(45)" }, svg("line", { class: "hatch", y2: 7 }))),
       ...this.axes(), ...this.gaps(), ...runsOf(this.data).flatMap((run) => this.curve(run)), this.readout));
   }
 
-  inWords() {
+  words() {
     const { points, gaps } = this.data;
-    if (!points.length) return texts.no_values;
     const [least, most] = [Math.min(...points.map((p) => p[1])), Math.max(...points.map((p) => p[3]))];
-    const values = { now: points.at(-1)[2], least, most };
-    const shown = Object.fromEntries(Object.entries(values).map(([name, v]) => [name, this.value(v)]));
-    return say("chart_words", { ...shown, gaps: gaps.length });
+    const values = Object.entries({ now: points.at(-1)[2], least, most }).map(([name, v]) => [name, this.value(v)]);
+    return { ...Object.fromEntries(values), gaps: gaps.length };
+  }
+
+  captions() {
+    const { look: { states }, data: { points, gaps } } = this;
+    const range = points.length && !states ? [el("span", {}, say("range", this.words()))] : [];
+    const reasons = new Set(gaps.map(({ reason }) => reason));
+    return [...range, ...[...reasons].map((reason) => el("span", { class: "gap" }, say("gap", { reason })))];
   }
 
   axes() {
@@ -171,14 +182,8 @@ export class Chart {
 
   gaps() {
     const { x, top, bottom } = this.at;
-    return this.data.gaps.map(({ from, to, reason }) => {
-      const [start, width] = [x(from), Math.max(2, x(to) - x(from))];
-      const box = { x: start, y: top, width, height: bottom - top, fill: `url(#${this.id}h)` };
-      const fits = width > reason.length * (lang === "ko" ? 12 : 7) + 12;
-      const label = { class: "why", x: start + width / 2, y: (top + bottom) / 2, "text-anchor": "middle" };
-      return svg("g", { class: "gap" }, svg("title", {}, say("gap", { reason })), svg("rect", box),
-        fits ? svg("text", label, reason) : null);
-    });
+    return this.data.gaps.map(({ from, to, reason }) => svg("g", {}, svg("title", {}, say("gap", { reason })),
+      svg("rect", { x: x(from), y: top, width: Math.max(2, x(to) - x(from)), height: bottom - top, fill: `url(#${this.id}h)` })));
   }
 
   curve(run) {

@@ -15,7 +15,11 @@ export const byId = (id) => document.getElementById(id);
 export const lang = document.documentElement.lang;
 export const texts = JSON.parse(document.body.dataset.texts);
 export const say = (key, values) => texts[key].replace(/\{(\w+)\}/g, (_, name) => values[name]);
-export const number = (value, digits) => new Intl.NumberFormat(lang, { maximumFractionDigits: digits }).format(value);
+export const number = (value, digits = 0) => new Intl.NumberFormat(lang, { minimumFractionDigits: digits,
+  maximumFractionDigits: digits }).format(value);
+// As many digits as its size deserves, and always as many, so that a column does not tremble.
+export const measured = (value) =>
+  number(value, Number.isInteger(value) || Math.abs(value) >= 1000 ? 0 : Math.abs(value) >= 10 ? 1 : 2);
 
 const UNITS = [["day", 86400], ["hour", 3600], ["minute", 60], ["second", 1]];
 const relative = new Intl.RelativeTimeFormat(lang);

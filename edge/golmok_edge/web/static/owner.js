@@ -11,6 +11,7 @@ const charts = new Map();
 async function load(channel, chart) {
   const answer = await fetch(`/curve?${new URLSearchParams({ channel, lang })}`).catch(() => null);
   if (answer?.status === 200) chart.set(await answer.json());
+  chart.figure.hidden = !chart.data; // no gateway, no curve
 }
 const loadAll = () => charts.forEach((chart, channel) => load(channel, chart));
 
@@ -42,7 +43,7 @@ const on = {
     section.querySelector(".unit").textContent = unit;
     section.querySelector(".note").textContent = note;
     if (age_s != null) setAge(section.querySelector(".age"), age_s);
-    if (ts != null && number != null) charts.get(channel)?.add(ts, number);
+    if (ts != null && number != null) charts.get(channel)?.add(Date.parse(ts), number);
   },
 };
 

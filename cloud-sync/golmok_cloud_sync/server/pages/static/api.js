@@ -1,9 +1,9 @@
 // How the operator's pages ask the cloud: live, and with a reader's token where one is needed.
 
-import { byId, number, texts } from "./dom.js";
+import { byId, measured, texts } from "./dom.js";
 import { live } from "./live.js";
 
-const token = sessionStorage.getItem("token");
+export const token = sessionStorage.getItem("token");
 const headers = token ? { Authorization: `Bearer ${token}` } : {};
 let ahead = 0; // how far the server's clock is ahead of ours
 
@@ -52,6 +52,5 @@ export function shown({ channel, value, unit }) {
   if (value == null) return [texts.no_value, ""];
   if (typeof value === "boolean") return [states(channel)[+value], ""];
   if (typeof value !== "number") return [String(value).slice(0, 80), ""];
-  const size = Math.abs(value);
-  return [number(value, size >= 1000 ? 0 : size >= 10 ? 1 : 2), texts.units[unit] ?? unit];
+  return [measured(value), texts.units[unit] ?? unit];
 }

@@ -1,7 +1,7 @@
 // The list of gateways. Trouble comes first, and only as many rows are made as somebody wants to see: the fleet may
 // be thousands.
 
-import { ageOf, get, listen, quantity, shown, split } from "./api.js";
+import { ageOf, get, listen, quantity, shown, split, token } from "./api.js";
 import { byId, el, icon, number, say, setAge, texts } from "./dom.js";
 
 const ROWS = 60;
@@ -27,7 +27,7 @@ function fillRow({ status: { state, backlog, last_contact }, latest, row }) {
   if (last_contact) setAge(row.contact, ageOf(last_contact));
   else row.contact.textContent = texts.no_contact;
   row.latest.replaceChildren(...[...latest.values()].slice(0, VALUES).map((value) => el("li", {},
-    el("span", {}, `${split(value.channel)[0]} ${quantity(value.channel)}`), el("b", {}, shown(value).join(" ")))));
+    el("span", {}, `${split(value.channel)[0]} · ${quantity(value.channel)}`), el("b", {}, shown(value).join(" ")))));
 }
 
 function draw() {
@@ -54,6 +54,7 @@ function draw() {
   }
   byId("fleet").hidden = !all.length;
   byId("empty").hidden = all.length > 0;
+  byId("empty-token").hidden = !token;
   byId("none").hidden = fits.length > 0;
   byId("more").hidden = fits.length <= wanted.most;
   byId("more").textContent = say("more", { count: number(Math.min(ROWS, fits.length - wanted.most)) });
