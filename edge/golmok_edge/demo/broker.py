@@ -137,7 +137,7 @@ class Broker:
         """Start it with its configuration and log in `folder`; on a free port unless `port` names one."""
         mosquitto = mosquitto or provide()
         folder.mkdir(parents=True, exist_ok=True)
-        ports = [port] if port is not None else list(_free_ports(_PORTS_TO_TRY))
+        ports = [port] if port is not None else list(free_ports(_PORTS_TO_TRY))
         for chosen in ports:
             broker = cls._launch(mosquitto, folder, chosen)
             if broker._is_up():
@@ -203,7 +203,7 @@ class Broker:
         self.close()
 
 
-def _free_ports(count: int) -> Iterator[int]:
+def free_ports(count: int) -> Iterator[int]:
     """Ports that were free a moment ago; another process may take one, so there is more than one."""
     for _ in range(count):
         with socket.socket() as probe:
