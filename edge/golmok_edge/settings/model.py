@@ -142,7 +142,7 @@ class Web(Section, frozen=True):
 class Limit(Section, frozen=True):
     """When a quantity's value is an alarm: outside low … high for `for_s` seconds."""
 
-    low: Annotated[float | None, Meta(description="Alarm below this.", examples=[2.0])] = None
+    low: Annotated[float | None, Meta(description="Alarm below this.", examples=[2])] = None
     high: Annotated[float | None, Meta(description="Alarm above this.", examples=[8.0])] = None
     for_s: Annotated[float, Meta(ge=0, le=7 * DAY_S, description="Only when it lasts so long.", examples=[600])] = 0.0
 
@@ -185,7 +185,10 @@ class Common(Section, frozen=True):
     ] = None
     limits: Annotated[
         dict[str, Limit],
-        Meta(description="Quantity -> when its value is an alarm."),
+        Meta(
+            description="Quantity -> when its value is an alarm.",
+            examples=[{"temperature": {"high": 8.0, "for_s": 600}}],
+        ),
     ] = msgspec.field(default_factory=dict)
 
 
