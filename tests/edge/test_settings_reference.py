@@ -6,7 +6,9 @@ import re
 from pathlib import Path
 
 from golmok_edge.settings import reference
+from golmok_edge.settings.files import SECTIONS
 from golmok_edge.settings.kinds import example_line, struct_type, told
+from golmok_edge.settings.model import Common, Limit
 from tests.edge.settings_files import DESIGN, examined
 
 PAGE = Path(__file__).parents[2] / "docs" / "settings.md"
@@ -23,7 +25,7 @@ def test_its_example_is_a_good_file(tmp_path: Path) -> None:
 
 
 def test_every_key_of_ours_has_a_meaning_and_an_example() -> None:
-    for cls in (*reference.SECTIONS.values(), reference.Common, reference.Limit):
+    for cls in (*SECTIONS.values(), Common, Limit):
         for field in struct_type(cls).fields:
             assert {"description", "examples"} <= told(field.type).keys(), f"{cls.__name__}.{field.name}"
 
@@ -31,7 +33,7 @@ def test_every_key_of_ours_has_a_meaning_and_an_example() -> None:
 def test_every_example_is_right(tmp_path: Path) -> None:
     (tmp_path / "mqtt.pw").write_text("secret")
     text = ""
-    for name, cls in reference.SECTIONS.items():
+    for name, cls in SECTIONS.items():
         lines = [example_line(field.encode_name, field.type) for field in struct_type(cls).fields]
         text += "\n".join([f"[{name}]", *lines, ""])
     assert [mistake.sentence() for mistake in examined(tmp_path, text).mistakes] == []
