@@ -6,7 +6,7 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +26,7 @@ class Listener:
     def __init__(self, port: int, client_id: str = "golmok-test", acks: Callable[[Message], bool] = lambda _: True):
         self.messages: list[Message] = []
         self.sessions: list[bool] = []
+        self.subscriptions: list[tuple[str, ...]] = []
         self.losses: list[str] = []
         self.refusals: list[str] = []
         self._changed = threading.Condition()
@@ -34,6 +35,7 @@ class Listener:
             client_id,
             Callbacks(
                 on_connect=lambda present: self._note(self.sessions, present),
+                on_subscribed=lambda topics: self._note(self.subscriptions, topics),
                 on_disconnect=lambda why: self._note(self.losses, why),
                 on_message=self._on_message,
                 on_refused=lambda why: self._note(self.refusals, why),
@@ -43,7 +45,7 @@ class Listener:
         self.mqtt.connect("127.0.0.1", port)
 
     def __enter__(self) -> Listener:
-        self.wait_for(lambda: bool(self.sessions))
+        self.wait_for(lambda: bool(self.subscriptions))
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -65,10 +67,13 @@ class Listener:
 
 
 @pytest.fixture
-def publisher(broker: int) -> Mqtt:
-    mqtt = Mqtt("publisher", Callbacks(), keep_session=False)
+def publisher(broker: int) -> Iterator[Mqtt]:
+    connected = threading.Event()
+    mqtt = Mqtt("publisher", Callbacks(on_connect=lambda _: connected.set()), keep_session=False)
     mqtt.connect("127.0.0.1", broker)
-    return mqtt
+    assert connected.wait(PATIENCE_S)
+    yield mqtt
+    mqtt.close()
 
 
 def numbers(messages: list[Message]) -> list[int]:
@@ -83,7 +88,6 @@ def test_20_000_messages_at_full_speed_come_once_and_in_order(broker: int, publi
         listener.wait_for(lambda: len(listener.messages) >= 20_000)
         assert numbers(listener.messages) == list(range(20_000))
         assert not any(message.dup for message in listener.messages)
-    publisher.close()
 
 
 def test_a_full_window_waits_and_drops_nothing(broker: int, publisher: Mqtt) -> None:
@@ -95,7 +99,6 @@ def test_a_full_window_waits_and_drops_nothing(broker: int, publisher: Mqtt) -> 
             assert listener.mqtt.ack(message)
         listener.wait_for(lambda: len(listener.messages) >= 6000)
         assert numbers(listener.messages) == list(range(6000))
-    publisher.close()
 
 
 KILLED_CLIENT = """
@@ -130,7 +133,6 @@ def test_after_kill_9_the_unacknowledged_come_again_with_their_packet_ids(broker
     assert set(range(30, 100)) <= set(numbers(again)), "what was not acknowledged comes again"
     assert all(message.packet_id == ids[int(message.payload)] for message in again)
     assert len(numbers(listener.messages)) == len(set(numbers(listener.messages)))
-    publisher.close()
 
 
 def test_what_was_published_while_we_were_away_waits(broker: int, publisher: Mqtt) -> None:
@@ -140,7 +142,6 @@ def test_what_was_published_while_we_were_away_waits(broker: int, publisher: Mqt
     with Listener(broker) as listener:
         listener.wait_for(lambda: len(listener.messages) == 1)
         assert not listener.messages[0].dup
-    publisher.close()
 
 
 def test_a_late_acknowledgement_of_a_former_connection_does_nothing(tmp_path: Path) -> None:
@@ -162,7 +163,7 @@ def test_it_connects_when_the_broker_comes_later_and_again_when_it_comes_back(tm
     port = free_port()
     listener = Listener(port)
     with running_broker(tmp_path, port):
-        listener.wait_for(lambda: len(listener.sessions) == 1)
+        listener.wait_for(lambda: len(listener.subscriptions) == 1)
         waiting = listener.mqtt.publish("t/x", b"1")
         waiting.result(PATIENCE_S)
     listener.wait_for(lambda: len(listener.losses) == 1)
@@ -185,7 +186,6 @@ def test_retained_messages_come_once(broker: int, publisher: Mqtt) -> None:
         publisher.publish("t/x", b"8").result(PATIENCE_S)
         again.wait_for(lambda: bool(again.messages))
         assert numbers(again.messages) == [8]
-    publisher.close()
 
 
 def test_a_refused_connection_says_why(tmp_path: Path) -> None:

@@ -268,16 +268,16 @@ async def test_mqtt_twins_publish_to_a_real_broker_what_they_note(tmp_path: Path
     )
     driver = MqttJsonDriver(settings)
     got: list[Reading] = []
-    connected: list[bool] = []
+    subscribed: list[tuple[str, ...]] = []
 
     def on_message(message: Message) -> None:
         got.extend(driver.decode(message.topic, message.payload))
         mqtt.ack(message)
 
-    mqtt = Mqtt("listener", Callbacks(on_message=on_message, on_connect=connected.append))
+    mqtt = Mqtt("listener", Callbacks(on_message=on_message, on_subscribed=subscribed.append))
     mqtt.subscribe(driver.topics())
     mqtt.connect("127.0.0.1", broker)
-    await until(lambda: bool(connected))
+    await until(lambda: bool(subscribed))
     devices = [SimDevice("plug", "mqtt-json", "", settings), room()]
     simulation = simulate(devices, base=tmp_path, scenario="s.toml", ledger=tmp_path / "ledger")
     assert simulation.publishes

@@ -53,11 +53,13 @@ def _nothing(*_: object) -> None:
 class Callbacks:
     """What the owner wants to hear, each called in paho's thread.
 
-    `on_connect(session_present)`, `on_disconnect(why)`, `on_message(message)`, and `on_refused(why)` when the
-    broker refuses the connection or a subscription.
+    `on_connect(session_present)`, `on_subscribed(topics)` when the broker has granted them (what was published
+    before, in a new session, is not ours), `on_disconnect(why)`, `on_message(message)`, and `on_refused(why)`
+    when the broker refuses the connection or a subscription.
     """
 
     on_connect: Callable[[bool], None] = _nothing
+    on_subscribed: Callable[[tuple[str, ...]], None] = _nothing
     on_disconnect: Callable[[str], None] = _nothing
     on_message: Callable[[Message], None] = _nothing
     on_refused: Callable[[str], None] = _nothing
@@ -147,7 +149,9 @@ class Mqtt:
     def publish(self, topic: str, payload: bytes, *, qos: int = 1, retain: bool = False) -> Future[None]:
         """Publish; the future is done when the broker has it (QoS 1) or it was sent (QoS 0).
 
-        QoS 1 waits for a connection and survives a reconnect; QoS 0 without a connection fails at once.
+        QoS 1 waits for a connection and survives a reconnect, but what was published while there was none may
+        be overtaken by what is published afterwards: who publishes a state says it again in `on_connect`. QoS 0
+        without a connection fails at once.
         """
         info = self._client.publish(topic, payload, qos, retain)
         delivery: Future[None] = Future()
@@ -209,9 +213,13 @@ class Mqtt:
     def _on_subscribe(
         self, client: Any, userdata: Any, mid: int, reasons: list[ReasonCode], properties: Properties | None
     ) -> None:
-        for topic, reason in zip(self._asked.pop(mid, ()), reasons, strict=False):
+        asked = self._asked.pop(mid, ())
+        for topic, reason in zip(asked, reasons, strict=False):
             if reason.is_failure:
                 self._callbacks.on_refused(f"the broker refuses the subscription to {topic}: {reason}")
+        granted = tuple(topic for topic, reason in zip(asked, reasons, strict=False) if not reason.is_failure)
+        if granted:
+            self._callbacks.on_subscribed(granted)
 
     def _on_publish(
         self, client: Any, userdata: Any, mid: int, reason: ReasonCode, properties: Properties | None
