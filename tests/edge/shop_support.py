@@ -12,7 +12,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from queue import Empty, Queue
+from queue import SimpleQueue
 from typing import Any, Final
 
 import httpx
@@ -101,7 +101,7 @@ class FakeGateway:
         self.status = dict(STATUS)
         self.points: list[list[float]] = []
         self.asked: list[dict[str, Any]] = []
-        self._watchers: list[Queue[bytes]] = []
+        self._watchers: list[SimpleQueue[bytes]] = []
         self._server: socketserver.ThreadingUnixStreamServer | None = None
 
     def start(self) -> None:
@@ -112,6 +112,8 @@ class FakeGateway:
             def handle(self) -> None:
                 for line in self.rfile:
                     for answer in gateway.answers(json.loads(line)):
+                        if not answer:
+                            return
                         self.wfile.write(answer)
 
         self._server = socketserver.ThreadingUnixStreamServer(str(self.path), Handler)
@@ -145,16 +147,10 @@ class FakeGateway:
                 yield from self._watched()
 
     def _watched(self) -> Iterator[bytes]:
-        mine: Queue[bytes] = Queue()
+        mine: SimpleQueue[bytes] = SimpleQueue()
         self._watchers.append(mine)
         while True:
-            try:
-                line = mine.get(timeout=60)
-            except Empty:
-                return
-            if not line:
-                raise ConnectionAbortedError
-            yield line
+            yield mine.get()
 
 
 def _line(document: dict[str, Any]) -> bytes:

@@ -18,7 +18,7 @@ from golmok_edge.shop.link import Link, NoGatewayError, Row
 from golmok_edge.shop.situation import Situation, situation
 
 STATUS_S: Final = 2.0
-"""How often the gateway is asked how it is."""
+"""How often the gateway is asked how it is, and what it said last, should the watching have missed something."""
 _RETRY_S: Final = 1.0
 _log = logging.getLogger(__name__)
 
@@ -97,18 +97,20 @@ class Heard:
         while True:
             try:
                 async with self.link.watch() as rows:
-                    for row in (await self.link.ask("latest"))["channels"]:
-                        self._take(row)
+                    self._look_now.set()  # what was said before
                     async for row in rows:
                         self._take(row)
             except NoGatewayError:
-                self._look_now.set()  # which says it
+                self._look_now.set()  # which says that it is down
             await asyncio.sleep(_RETRY_S)
 
     async def _look(self) -> None:
         while True:
             try:
-                self._now(situation(await self.link.ask("status")), "")
+                status = await self.link.ask("status")
+                for row in (await self.link.ask("latest"))["channels"]:
+                    self._take(row)
+                self._now(situation(status), "")
             except NoGatewayError as error:
                 self._now(None, str(error))
             self._look_now.clear()
@@ -128,6 +130,9 @@ class Heard:
         self._wake(())
 
     def _take(self, row: Row) -> None:
+        known = self.latest.get(row["channel"])
+        if known is not None and {**known.row, "age_s": None} == {**row, "age_s": None}:
+            return
         self.latest[row["channel"]] = Said(row, time.monotonic())
         self._wake((row["channel"],))
 

@@ -27,13 +27,14 @@ class NoGatewayError(ConnectionError):
 class Link:
     """The gateway behind the socket at `path`."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, answer_s: float = ANSWER_S) -> None:
         self.path = path
+        self._answer_s = answer_s
 
     async def ask(self, get: str, **arguments: Any) -> Row:
         """The gateway's answer to one question. Raises `NoGatewayError`."""
         async with self._open({"get": get, **arguments}) as reader:
-            return await _line(reader, ANSWER_S)
+            return await _line(reader, self._answer_s)
 
     @asynccontextmanager
     async def watch(self) -> AsyncIterator[AsyncIterator[Row]]:
@@ -44,7 +45,7 @@ class Link:
     @asynccontextmanager
     async def _open(self, question: Row) -> AsyncIterator[asyncio.StreamReader]:
         try:
-            async with asyncio.timeout(ANSWER_S):
+            async with asyncio.timeout(self._answer_s):
                 reader, writer = await asyncio.open_unix_connection(self.path, limit=_LONGEST_LINE)
         except (OSError, TimeoutError) as error:
             raise NoGatewayError(_why(self.path, error)) from None
