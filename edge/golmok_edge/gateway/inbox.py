@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from golmok_cloud_sync.protocol import Record
-from golmok_drivers.api import MessageDriver, PayloadError, failed
+from golmok_drivers.api import MessageDriver, PayloadError, failed, topic_matches
 from golmok_drivers.buses.mqtt import Message
 from golmok_edge.gateway.clock import Instant
 from golmok_edge.gateway.convert import records_of, units_of
@@ -90,19 +90,6 @@ class Seen:
         self._keys.clear()
 
 
-def matches(pattern: str, topic: str) -> bool:
-    """Whether an MQTT topic filter (with `+` and `#`) takes in `topic` (MQTT 5, 4.7)."""
-    levels, names = pattern.split("/"), topic.split("/")
-    if topic.startswith("$") and levels[0] in ("+", "#"):
-        return False
-    for i, level in enumerate(levels):
-        if level == "#":
-            return True
-        if i >= len(names) or level not in ("+", names[i]):
-            return False
-    return len(levels) == len(names)
-
-
 class Inbox:
     """The devices that speak over the local bus, and what their messages say."""
 
@@ -135,7 +122,7 @@ class Inbox:
         if route is None:
             if len(self._routes) >= _MOST_ROUTES:
                 self._routes.clear()
-            unique = {one.device.name: one for pattern, one in self._filters if matches(pattern, topic)}
+            unique = {one.device.name: one for pattern, one in self._filters if topic_matches(pattern, topic)}
             route = self._routes[topic] = list(unique.values())
         return route
 
