@@ -61,11 +61,12 @@ def words(reply: bytes) -> tuple[int, int]:
 def decode(reply: bytes) -> tuple[float, float]:
     """Degrees Celsius and percent of a measurement's six bytes; raises `CrcError`.
 
-    The formula gives humidities a little outside 0 to 100 %; the data sheet says to cut them off.
+    The formula gives humidities a little outside 0 to 100 %; the data sheet says to cut them off. A step of the
+    part is 0.0027 Cel or 0.0019 %, so three decimals tell all steps apart and are sent in few bytes.
     """
     raw_temperature, raw_humidity = words(reply)
     humidity = -6 + 125 * raw_humidity / 65535
-    return -45 + 175 * raw_temperature / 65535, min(max(humidity, 0.0), 100.0)
+    return round(-45 + 175 * raw_temperature / 65535, 3), round(min(max(humidity, 0.0), 100.0), 3)
 
 
 class Sht4xSettings(Settings):
@@ -169,8 +170,8 @@ class Sht4xTwin:
             return self._frame(self._serial >> 16, self._serial & 0xFFFF)[:read]
         raw_temperature = _code(self._world.feel("temperature"), -45.0, 175.0)
         raw_humidity = _code(self._world.feel("humidity"), -6.0, 125.0)
-        self._world.give("temperature", raw_temperature * 175 / 65535 - 45)
-        self._world.give("humidity", max(0.0, min(100.0, raw_humidity * 125 / 65535 - 6)))
+        self._world.give("temperature", round(raw_temperature * 175 / 65535 - 45, 3))
+        self._world.give("humidity", round(max(0.0, min(100.0, raw_humidity * 125 / 65535 - 6)), 3))
         return self._frame(raw_temperature, raw_humidity)[:read]
 
     @staticmethod

@@ -6,17 +6,14 @@ import asyncio
 import json
 import logging
 import signal
-import time
-from collections import deque
 from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack, suppress
-from importlib.metadata import version
 from itertools import islice
 from pathlib import Path
 from typing import Any, Final
 
 from golmok_cloud_sync.client import Courier, Pace, ServerTime
-from golmok_cloud_sync.protocol import STREAMS, Hello, Record
+from golmok_cloud_sync.protocol import Hello, Record
 from golmok_drivers.api import MessageDriver
 from golmok_drivers.buses import open_bus
 from golmok_drivers.twins import SimDevice, Simulation, simulate
@@ -30,17 +27,16 @@ from golmok_edge.gateway.live import Live, Newest, newest_of
 from golmok_edge.gateway.notify import notify, watchdog_s
 from golmok_edge.gateway.past import Past
 from golmok_edge.gateway.publisher import Publisher
+from golmok_edge.gateway.status import SOFTWARE, Parts, Rate, document, normal_silence_s
 from golmok_edge.gateway.timekeeper import ANCHOR, Timekeeper
-from golmok_edge.settings import Device, Settings
-from golmok_edge.store import Commit, GroupCommit, Item, Store, StoreClosedError, StoreError, StoreFullError
+from golmok_edge.settings import Settings
+from golmok_edge.store import Commit, GroupCommit, Item, Store, StoreClosedError, StoreError
 
 _log = logging.getLogger(__name__)
 
-SOFTWARE: Final = f"golmok-gateway {version('golmok')}"
 STORE: Final = "gateway"
 """Tells this process's store from those of the gateway's others."""
 HOUSEKEEPING_S: Final = 10.0
-RATE_OVER_S: Final = 60.0
 LAST_MESSAGES_S: Final = 3.0
 _MOST_ANCHORS: Final = 5_000
 
@@ -57,7 +53,7 @@ class Gateway:
         self._clock = clock or SystemClock()
         self._stopping = asyncio.Event()
         self._is_started = False
-        self._rates: deque[tuple[float, int]] = deque()
+        self._rate = Rate()
         self._refused: Exception | None = None
         self._bus: LocalBus | None = None
         self._courier: Courier | None = None
@@ -125,7 +121,7 @@ class Gateway:
             for device, one in drivers
             if not isinstance(one, MessageDriver)
         ]
-        server = AskServer(socket_path(settings.store.path), self.status, self._live, past)
+        server = AskServer(socket_path(settings.store.path), self._status, self._live, past)
         await server.open()
         stack.push_async_callback(server.close)
 
@@ -239,10 +235,29 @@ class Gateway:
             self._put_record(anchor)
 
     def _tell(self, newest: Mapping[str, Newest], count: int) -> None:
-        self._rates.append((time.monotonic(), count))
+        self._rate.add(count)
         self._live.committed(newest)
         if self._bus:
             self._publisher.committed(newest, self._expire_s)
+
+    def _status(self) -> dict[str, Any]:
+        bus = self._bus
+        return document(
+            Parts(
+                self.settings,
+                self._clock,
+                self._time,
+                self._store,
+                self._group,
+                self._live,
+                bus,
+                self._courier.state if self._courier else None,
+                {task.device.name: task.state for task in self._tasks},
+            ),
+            is_ready=self._is_started and (bus is None or bus.is_caught_up),
+            readings_per_s=self._rate.per_s(),
+            refused=self._refused,
+        )
 
     # --- now and then
 
@@ -262,138 +277,6 @@ class Gateway:
     def _heed_kernel(self) -> None:
         if anchor := self._time.heed_kernel():
             self._put_record(anchor)
-
-    # --- status
-
-    def status(self) -> dict[str, Any]:
-        """How the gateway is: what `golmok-gateway status --json` prints."""
-        bus, group, store = self._bus, self._group, self._store
-        mono_ms = self._clock.mono_ms()
-        return {
-            "gateway": self.settings.site.gateway,
-            "name": self.settings.site.title,
-            "software": SOFTWARE,
-            "settings_version": self.settings.version,
-            "running": True,
-            "ready": self._is_started and (bus is None or bus.is_caught_up),
-            "clock_known": self._time.is_known,
-            "boot": self._clock.boot,
-            "disk_full": isinstance(self._refused, StoreFullError),
-            "refused": str(self._refused) if self._refused else "",
-            "rates": {"readings_per_s": self._rate()},
-            "backlog": {stream: store.tail(stream) - store.acked(stream) for stream in STREAMS},
-            "bytes_written": store.bytes_written,
-            "store": {
-                "path": str(self.settings.store.path),
-                "epoch": store.epoch,
-                "tail": {stream: store.tail(stream) for stream in STREAMS},
-                "used_bytes": store.used_bytes(),
-                "max_bytes": self.settings.store.max_bytes,
-                "waiting": group.waiting,
-                "commits": group.counts.commits,
-                "records": group.counts.records,
-                "refused_records": group.counts.refused_records,
-                "last_commit_s": round(group.counts.last_commit_s, 4),
-            },
-            "mqtt": self._mqtt_status(),
-            "cloud": self._cloud_status(mono_ms),
-            "devices": self._device_status(mono_ms),
-            "gaps": self._open_gaps(mono_ms),
-        }
-
-    def _rate(self) -> float:
-        now_s = time.monotonic()
-        while self._rates and self._rates[0][0] < now_s - RATE_OVER_S:
-            self._rates.popleft()
-        if not self._rates:
-            return 0.0
-        return round(sum(count for _, count in self._rates) / max(1.0, now_s - self._rates[0][0]), 2)
-
-    def _mqtt_status(self) -> dict[str, Any] | None:
-        if self._bus is None:
-            return None
-        counts = self._bus.counts
-        return {
-            "connected": self._bus.is_connected,
-            "caught_up": self._bus.is_caught_up,
-            "detail": self._bus.refused,
-            "messages": counts.messages,
-            "duplicates": counts.duplicates,
-            "bad": counts.bad,
-            "foreign": counts.foreign,
-        }
-
-    def _cloud_status(self, mono_ms: int) -> dict[str, Any] | None:
-        if self._courier is None or self.settings.cloud is None:
-            return None
-        state = self._courier.state
-        last = state.last_success_mono_ms
-        return {
-            "url": self.settings.cloud.url,
-            "state": state.state,
-            "reachable": state.state == "connected",
-            "detail": state.detail,
-            "last_ok_s": None if last is None else round((mono_ms - last) / 1000, 1),
-            "requests": state.requests,
-            "failures": state.failures,
-            "sent_bytes": state.sent_bytes,
-            "pace_s": state.pace_s,
-            "forks": state.forks,
-        }
-
-    def _device_status(self, mono_ms: int) -> list[dict[str, Any]]:
-        by_name = {task.device.name: task.state for task in self._tasks}
-        ages = self._ages_s()
-        rows = []
-        for device in self.settings.devices:
-            row: dict[str, Any] = {"name": device.name, "driver": device.driver, "bus": device.bus or "mqtt"}
-            row["age_s"] = ages.get(device.name)
-            if state := by_name.get(device.name):
-                row |= {
-                    "state": state.state,
-                    "reason": state.reason,
-                    "detail": state.detail,
-                    "readings": state.readings,
-                    "failures": state.failures,
-                    "restarts": state.restarts,
-                }
-            else:
-                row |= self._listener_state(device, row["age_s"])
-            rows.append(row)
-        return rows
-
-    @staticmethod
-    def _listener_state(device: Device, age_s: float | None) -> dict[str, Any]:
-        silence_s = normal_silence_s(device)
-        is_silent = silence_s is not None and (age_s is None or age_s > silence_s)
-        state = "starting" if age_s is None else "bad" if is_silent else "good"
-        return {"state": state, "reason": "silent" if state == "bad" else "", "detail": ""}
-
-    def _ages_s(self) -> dict[str, float]:
-        ages: dict[str, float] = {}
-        for row in self._live.rows():
-            device = row["channel"].partition(".")[0]
-            if row["age_s"] is not None:
-                ages[device] = min(ages.get(device, row["age_s"]), row["age_s"])
-        return ages
-
-    def _open_gaps(self, mono_ms: int) -> list[dict[str, Any]]:
-        """What is missing right now, and why."""
-        gaps = [
-            {"device": row["name"], "reason": row["reason"] or "silent", "for_s": row["age_s"]}
-            for row in self._device_status(mono_ms)
-            if row["state"] == "bad"
-        ]
-        if self._bus and not self._bus.is_connected:
-            gaps.append({"device": None, "reason": "broker", "for_s": None})
-        return gaps
-
-
-def normal_silence_s(device: Device) -> float | None:
-    """The longest time between two readings that is no gap; None if any silence is normal."""
-    if device.interval_s is not None:
-        return max(2.5 * device.interval_s, device.interval_s + 5.0)
-    return device.expect_s
 
 
 def _moments(server: ServerTime) -> tuple[int, int, int]:

@@ -1,0 +1,189 @@
+"""How the gateway is: the document that `golmok-gateway status --json` prints and the pages read."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from importlib.metadata import version
+from typing import Any, Final, NamedTuple
+
+from golmok_cloud_sync.client import CourierState
+from golmok_cloud_sync.protocol import STREAMS
+from golmok_edge.gateway.bus import LocalBus
+from golmok_edge.gateway.clock import Clock
+from golmok_edge.gateway.devices import DeviceState
+from golmok_edge.gateway.live import Live
+from golmok_edge.gateway.timekeeper import Timekeeper
+from golmok_edge.settings import Device, Settings
+from golmok_edge.store import GroupCommit, Store, StoreFullError
+
+SOFTWARE: Final = f"golmok-gateway {version('golmok')}"
+RATE_OVER_S: Final = 60.0
+
+
+class Parts(NamedTuple):
+    """What the status is told from."""
+
+    settings: Settings
+    clock: Clock
+    time: Timekeeper
+    store: Store
+    group: GroupCommit
+    live: Live
+    bus: LocalBus | None
+    cloud: CourierState | None
+    devices: Mapping[str, DeviceState]
+    """Those that are not on the local bus."""
+
+
+@dataclass(slots=True)
+class Rate:
+    """How many a second, over the last minute."""
+
+    clock: Callable[[], float] = time.monotonic
+    _counts: deque[tuple[float, int]] = field(default_factory=deque)
+
+    def add(self, count: int) -> None:
+        """So many more, now."""
+        self._counts.append((self.clock(), count))
+
+    def per_s(self) -> float:
+        """The rate now."""
+        now_s = self.clock()
+        while self._counts and self._counts[0][0] < now_s - RATE_OVER_S:
+            self._counts.popleft()
+        if not self._counts:
+            return 0.0
+        return round(sum(count for _, count in self._counts) / max(1.0, now_s - self._counts[0][0]), 2)
+
+
+def normal_silence_s(device: Device) -> float | None:
+    """The longest time between two readings that is no gap; None if any silence is normal."""
+    if device.interval_s is not None:
+        return max(2.5 * device.interval_s, device.interval_s + 5.0)
+    return device.expect_s
+
+
+def document(parts: Parts, *, is_ready: bool, readings_per_s: float, refused: Exception | None) -> dict[str, Any]:
+    """The whole status. `refused` is why the disk took nothing the last time, None if it did."""
+    settings, store = parts.settings, parts.store
+    devices = _devices(parts)
+    return {
+        "gateway": settings.site.gateway,
+        "name": settings.site.title,
+        "software": SOFTWARE,
+        "settings_version": settings.version,
+        "running": True,
+        "ready": is_ready,
+        "clock_known": parts.time.is_known,
+        "boot": parts.clock.boot,
+        "disk_full": isinstance(refused, StoreFullError),
+        "refused": str(refused) if refused else "",
+        "rates": {"readings_per_s": readings_per_s},
+        "backlog": {stream: store.tail(stream) - store.acked(stream) for stream in STREAMS},
+        "bytes_written": store.bytes_written,
+        "store": _store(parts),
+        "mqtt": _mqtt(parts.bus) if parts.bus else None,
+        "cloud": _cloud(parts, parts.cloud) if parts.cloud else None,
+        "devices": devices,
+        "gaps": _open_gaps(parts.bus, devices),
+    }
+
+
+def _store(parts: Parts) -> dict[str, Any]:
+    store, group = parts.store, parts.group
+    return {
+        "path": str(parts.settings.store.path),
+        "epoch": store.epoch,
+        "tail": {stream: store.tail(stream) for stream in STREAMS},
+        "used_bytes": store.used_bytes(),
+        "max_bytes": parts.settings.store.max_bytes,
+        "waiting": group.waiting,
+        "commits": group.counts.commits,
+        "records": group.counts.records,
+        "refused_records": group.counts.refused_records,
+        "last_commit_s": round(group.counts.last_commit_s, 4),
+    }
+
+
+def _mqtt(bus: LocalBus) -> dict[str, Any]:
+    counts = bus.counts
+    return {
+        "connected": bus.is_connected,
+        "caught_up": bus.is_caught_up,
+        "detail": bus.refused,
+        "messages": counts.messages,
+        "duplicates": counts.duplicates,
+        "bad": counts.bad,
+        "foreign": counts.foreign,
+    }
+
+
+def _cloud(parts: Parts, state: CourierState) -> dict[str, Any]:
+    assert parts.settings.cloud is not None
+    last = state.last_success_mono_ms
+    return {
+        "url": parts.settings.cloud.url,
+        "state": state.state,
+        "reachable": state.state == "connected",
+        "detail": state.detail,
+        "last_ok_s": None if last is None else round((parts.clock.mono_ms() - last) / 1000, 1),
+        "requests": state.requests,
+        "failures": state.failures,
+        "sent_bytes": state.sent_bytes,
+        "pace_s": state.pace_s,
+        "forks": state.forks,
+    }
+
+
+def _devices(parts: Parts) -> list[dict[str, Any]]:
+    ages = _ages_s(parts.live)
+    rows = []
+    for device in parts.settings.devices:
+        age_s = ages.get(device.name)
+        row = {"name": device.name, "driver": device.driver, "bus": device.bus or "mqtt", "age_s": age_s}
+        state = parts.devices.get(device.name)
+        rows.append(row | (_wired(state) if state else _on_the_bus(device, age_s)))
+    return rows
+
+
+def _wired(state: DeviceState) -> dict[str, Any]:
+    return {
+        "state": state.state,
+        "reason": state.reason,
+        "detail": state.detail,
+        "readings": state.readings,
+        "failures": state.failures,
+        "restarts": state.restarts,
+    }
+
+
+def _on_the_bus(device: Device, age_s: float | None) -> dict[str, Any]:
+    silence_s = normal_silence_s(device)
+    is_silent = silence_s is not None and age_s is not None and age_s > silence_s
+    state = "starting" if age_s is None else "bad" if is_silent else "good"
+    return {"state": state, "reason": "silent" if is_silent else "", "detail": ""}
+
+
+def _ages_s(live: Live) -> dict[str, float]:
+    """How old each device's newest value is."""
+    ages: dict[str, float] = {}
+    for row in live.rows():
+        device, age_s = row["channel"].partition(".")[0], row["age_s"]
+        if age_s is not None:
+            ages[device] = min(ages.get(device, age_s), age_s)
+    return ages
+
+
+def _open_gaps(bus: LocalBus | None, devices: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """What is missing right now, and why."""
+    gaps = [
+        {"device": row["name"], "reason": row["reason"] or "silent", "for_s": row["age_s"]}
+        for row in devices
+        if row["state"] == "bad"
+    ]
+    if bus and not bus.is_connected:
+        gaps.append({"device": None, "reason": "broker", "for_s": None})
+    return gaps
