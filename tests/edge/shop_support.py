@@ -56,7 +56,14 @@ topic = "tele/plug1/SENSOR"
 channels = { power = { path = "ENERGY.Power", unit = "W" } }
 expect_s = 300
 """
-STATUS: Final[dict[str, Any]] = {}
+STATUS: Final[dict[str, Any]] = {
+    "clock_known": True,
+    "disk_full": False,
+    "mqtt": {"connected": True},
+    "cloud": {"state": "connected", "reachable": True, "last_ok_s": 2.0},
+    "backlog": {"readings": 12, "events": 0},
+}
+"""What the shop reads of the gateway's status document."""
 ROWS: Final = {
     "fridge.temperature": {"value": 4.25, "unit": "Cel"},
     "door.open": {"value": False, "unit": "1"},

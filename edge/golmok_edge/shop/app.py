@@ -19,7 +19,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from golmok_cloud_sync.web import COOKIE, COOKIE_AGE_S, SECURITY_HEADERS, Language, assets, choose, is_language
 from golmok_edge.settings import Settings
-from golmok_edge.shop.curves import POINTS, curve, midnight
+from golmok_edge.shop.curves import Point, Span, curve, today
 from golmok_edge.shop.link import Link, NoGatewayError
 from golmok_edge.shop.page import Page
 from golmok_edge.shop.troubles import normal_silence_s
@@ -64,15 +64,20 @@ class _Routes:
         device = self._devices.get(channel.partition(".")[0])
         if device is None:
             return PlainTextResponse(f"no device of the settings has the channel {channel!r}", 404)
-        now = datetime.now(UTC)
-        day = midnight(now, self._zone)
-        span = {"from_ms": int(day.timestamp() * 1000), "to_ms": int(now.timestamp() * 1000), "points": POINTS}
+        day = today(datetime.now(UTC), self._zone)
         try:
-            points = (await self._link.ask("history", channel=channel, **span))["points"]
+            points, bucket_ms = await self._points(channel, day), day.bucket_ms
+            span = day.narrowed(points)
+            if span.is_much_shorter_than(day):
+                points, bucket_ms = await self._points(channel, span), span.bucket_ms
         except NoGatewayError:
             return Response(status_code=204)  # the page says that it is down; its last curve stays
         reason = say(_language(request), "no_record")
-        return JSONResponse(curve(points, day, now, normal_silence_s(device), reason))
+        return JSONResponse(curve(points, span, bucket_ms, normal_silence_s(device), reason))
+
+    async def _points(self, channel: str, span: Span) -> list[Point]:
+        points: list[Point] = (await self._link.ask("history", channel=channel, **span.question))["points"]
+        return points
 
     async def static(self, request: Request, name: str) -> Response:
         asset = _ASSETS.get(name)

@@ -172,6 +172,8 @@ def _cloud(language: Language, now: Situation | None) -> Line:
         return Line("warn", say(language, "cloud_unknown"))
     if not now.has_cloud:
         return Line("good", say(language, "cloud_none"))
+    if now.is_cloud_up is None:
+        return Line("good", say(language, "cloud_first"))
     if not now.is_cloud_up:
         return Line("warn", say(language, "cloud_waiting", count=f"{now.backlog:,}"))
     if now.backlog > BEHIND:

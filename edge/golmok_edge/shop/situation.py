@@ -8,13 +8,14 @@ from golmok_edge.shop.link import Row
 
 
 class Situation(NamedTuple):
-    """What the status says; None where it does not say."""
+    """What the status says."""
 
     is_clock_known: bool = True
     is_broker_up: bool = True
     is_disk_full: bool = False
     has_cloud: bool = True
     is_cloud_up: bool | None = None
+    """None until it was first tried."""
     cloud_age_s: float | None = None
     """How long ago the cloud last took something; None if it never did."""
     backlog: int = 0
@@ -22,13 +23,13 @@ class Situation(NamedTuple):
 
 def situation(status: Row) -> Situation:
     """The facts in a status document."""
-    cloud: dict[str, Any] = status.get("cloud") or {}
+    cloud: dict[str, Any] = status["cloud"] or {}
     return Situation(
-        is_clock_known=status.get("clock_known", True),
-        is_broker_up=(status.get("mqtt") or {}).get("connected", True),
-        is_disk_full=status.get("disk_full", False),
+        is_clock_known=status["clock_known"],
+        is_broker_up=status["mqtt"] is None or status["mqtt"]["connected"],
+        is_disk_full=status["disk_full"],
         has_cloud=bool(cloud),
-        is_cloud_up=cloud.get("reachable"),
+        is_cloud_up=None if cloud.get("state") == "starting" else cloud.get("reachable"),
         cloud_age_s=cloud.get("last_ok_s"),
-        backlog=sum((status.get("backlog") or {}).values()),
+        backlog=sum(status["backlog"].values()),
     )

@@ -50,6 +50,7 @@ TEXTS: Final[Words] = table("""
     cloud            | 클라우드로 보내지 못한 지 {duration}째입니다 | Nothing has reached the cloud for {duration}
     cloud_never      | 아직 클라우드에 연결하지 못했습니다      | The cloud has not been reached yet
     cloud_do         | 인터넷이 끊겨도 기록은 계속됩니다; {count}개가 기다리는 중이고, 연결되면 저절로 보냅니다. 공유기와 인터넷 선을 확인해 주세요. | Recording goes on without the Internet; {count} readings are waiting and will be sent by themselves. Please check the router and its cable.
+    cloud_first      | 클라우드에 연결하는 중입니다             | Connecting to the cloud
     cloud_fine       | 클라우드로 잘 보내고 있습니다            | Everything is being sent to the cloud
     cloud_behind     | 밀린 기록을 보내는 중입니다: {count}개 남음 | Catching up with the cloud: {count} left
     cloud_waiting    | 인터넷이 끊겨도 기록은 계속됩니다; {count}개가 기다리는 중 | Recording goes on without the Internet; {count} readings are waiting

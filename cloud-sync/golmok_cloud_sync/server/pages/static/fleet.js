@@ -26,7 +26,8 @@ function fillRow({ status: { state, backlog, last_contact }, latest, row }) {
   row.backlog.textContent = backlog ? say("backlog", { count: number(backlog) }) : texts.backlog_none;
   if (last_contact) setAge(row.contact, ageOf(last_contact));
   else row.contact.textContent = texts.no_contact;
-  row.latest.replaceChildren(...[...latest.values()].slice(0, VALUES).map((value) => el("li", {},
+  const channels = [...latest.keys()].sort().slice(0, VALUES);
+  row.latest.replaceChildren(...channels.map((channel) => latest.get(channel)).map((value) => el("li", {},
     el("span", {}, `${split(value.channel)[0]} · ${quantity(value.channel)}`), el("b", {}, shown(value).join(" ")))));
 }
 

@@ -1,0 +1,33 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from golmok_edge.shop.situation import Situation, situation
+from tests.edge.shop_support import STATUS
+
+
+@pytest.mark.parametrize(
+    ("changes", "facts"),
+    [
+        ({}, {}),
+        ({"clock_known": False}, {"is_clock_known": False}),
+        ({"disk_full": True}, {"is_disk_full": True}),
+        ({"mqtt": {"connected": False}}, {"is_broker_up": False}),
+        ({"mqtt": None}, {}),
+        ({"cloud": None}, {"has_cloud": False, "is_cloud_up": None, "cloud_age_s": None}),
+        (
+            {"cloud": {"state": "starting", "reachable": False, "last_ok_s": None}},
+            {"is_cloud_up": None, "cloud_age_s": None},
+        ),
+        (
+            {"cloud": {"state": "unreachable", "reachable": False, "last_ok_s": 70.0}},
+            {"is_cloud_up": False, "cloud_age_s": 70.0},
+        ),
+        ({"backlog": {"readings": 1200, "events": 34}}, {"backlog": 1234}),
+    ],
+)
+def test_the_facts_an_owner_can_act_on(changes: dict[str, Any], facts: dict[str, Any]) -> None:
+    usual = Situation(is_cloud_up=True, cloud_age_s=2.0, backlog=12)
+    assert situation(STATUS | changes) == usual._replace(**facts)
