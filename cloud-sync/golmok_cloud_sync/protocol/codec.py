@@ -32,7 +32,7 @@ MAX_RAW: Final = 16 << 20
 """Most bytes that a payload may unpack to."""
 CODECS: Final = (0, 1)
 
-_LEVEL: Final = 9
+_LEVEL: Final = 5
 
 
 class CodecError(ValueError):

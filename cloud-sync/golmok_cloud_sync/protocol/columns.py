@@ -8,16 +8,22 @@ their order only what differs from the natural one is kept: by boot, time, and t
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from itertools import accumulate, repeat
-from typing import Any, Final, NamedTuple
+from functools import partial
+from itertools import accumulate, repeat, starmap
+from operator import add
+from typing import Any, Final, NamedTuple, cast
 
 from .ints import Bools, Decimals, Ints
 from .record import MAX_NAME_BYTES, MAX_TEXT_BYTES, MAX_TIME_MS, QUALITIES, Quality, Record, Value
 
 MAX_COUNT: Final = 10_000
 """Most records in one frame."""
+
+
+_record_of = cast("Callable[[tuple[Any, ...]], Record]", partial(tuple.__new__, Record))
+"""`Record._make` without its check of the length, which costs three times as much."""
 
 
 class ColumnsError(ValueError):
@@ -68,83 +74,63 @@ class Newest(NamedTuple):
 
 
 def split(records: Sequence[Record]) -> Columns:
-    """Columns of `records`, which must have passed `record.check`."""
-    found: dict[tuple[str, str, str], int] = {}
-    series: list[Series] = []
-    times: list[list[int]] = []
-    values: list[list[Value]] = []
-    ids: list[int] = []
-    for record in records:
-        key = (record[3], record[0], record[2])
-        at = found.get(key)
-        if at is None:
-            at = found[key] = len(series)
-            times.append([])
-            values.append([])
-            series.append(Series(record[3], record[0], record[2], times[at], values[at]))
-        times[at].append(record[4])
-        values[at].append(record[1])
-        ids.append(at)
-    columns = Columns(len(records), series)
-    natural = _natural(columns)
-    starts = [0, *accumulate(len(row.values) for row in series)]
-    taken = starts[:-1]
-    flat = []
-    for at in ids:
-        flat.append(taken[at])
-        taken[at] += 1
-    if natural != flat:
-        place = dict(zip(natural, range(len(natural)), strict=True))
-        columns.shifts = [place[k] - here for here, k in enumerate(flat)]
-    _split_states(columns, records)
-    if any(record[7] is not None for record in records):
-        columns.wall_ms = [record[7] for record in records]
-    if any(record[8] != 0 for record in records):
-        columns.waited_ms = [record[8] for record in records]
+    """Columns of `records` (one at least), which must have passed `record.check`."""
+    channels, values, units, boots, monos, qualities, reasons, walls, waits = zip(*records, strict=True)
+    keys = list(zip(boots, channels, units, strict=True))
+    index = {key: at for at, key in enumerate(dict.fromkeys(keys))}
+    ids = list(map(index.__getitem__, keys))
+    times: list[list[int]] = [[] for _ in index]
+    said: list[list[Value]] = [[] for _ in index]
+    for at, mono_ms, value in zip(ids, monos, values, strict=True):
+        times[at].append(mono_ms)
+        said[at].append(value)
+    columns = Columns(len(records), list(map(Series, *zip(*index, strict=True), times, said)))
+    columns.shifts = _shifts(columns, ids, monos)
+    if len(set(qualities)) == 1 and len(set(reasons)) == 1:
+        columns.states = [State(qualities[0], reasons[0])]
+    else:
+        pairs = list(zip(qualities, reasons, strict=True))
+        table = {pair: code for code, pair in enumerate(dict.fromkeys(pairs))}
+        columns.state_codes = list(map(table.__getitem__, pairs))
+        columns.states = list(starmap(State, table))
+    columns.wall_ms = list(walls) if set(walls) != {None} else None
+    columns.waited_ms = list(waits) if set(waits) != {0} else None
     return columns
 
 
 def join(columns: Columns) -> list[Record]:
     """The records of `columns`, which must have passed `check`."""
-    count = columns.count
-    wall = columns.wall_ms or [None] * count
-    waited = columns.waited_ms or [0] * count
-    if columns.state_codes is None:
-        quality, reason = columns.states[0] if columns.states else State("good", "")
-        qualities, reasons = [quality] * count, [reason] * count
-    else:
-        qualities = [columns.states[code][0] for code in columns.state_codes]
-        reasons = [columns.states[code][1] for code in columns.state_codes]
-    rows: list[tuple[str, Value, str, str, int]] = []
+    state = columns.states[0]
+    rows: list[tuple[Any, ...]] = []
     for s in columns.series:
-        rows += zip(repeat(s.channel), s.values, repeat(s.unit), repeat(s.boot), s.mono_ms)
-    return [
-        Record(*rows[k], quality, reason, wall_ms, waited_ms)
-        for k, quality, reason, wall_ms, waited_ms in zip(
-            _order(columns), qualities, reasons, wall, waited, strict=True
-        )
-    ]
+        always = map(repeat, (*state, None, 0))
+        rows += zip(repeat(s.channel), s.values, repeat(s.unit), repeat(s.boot), s.mono_ms, *always)
+    rows = [rows[k] for k in _order(columns)]
+    if columns.state_codes or columns.wall_ms or columns.waited_ms:
+        count = columns.count
+        states = [columns.states[code] for code in columns.state_codes or [0] * count]
+        wall, waited = columns.wall_ms or [None] * count, columns.waited_ms or [0] * count
+        rows = [(*row[:5], *state, w, d) for row, state, w, d in zip(rows, states, wall, waited, strict=True)]
+    return list(map(_record_of, rows))
 
 
 def last(columns: Columns) -> Record:
-    """The last record of `columns`, without building the others. `columns` must hold one at least."""
-    if columns.shifts is None:
+    """The last record of `columns`, without building the others if it is the last in the natural order too."""
+    series = columns.series
+    if columns.shifts is None or columns.shifts[-1] == 0:
         ranks = _boot_ranks(columns)
-        series = columns.series
         at = max(range(len(series)), key=lambda i: (ranks[i], _last(series[i].mono_ms), i))
         mono_ms, value = _last(series[at].mono_ms), _last(series[at].values)
     else:
-        k = _order(columns)[-1]
-        at = 0
-        while k >= len(columns.series[at].values):
-            k -= len(columns.series[at].values)
+        k, at = _order(columns)[-1], 0
+        while k >= len(series[at].values):
+            k -= len(series[at].values)
             at += 1
-        mono_ms, value = columns.series[at].mono_ms[k], columns.series[at].values[k]
-    s = columns.series[at]
-    code = columns.state_codes[-1] if columns.state_codes is not None else 0
-    quality, reason = columns.states[code]
-    wall = columns.wall_ms[-1] if columns.wall_ms is not None else None
-    waited = columns.waited_ms[-1] if columns.waited_ms is not None else 0
+        mono_ms, value = series[at].mono_ms[k], series[at].values[k]
+    s = series[at]
+    quality, reason = columns.states[columns.state_codes[-1] if columns.state_codes else 0]
+    wall = columns.wall_ms[-1] if columns.wall_ms else None
+    waited = columns.waited_ms[-1] if columns.waited_ms else 0
     return Record(s.channel, value, s.unit, s.boot, mono_ms, quality, reason, wall, waited)
 
 
@@ -166,10 +152,9 @@ def check(columns: Columns) -> Columns:
     _check_codes(columns.state_codes, len(columns.states), columns.count)
     if not columns.states:
         raise ColumnsError("no state")
-    if columns.shifts is not None:
-        places = [here + shift for here, shift in enumerate(columns.shifts)]
-        if sorted(places) != list(range(columns.count)):
-            raise ColumnsError("the shifts are no order")
+    places = range(columns.count)
+    if columns.shifts is not None and sorted(map(add, columns.shifts, places)) != list(places):
+        raise ColumnsError("the shifts are no order")
     for name, column, least in (("wall_ms", columns.wall_ms, -MAX_TIME_MS), ("waited_ms", columns.waited_ms, 0)):
         if column is not None:
             if len(column) != columns.count:
@@ -184,14 +169,23 @@ def newest(columns: Columns) -> Iterable[Newest]:
         yield Newest(s.channel, s.unit, s.boot, _last(s.mono_ms), _last(s.values))
 
 
-def _split_states(columns: Columns, records: Sequence[Record]) -> None:
-    first = records[0][5:7] if records else ("good", "")
-    if all(record[5:7] == first for record in records):
-        columns.states = [State(*first)]
-        return
-    table: dict[State, int] = {}
-    columns.state_codes = [table.setdefault(State(record[5], record[6]), len(table)) for record in records]
-    columns.states = list(table)
+def _shifts(columns: Columns, ids: Sequence[int], monos: Sequence[int]) -> list[int] | None:
+    """What the records' order differs from the natural one; `ids` are the numbers of their series."""
+    ranks, width = _boot_ranks(columns), len(columns.series)
+    if width == 1 or len(set(ranks)) == 1:
+        keys = [mono_ms * width + at for at, mono_ms in zip(ids, monos, strict=True)]
+    else:
+        keys = [(ranks[at] << 53 | mono_ms) * width + at for at, mono_ms in zip(ids, monos, strict=True)]
+    if keys == sorted(keys):
+        return None
+    starts = list(accumulate((len(s.values) for s in columns.series), initial=0))
+    flat = []
+    for at in ids:
+        flat.append(starts[at])
+        starts[at] += 1
+    natural = _natural(columns)
+    place = dict(zip(natural, range(len(natural)), strict=True))
+    return [place[k] - here for here, k in enumerate(flat)]
 
 
 def _boot_ranks(columns: Columns) -> list[int]:
@@ -216,7 +210,7 @@ def _order(columns: Columns) -> list[int]:
     natural = _natural(columns)
     if columns.shifts is None:
         return natural
-    return [natural[here + shift] for here, shift in enumerate(columns.shifts)]
+    return [natural[place] for place in map(add, columns.shifts, range(columns.count))]
 
 
 def _last(column: Sequence[Any]) -> Any:

@@ -18,10 +18,10 @@ import json
 from array import array
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final, TypeAlias
+from typing import Any, Final, TypeAlias, cast
 
 from .columns import MAX_COUNT, Columns, Series, State
-from .ints import Bools, Decimals, Ints, from_planes, predict, to_planes
+from .ints import Bools, Decimals, Ints, from_planes, predict, to_planes, width_of
 from .record import QUALITIES, Value
 
 Column: TypeAlias = list[int]
@@ -97,7 +97,7 @@ class _Writer:
 
     def ints(self, role: int, numbers: Sequence[int]) -> Column:
         prediction, residuals = predict(numbers)
-        width = (max(residuals, default=0).bit_length() + 7) // 8
+        width = width_of(residuals)
         if width:
             self.groups.setdefault((role, width), []).extend(residuals)
         return [width, *prediction]
@@ -115,8 +115,7 @@ class _Writer:
 
     def blocks(self) -> Iterator[bytes]:
         for (_, width), numbers in sorted(self.groups.items()):
-            planes, n = to_planes(numbers, width), len(numbers)
-            yield from (planes[k * n : (k + 1) * n] for k in range(width))
+            yield from to_planes(numbers, width)
         yield bytes(self.raw)
 
 
@@ -206,16 +205,32 @@ def _index(number: Any, below: int) -> int:
 
 
 def _write_values(values: Sequence[Value], out: _Writer) -> list[Any]:
+    if plain := _plain_decimals(values):
+        exponent, numbers = plain
+        return [exponent, out.ints(_VALUES, numbers)]
     kinds, mantissas = _kinds(values)
     names = list(dict.fromkeys(kinds))
     if len(names) == 1:
         return [names[0], _write_kind(names[0], values, mantissas, out)]
-    numbers = {kind: at for at, kind in enumerate(names)}
-    parts: list[Any] = [out.ints(_REST, [numbers[kind] for kind in kinds])]
+    codes = {kind: at for at, kind in enumerate(names)}
+    parts: list[Any] = [out.ints(_REST, [codes[kind] for kind in kinds])]
     for name in names:
         mine = [v for v, kind in zip(values, kinds, strict=True) if kind == name]
         parts += name, _write_kind(name, mine, mantissas, out), len(mine)
     return parts
+
+
+def _plain_decimals(values: Sequence[Value]) -> tuple[int, list[int]] | None:
+    """The common case made quick: all are floats with a few decimals. Their exponent and mantissas, else None."""
+    if set(map(type, values)) != {float}:
+        return None
+    floats = cast("Sequence[float]", values)
+    exponent = max(map(_decimal_places, floats[:4]))
+    power = _POWERS[exponent]
+    if not -_EXACT / power < min(floats) <= max(floats) < _EXACT / power:
+        return None
+    numbers = [round(v * power) for v in floats]
+    return (exponent, numbers) if [number / power for number in numbers] == floats else None
 
 
 def _write_kind(kind: int, values: Sequence[Any], mantissas: dict[float, int], out: _Writer) -> Column:

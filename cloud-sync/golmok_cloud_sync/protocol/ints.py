@@ -8,9 +8,11 @@ What was read stays packed until somebody wants the numbers: a server needs the 
 
 from __future__ import annotations
 
+import sys
 from array import array
 from collections.abc import Iterator, Sequence
-from itertools import accumulate, chain, pairwise
+from itertools import accumulate, chain
+from operator import sub
 from typing import Any, Final, TypeAlias, overload
 
 Prediction: TypeAlias = list[int]
@@ -18,29 +20,45 @@ Prediction: TypeAlias = list[int]
 
 LEVEL, STEP, LINE = 0, 1, 2
 _TERMS: Final = {LEVEL: 1, STEP: 2, LINE: 2}
-_UNZIGZAG: Final = bytes((u >> 1 ^ -(u & 1)) & 0xFF for u in range(256))
+_SAMPLE: Final = 64
+_SIGNED: Final = {1: 1 << 7, 2: 1 << 15}
+"""Widths that are written in two's complement, and their bounds. Wider ones are written as zigzag: there the high
+bytes are nearly always 0, and the sign would fill them with ones."""
+_CODES: Final = {1: "b", 2: "h"}
 
 
 def predict(numbers: Sequence[int]) -> tuple[Prediction, list[int]]:
-    """The cheapest prediction of `numbers` and the zigzag residuals that remain (each below 2**64)."""
+    """The cheapest prediction of `numbers`, as far as a sample of them tells, and the residuals that remain.
+
+    Numbers up to 2**53 leave residuals below 2**55.
+    """
     if not numbers:
         return [LEVEL, 0], []
-    first, n = numbers[0], len(numbers)
-    base = sorted(numbers)[n // 2]
-    best = [LEVEL, base], [x - base for x in numbers]
-    cost = sum(map(abs, best[1]))
-    if n > 1 and cost:
-        steps = [b - a for a, b in pairwise(numbers)]
-        step = sorted(steps)[len(steps) // 2]
-        rise = numbers[-1] - first
-        for prediction, residuals in (
-            ([STEP, first, step], [0, *(s - step for s in steps)]),
-            ([LINE, first, rise], [x - first - rise * i // (n - 1) for i, x in enumerate(numbers)]),
-        ):
-            other = sum(map(abs, residuals))
-            if other < cost:
-                best, cost = (prediction, residuals), other
-    return best[0], [r << 1 if r >= 0 else ~(r << 1) for r in best[1]]
+    n, first = len(numbers), numbers[0]
+    places = range(1, n, max(1, n // _SAMPLE)) or range(1)
+    sample = [numbers[i] for i in places]
+    middle = sorted([first, *sample])[len(places) // 2]
+    steps = sorted(numbers[i] - numbers[i - 1] for i in places)
+    step, rise, end = steps[len(steps) // 2], numbers[-1] - first, max(1, n - 1)
+    by_level = sum([abs(x - middle) for x in (first, *sample)])
+    by_step = sum([abs(s - step) for s in steps])
+    by_line = sum([abs(x - first - rise * i // end) for i, x in zip(places, sample, strict=True)])
+    if by_level <= by_step and by_level <= by_line:
+        return [LEVEL, middle], [x - middle for x in numbers]
+    if by_step <= by_line:
+        return [STEP, first, step], [0, *(s - step for s in map(sub, numbers[1:], numbers))]
+    return [LINE, first, rise], [x - first - rise * i // end for i, x in enumerate(numbers)]
+
+
+def width_of(residuals: Sequence[int]) -> int:
+    """The bytes that each of `residuals` needs; 0 if all are 0."""
+    low, high = min(residuals, default=0), max(residuals, default=0)
+    if low == high == 0:
+        return 0
+    for width, bound in _SIGNED.items():
+        if -bound <= low and high < bound:
+            return width
+    return (max(high << 1, ~(low << 1)).bit_length() + 7) // 8
 
 
 class _Column(Sequence[Any]):
@@ -163,17 +181,27 @@ class Decimals(_Column):
         return self._ints.last() / self._power
 
 
-def to_planes(numbers: list[int], width: int) -> bytes:
-    """All lowest bytes of `numbers` (each 0 to 256**width - 1), then all second ones, and so on."""
-    data = array("Q", numbers).tobytes()
-    return b"".join(data[k::8] for k in range(width))
+def to_planes(residuals: list[int], width: int) -> list[bytes]:
+    """All lowest bytes of `residuals`, all second ones, and so on; `width` as `width_of` says."""
+    if width in _CODES:
+        data = _little(array(_CODES[width], residuals)).tobytes()
+        return [data[k::width] for k in range(width)]
+    data = _little(array("Q", [r << 1 if r >= 0 else ~(r << 1) for r in residuals])).tobytes()
+    return [data[k::8] for k in range(width)]
 
 
 def from_planes(planes: bytes, n: int, width: int) -> list[int]:
-    """The `n` signed residuals whose zigzag codes `width` planes hold."""
-    if width == 1:
-        return array("b", planes.translate(_UNZIGZAG)).tolist()
-    data = bytearray(8 * n)
+    """The `n` residuals in `width` planes that lie one after the other."""
+    size = width if width in _CODES else 8
+    data = bytearray(size * n)
     for k in range(width):
-        data[k::8] = planes[k * n : (k + 1) * n]
-    return [(u >> 1) ^ -(u & 1) for u in array("Q", bytes(data))]
+        data[k::size] = planes[k * n : (k + 1) * n]
+    numbers = _little(array(_CODES.get(width, "Q"), bytes(data)))
+    return numbers.tolist() if width in _CODES else [(u >> 1) ^ -(u & 1) for u in numbers]
+
+
+def _little(numbers: array[int]) -> array[int]:
+    """Bytes on the wire are little-endian, whatever the machine's are."""
+    if sys.byteorder == "big":
+        numbers.byteswap()
+    return numbers
