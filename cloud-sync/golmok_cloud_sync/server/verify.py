@@ -7,13 +7,14 @@ newest value of each channel falls off on the way.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import msgspec
 
 from golmok_cloud_sync.protocol import CodecError, Columns, Frame, Part, Record, decode_columns, record_crc
 from golmok_cloud_sync.protocol import columns as cols
+from golmok_cloud_sync.protocol.ints import Ints
 from golmok_cloud_sync.server.errors import ServerError
 from golmok_cloud_sync.server.log import Batch, EpochKey, Span, Stored, StreamKey
 
@@ -75,14 +76,20 @@ def _frame(key: StreamKey, frame: Frame) -> Verified:
 
 def _span(columns: Columns) -> Span:
     boots = {s.boot for s in columns.series}
+    bounds = [_bounds(s.mono_ms) for s in columns.series]
     walls = [wall for wall in columns.wall_ms or () if wall is not None]
     return Span(
         boots.pop() if len(boots) == 1 else None,
-        min(min(s.mono_ms) for s in columns.series),
-        max(max(s.mono_ms) for s in columns.series),
+        min(low for low, _ in bounds),
+        max(high for _, high in bounds),
         min(walls, default=None),
         max(walls, default=None),
     )
+
+
+def _bounds(times: Sequence[int]) -> tuple[int, int]:
+    """Wide enough, without unpacking them."""
+    return times.within() if isinstance(times, Ints) else (min(times), max(times))
 
 
 def _void_payload(reason: str, counts: Mapping[str, int]) -> bytes:
