@@ -48,22 +48,24 @@ def readings(count: int, seed: int = 1) -> list[Record]:
     """The mix of DESIGN section 10: 5 temperature walks of .01, 4 vibrations, 2 switches; 3 ms of jitter."""
     chance = random.Random(seed)
     temperature = [20.0 + i for i in range(5)]
-    due: list[tuple[int, int]] = [(10_000 + 900 * i, i) for i in range(9)] + [(5_000, 9), (8_000, 10)]
-    switches = {9: False, 10: True}
-    made: list[Record] = []
-    while len(made) < count:
-        due.sort()
-        now, at = due.pop(0)
-        if at < 5:
-            temperature[at] = round(temperature[at] + chance.gauss(0, 0.02), 2)
-            made.append(Record(f"room-{at}.temperature", temperature[at], "Cel", BOOT, now))
-        elif at < 9:
-            made.append(Record(f"motor-{at}.vibration", round(abs(chance.gauss(2, 0.1)), 4), "mm/s", BOOT, now))
-        else:
-            switches[at] = not switches[at]
-            made.append(Record(f"door-{at}.open", switches[at], "", BOOT, now))
-        due.append((now + (int(chance.expovariate(1 / 20_000)) if at >= 9 else 10_000 + chance.randint(-3, 3)), at))
-    return made
+    events: list[tuple[int, Record]] = []
+    for tick in range(count // 9 + 2):
+        for i in range(9):
+            now = 60_000 + 10_000 * tick + 900 * i + chance.randint(-3, 3)
+            if i < 5:
+                temperature[i] = round(temperature[i] + chance.gauss(0, 0.02), 2)
+                events.append((now, Record(f"room-{i}.temperature", temperature[i], "Cel", BOOT, now)))
+            else:
+                value = round(abs(chance.gauss(2, 0.1)), 4)
+                events.append((now, Record(f"motor-{i}.vibration", value, "mm/s", BOOT, now)))
+    for i in range(2):
+        now, is_open = 60_000, False
+        while now < events[-1][0]:
+            now += int(chance.expovariate(1 / 20_000)) + 1
+            is_open = not is_open
+            events.append((now, Record(f"door-{i}.open", is_open, "", BOOT, now)))
+    events.sort(key=lambda event: event[0])
+    return [record for _, record in events[:count]]
 
 
 # --- the generator, a process of its own ----------------------------------------------------------------------------

@@ -14,6 +14,7 @@ from typing import Any, Final
 from fastapi import FastAPI
 from starlette.responses import PlainTextResponse
 from starlette.routing import Route
+from starlette.types import Receive, Scope, Send
 
 from golmok_cloud_sync.protocol import CONTENT_TYPE
 from golmok_cloud_sync.server import metrics, models, pages, problems
@@ -35,10 +36,18 @@ _log = logging.getLogger(__name__)
 
 @dataclass
 class Cloud:
-    """One running server. `app` is what uvicorn serves; `end_streams` lets it end while pages watch."""
+    """One running server, as uvicorn serves it; `end_streams` lets it end while pages watch."""
 
     app: FastAPI
+    sync: Sync
     hub: Hub
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """What gateways send goes straight to `sync`; all else to FastAPI."""
+        if scope["type"] == "http" and scope["path"] == "/v1/sync" and scope["method"] == "POST":
+            await self.sync(scope, receive, send)
+        else:
+            await self.app(scope, receive, send)
 
     def end_streams(self) -> None:
         """End the connections that would never end by themselves."""
@@ -83,12 +92,12 @@ def build(log: BatchLog, registry: Registry, *, is_open: bool) -> Cloud:
     )
     problems.install(app)
     sync = Sync(log, committer, fleet, hub, access, counters, threads)
-    app.router.routes.append(Route("/v1/sync", sync, methods=["POST"]))
+    app.router.routes.append(Route("/v1/sync", sync, methods=["POST"]))  # so that a GET is told 405
     app.include_router(Api(log, fleet, hub, access, Charts(log), threads).router())
     app.include_router(pages.router())
     _add_health(app, fleet, hub, committer, counters)
     _add_schema(app)
-    return Cloud(app, hub)
+    return Cloud(app, sync, hub)
 
 
 async def _keep_snapshots(fleet: Fleet, log: BatchLog) -> None:

@@ -4,13 +4,14 @@ Each part is judged alone. What can be judged without I/O is judged before the l
 decode); the log decides by compare-and-set; only what it did not take is looked at closer. The answer leaves after
 the commit has returned, and a gateway's own word decides nothing: who it is says its token.
 
-This is plain ASGI under FastAPI's roof: the body of a request is no JSON, and at thousands of requests a second
-what a framework adds to each would cost more than the commit.
+This is plain ASGI beside FastAPI: the body of a request is no JSON, and at thousands of requests a second what a
+framework adds to each would cost more than the commit.
 """
 
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from collections.abc import Sequence
 from concurrent.futures import Executor
@@ -18,7 +19,6 @@ from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple
 
 import msgspec
-from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from golmok_cloud_sync.protocol import (
@@ -53,7 +53,17 @@ from golmok_cloud_sync.server.verify import RefusedError, Verified, verify
 _INLINE: Final = 32 << 10
 """Bodies up to so many bytes are decoded on the event loop: handing them to a thread would cost more."""
 
+_log = logging.getLogger(__name__)
+
 Positions = dict[Stream, StreamState]
+
+
+class _Answer(NamedTuple):
+    """A response, as ASGI has it."""
+
+    status: int
+    headers: list[tuple[bytes, bytes]]
+    body: bytes
 
 
 class _Looked(NamedTuple):
@@ -80,15 +90,19 @@ class Sync:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         headers = dict(scope["headers"])
         try:
-            response = await self._answer(headers, receive)
+            answer = await self._answer(headers, receive)
         except ProblemError as problem:
-            response = problem.response()
-        if response is None:  # nobody is there any more
+            answer = _of_problem(problem)
+        except Exception:  # noqa: BLE001  # the next request must find a server
+            _log.exception("a sync failed")
+            answer = _of_problem(ProblemError(500, "the server failed at this; its log says why"))
+        if answer is None:  # nobody is there any more
             return
-        self.metrics.requests[response.status_code] += 1
-        await response(scope, receive, send)
+        self.metrics.requests[answer.status] += 1
+        await send({"type": "http.response.start", "status": answer.status, "headers": answer.headers})
+        await send({"type": "http.response.body", "body": answer.body})
 
-    async def _answer(self, headers: dict[bytes, bytes], receive: Receive) -> Response | None:
+    async def _answer(self, headers: dict[bytes, bytes], receive: Receive) -> _Answer | None:
         if b"origin" in headers and not headers.get(b"content-type", b"").startswith(b"application/"):
             raise ProblemError(415, "a page of another site may not sync")
         holder = self.access.sender(headers.get(b"authorization"))
@@ -99,8 +113,7 @@ class Sync:
         hello, looked = await self._decode(body)
         if self.access.check_sender(holder, hello.gateway):
             await self._in_thread(self.access.enrol, hello.gateway)
-        reply = await self._sync(hello, looked)
-        return _response(reply)
+        return _answer(await self._sync(hello, looked))
 
     async def _decode(self, body: bytes) -> tuple[Hello, list[_Looked]]:
         try:
@@ -253,18 +266,26 @@ def _advance(positions: Positions, stream: Stream, state: StreamState) -> None:
         positions[stream] = state
 
 
-def _response(reply: Reply) -> Response:
+def _answer(reply: Reply) -> _Answer:
     """200, or 409 if there is something wrong and nothing was acknowledged: a problem document and a reply in one."""
     verdicts = {result.verdict for result in reply.results}
     fork = any(stream.fork for stream in reply.streams.values())
+    body = encode_reply(reply)
     if verdicts & ACKNOWLEDGED or not (verdicts or fork):
-        return Response(encode_reply(reply), media_type="application/json")
+        length = b"%d" % len(body)
+        return _Answer(200, [(b"content-type", b"application/json"), (b"content-length", length)], body)
     detail = "; ".join(
         dict.fromkeys(f"{r.stream}: {r.verdict}{f' ({r.detail})' if r.detail else ''}" for r in reply.results)
     )
-    return ProblemError(
+    problem = ProblemError(
         409,
         detail or "this store has lost records that are here already",
         remedy="find the last common record and send what follows in a new epoch" if fork else "go on at next_seq",
-        **msgspec.json.decode(encode_reply(reply)),
-    ).response()
+        **msgspec.json.decode(body),
+    )
+    return _of_problem(problem)
+
+
+def _of_problem(problem: ProblemError) -> _Answer:
+    response = problem.response()
+    return _Answer(response.status_code, response.raw_headers, bytes(response.body))

@@ -30,7 +30,7 @@ class _Server(uvicorn.Server):
     def __init__(self, cloud: Cloud) -> None:
         super().__init__(
             uvicorn.Config(
-                cloud.app,
+                cloud,
                 timeout_keep_alive=_KEEP_ALIVE_S,
                 timeout_graceful_shutdown=_END_S,
                 access_log=False,
