@@ -48,6 +48,11 @@ class Program:
         threading.Thread(target=self._listen, daemon=True).start()
 
     @property
+    def pid(self) -> int:
+        """Of its process."""
+        return self._process.pid
+
+    @property
     def is_running(self) -> bool:
         """Whether it is still there."""
         return self._process.poll() is None
