@@ -231,6 +231,14 @@ def test_two_devices_at_one_address(tmp_path: Path) -> None:
     assert examined(tmp_path, other_bus).mistakes == []
 
 
+def test_many_devices_of_one_name_are_each_told(tmp_path: Path) -> None:
+    mistakes = examined(tmp_path, GOOD + CONTACT.replace("pin = 17", "pin = 18") + CONTACT.replace("17", "19")).mistakes
+    assert [(mistake.key, mistake.args["example"]) for mistake in mistakes] == [
+        ("device[5].name", 'name = "door-2"'),
+        ("device[6].name", 'name = "door-3"'),
+    ]
+
+
 def test_an_address_left_out_is_the_parts_own(tmp_path: Path) -> None:
     text = GOOD + SHT4X.replace("room", "cellar").replace("address = 0x44\n", "")
     assert [mistake.code for mistake in examined(tmp_path, text).mistakes] == ["address-twice"]

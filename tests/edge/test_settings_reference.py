@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+import msgspec
+
 from golmok_edge.settings import reference
 from golmok_edge.settings.files import SECTIONS
 from golmok_edge.settings.kinds import example_line, struct_type, told
@@ -25,7 +27,8 @@ def test_its_example_is_a_good_file(tmp_path: Path) -> None:
 
 
 def test_every_key_of_ours_has_a_meaning_and_an_example() -> None:
-    for cls in (*SECTIONS.values(), Common, Limit):
+    classes: tuple[type[msgspec.Struct], ...] = (*SECTIONS.values(), Common, Limit)
+    for cls in classes:
         for field in struct_type(cls).fields:
             assert {"description", "examples"} <= told(field.type).keys(), f"{cls.__name__}.{field.name}"
 

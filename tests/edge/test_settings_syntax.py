@@ -52,6 +52,8 @@ SLIPS = {
     "a text without end": Slip('x = 1\na = """b\nc\n[d]\n', "syntax-no-end", 2),
     "a single-quoted text without end": Slip("x = 1\na = '''b\nc\n", "syntax-no-end", 2),
     "brackets without end": Slip("x = 1\na = " + "[" * 5000, "syntax-deep", 2),
+    "dots without end": Slip("x = 1\n" + ".".join("a" * 100_000) + " = 1\n", "syntax-deep", 2),
+    "quoted dots without end": Slip("x = 1\n" + " . ".join(["'a'"] * 1_000) + " = 1\n", "syntax-deep", 2),
     "digits without end": Slip("x = 1\na = " + "1" * 5000, "syntax-long-number", 2),
 }
 
@@ -92,6 +94,11 @@ def test_reading_goes_on_behind_a_slip(tmp_path: Path) -> None:
 def test_a_line_left_out_is_not_missing_too(tmp_path: Path) -> None:
     text = changed('gateway = "gw-0001"', "gateway = gw-0001", changed('bus = "w1://0"', "bus = w1://0"))
     assert [mistake.code for mistake in examined(tmp_path, text).mistakes] == ["syntax-value", "syntax-value"]
+
+
+def test_dots_in_text_are_not_deep() -> None:
+    text = f"# {'.' * 200}\na = '{'x' * 70}{' . ' * 70}'\n"
+    assert syntax.read(text).faults == []
 
 
 def test_a_file_of_slips_ends_somewhere() -> None:

@@ -7,7 +7,9 @@ the mistake is said with its line and remedy, in the reader's language, also for
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterator, Mapping
+from functools import cached_property
 from typing import Any, Final, NamedTuple, Protocol
 
 import msgspec
@@ -63,6 +65,8 @@ class Devices:
         self._names: dict[str, locate.Path] = {}
         self._places: dict[Address, locate.Path] = {}
         self._called: dict[locate.Path, str] = {}
+        self._copies: Counter[str] = Counter()
+        self._loaded: dict[str, type[Driver] | Exception] = {}
 
     def read(self, table: Any, path: locate.Path) -> Device | None:
         """The device, or None when mistakes were reported."""
@@ -115,29 +119,39 @@ class Devices:
         if not isinstance(name, str):
             return
         self._called[path] = name
+        self._copies[name] += 1
         if name in self._names:
-            free = next(f"{name}-{number}" for number in range(2, 10_000) if f"{name}-{number}" not in self._names)
+            example = f'name = "{name[:26]}-{self._copies[name]}"'
             first = self._report.line((*self._names[name], "name"))
-            self._report.add((*path, "name"), "name-twice", found=shown(name), first=first, example=f'name = "{free}"')
+            self._report.add((*path, "name"), "name-twice", found=shown(name), first=first, example=example)
         else:
             self._names[name] = path
 
     def _driver(self, name: Any, path: locate.Path) -> type[Driver] | None:
         if not isinstance(name, str) or not name:
             return None
-        path = (*path, "driver")
+        if name not in self._loaded:
+            self._loaded[name] = self._load(name)
+        found, path = self._loaded[name], (*path, "driver")
+        if not isinstance(found, Exception):
+            return found
+        if not isinstance(found, UnknownDriver):
+            self._report.add(path, "driver-broken", found=shown(name), why=found)
+        elif near := nearest(name, self._known):
+            self._report.add(path, "unknown-driver-near", found=shown(name), near=near)
+        else:
+            self._report.add(path, "unknown-driver", found=shown(name), known=", ".join(self._known))
+        return None
+
+    def _load(self, name: str) -> type[Driver] | Exception:
         try:
             return self._drivers.load(name)
-        except UnknownDriver:
-            known = self._drivers.names()
-            near = nearest(name, known)
-            if near and near != name:
-                self._report.add(path, "unknown-driver-near", found=shown(name), near=near)
-            else:
-                self._report.add(path, "unknown-driver", found=shown(name), known=", ".join(known))
-        except (ImportError, AttributeError, SyntaxError, TypeError, ValueError) as error:
-            self._report.add(path, "driver-broken", found=shown(name), why=error)
-        return None
+        except (UnknownDriver, ImportError, AttributeError, SyntaxError, TypeError, ValueError) as error:
+            return error
+
+    @cached_property
+    def _known(self) -> list[str]:
+        return self._drivers.names()
 
     @staticmethod
     def _own_keys(table: Mapping[str, Any], driver: type[Driver] | None) -> list[str]:

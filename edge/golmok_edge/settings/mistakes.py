@@ -80,6 +80,7 @@ class Report:
         self.mistakes: list[Mistake] = []
         self.warnings: list[Mistake] = []
         self._paths: set[Path] = set()
+        self._around: set[Path] = set()
 
     def add(self, path: Path, code: str, /, **args: Any) -> None:
         """A mistake at `path`, or around it if that does not stand in the file."""
@@ -88,6 +89,7 @@ class Report:
     def add_at(self, line: int, path: Path, code: str, /, **args: Any) -> None:
         """A mistake on a known line."""
         self._paths.add(path)
+        self._around.update(path[:length] for length in range(len(path)))
         self.mistakes.append(self._made(path, line, code, args))
 
     def warn(self, path: Path, code: str, /, **args: Any) -> None:
@@ -104,7 +106,7 @@ class Report:
 
     def has_inside(self, path: Path) -> bool:
         """Whether a mistake was reported at anything in `path`."""
-        return any(one[: len(path)] == path for one in self._paths if len(one) > len(path))
+        return path in self._around
 
     def line(self, path: Path) -> int:
         """The line of `path`, or of what it is in."""

@@ -70,6 +70,9 @@ _RULES: Final = (
 )
 _OTHER: Final = _Rule("", "syntax-other", one_line=False)
 _WHERE: Final = re.compile(r"(?P<what>.*) \(at (?:line (?P<line>\d+), column (?P<column>\d+)|end of document)\)", re.S)
+_KEY: Final = r"""(?:[A-Za-z0-9_-]++|"[^"\n]*+"|'[^'\n]*+')"""
+_DEEP_KEY: Final = re.compile(rf"(?<![A-Za-z0-9_-])(?:{_KEY}[ \t]*+\.[ \t]*+){{64}}")
+"""What would keep tomllib busy for hours: its time grows with the cube of the dots in a key."""
 _LONG_NUMBER: Final = re.compile(r"[\d_]{4000,}")
 
 
@@ -77,6 +80,9 @@ def read(text: str) -> Document:
     """Read `text` (no byte order mark); never raises for what stands in it."""
     document = Document()
     text = text.replace("\r\n", "\n")
+    if deep := _DEEP_KEY.search(text):
+        document.faults.append(Fault(text.count("\n", 0, deep.start()) + 1, (), "syntax-deep", {}))
+        return document
     while len(document.faults) < MOST_FAULTS:
         try:
             data = tomllib.loads(text)
