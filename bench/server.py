@@ -22,7 +22,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, Final
 
@@ -271,17 +271,16 @@ def middle(runs: Sequence[dict[str, Any]]) -> dict[str, float]:
 
 def measure(folder: Path, share: int) -> dict[str, Any]:
     thousand, fifty, copied = [], [], []
-    has_postgres = postgres_folder() is not None
-    with server(folder / "cloud") as (pid, address):
+    with ExitStack() as running:
+        pid, address = running.enter_context(server(folder / "cloud"))
+        peer = running.enter_context(postgres(folder / "postgres")) if postgres_folder() is not None else None
         ingest(pid, address, 1_000, 2, "warm")
         for i in range(ROUNDS):
             thousand.append(ingest(pid, address, 1_000, max(2, 20 // share), f"t{i}"))
+            if peer is not None:
+                copied.append(copy(folder / "postgres", *peer, 1_000_000 // share, 1_000 * i))
             fifty.append(ingest(pid, address, 50, max(2, 40 // share), f"f{i}"))
         resident = int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
-    if has_postgres:
-        with postgres(folder / "postgres") as (pid, programs):
-            where = folder / "postgres"
-            copied = [copy(where, pid, programs, 1_000_000 // share, 1_000 * i) for i in range(ROUNDS)]
     result: dict[str, Any] = {
         "batches_of_1000": middle(thousand),
         "batches_of_50": middle(fifty),

@@ -41,10 +41,12 @@ def test_killed_in_a_storm_nothing_is_lost_or_doubled(tmp_path: Path) -> None:
     """Each store sends as fast as it can, cutting anew after every failure; some requests are sent twice at once."""
     cloud = CloudProcess(tmp_path / "data")
     acked = [1] * STORES
+    is_up = threading.Event()
+    is_up.set()
     failures = [0] * STORES
     senders = [_storm_sender(i) for i in range(STORES)]
     threads = [
-        threading.Thread(target=_storm, args=(cloud, sender, acked, failures, i), daemon=True)
+        threading.Thread(target=_storm, args=(cloud, is_up, sender, acked, failures, i), daemon=True)
         for i, sender in enumerate(senders)
     ]
     for thread in threads:
@@ -52,9 +54,11 @@ def test_killed_in_a_storm_nothing_is_lost_or_doubled(tmp_path: Path) -> None:
     for kill in range(1, KILLS + 1):
         goal = STORES * RECORDS * kill // (KILLS + 2)
         wait_until(lambda goal=goal: sum(acked) > goal, f"{goal} are acknowledged", 60)  # type: ignore[misc]
+        is_up.clear()
         cloud.kill()
         promised = list(acked)
         cloud.restart()
+        is_up.set()
         with cloud.client() as client:
             for sender, least in zip(senders, promised, strict=True):
                 assert _with(sender, client).sync().streams["readings"].next_seq >= least
@@ -79,7 +83,9 @@ def _with(sender: Sender, client: httpx.Client) -> Sender:
     return Sender(client, sender.gateway, sender.store, sender.epoch, records=sender.records)
 
 
-def _storm(cloud: CloudProcess, sender: Sender, acked: list[int], failures: list[int], i: int) -> None:
+def _storm(
+    cloud: CloudProcess, is_up: threading.Event, sender: Sender, acked: list[int], failures: list[int], i: int
+) -> None:
     random_ = random.Random(i)
     while acked[i] <= RECORDS:
         try:
@@ -94,3 +100,4 @@ def _storm(cloud: CloudProcess, sender: Sender, acked: list[int], failures: list
                     acked[i] = max(acked[i], reply.streams["readings"].next_seq)
         except httpx.TransportError:
             failures[i] += 1
+            is_up.wait(60)

@@ -77,7 +77,7 @@ def test_all_gateways_can_be_watched_at_once(cloud: CloudProcess, sender: Sender
     with watch(cloud, None) as events:
         sender.sync()
         other.sync()
-        heard = set()
+        heard: set[str] = set()
         while {sender.gateway, other.gateway} - heard:
             heard.add(next(events)[1]["gateway"])
         assert 2 <= sender.sync().pace_s <= 60

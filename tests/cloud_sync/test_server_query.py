@@ -13,7 +13,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from golmok_cloud_sync.protocol import Record, Void, record_crc
+from golmok_cloud_sync.protocol import Record, Value, Void, record_crc
 from tests.cloud_sync.server_support import WALL_MS, Sender, anchor, readings
 
 CHANNELS = ("fridge.temperature", "door.open", "plug.power")
@@ -303,7 +303,12 @@ def test_a_chart_has_least_mean_and_greatest_of_each_stretch(sender: Sender) -> 
     sender.record("events", [anchor()])
     sender.record("readings", readings(100))
     sender.send_all()
-    asked = {"channel": "fridge.temperature", "from": "2025-06-15T15:06:40Z", "to": "2025-06-15T15:08:20Z", "points": 4}
+    asked: dict[str, str | int] = {
+        "channel": "fridge.temperature",
+        "from": "2025-06-15T15:06:40Z",
+        "to": "2025-06-15T15:08:20Z",
+        "points": 4,
+    }
     chart = sender.client.get(f"{sender.path}/chart", params=asked).json()
     assert (chart["channel"], chart["unit"], chart["gaps"]) == ("fridge.temperature", "Cel", [])
     assert [[round(v, 9) for v in point[1:]] for point in chart["points"]] == [
@@ -314,10 +319,15 @@ def test_a_chart_has_least_mean_and_greatest_of_each_stretch(sender: Sender) -> 
 
 def test_a_chart_counts_truth_values_and_leaves_texts_out(sender: Sender) -> None:
     sender.record("events", [anchor()])
-    kinds = [True, False, "text", None, 3]
+    kinds: list[Value] = [True, False, "text", None, 3]
     sender.record("readings", [Record("x", value, "", "boot", i) for i, value in enumerate(kinds)])
     sender.send_all()
-    asked = {"channel": "x", "from": "2025-06-15T15:06:40Z", "to": "2025-06-15T15:06:41Z", "points": 1}
+    asked: dict[str, str | int] = {
+        "channel": "x",
+        "from": "2025-06-15T15:06:40Z",
+        "to": "2025-06-15T15:06:41Z",
+        "points": 1,
+    }
     ((_, least, mean, greatest),) = sender.client.get(f"{sender.path}/chart", params=asked).json()["points"]
     assert (least, round(mean, 6), greatest) == (0, round(4 / 3, 6), 3)
 

@@ -14,7 +14,8 @@ from typing import Final, NamedTuple
 
 import msgspec
 
-from golmok_cloud_sync.protocol import Anchor, Anchors, CodecError, Record, decode
+from golmok_cloud_sync.protocol import Anchor, Anchors, CodecError, Record, decode_columns
+from golmok_cloud_sync.protocol.columns import join
 from golmok_cloud_sync.server.log import BatchLog, Span, Stored, StreamInfo
 
 ANCHOR: Final = "clock.anchor"
@@ -137,12 +138,18 @@ class EventBook:
         return anchors.add(Anchor(anchor.mono_ms, anchor.wall_ms, anchor.error_ms))
 
 
-def records(batch: Stored) -> list[Record]:
-    """The records of a batch; none of a void, or of one that was damaged on this disk."""
+def records(batch: Stored, channel: str | None = None) -> list[Record]:
+    """The records of a batch; none of a void, or of one that was damaged on this disk.
+
+    With `channel`, none as well if none of them is of that channel, which is told without building them.
+    """
     if batch.codec is None:
         return []
     try:
-        return decode(batch.payload, batch.codec, batch.next_seq - batch.first_seq)
+        columns = decode_columns(batch.payload, batch.codec, batch.next_seq - batch.first_seq)
     except CodecError as error:
         _log.error("batch %s of stream %s cannot be read any more: %s", batch.id, batch.stream_id, error)
         return []
+    if channel is not None and all(s.channel != channel for s in columns.series):
+        return []
+    return join(columns)

@@ -173,7 +173,7 @@ class Query:
         store, epoch = info.key.store, info.key.epoch
         dating, wanted = self.dating, self.filter
         found = []
-        for at, record in enumerate(records(batch), batch.first_seq):
+        for at, record in enumerate(records(batch, wanted.channel), batch.first_seq):
             if seq <= at < end and (wanted.channel is None or record.channel == wanted.channel):
                 dated = dating.date(record)
                 if wanted.takes_all or wanted.fits(record, dated):
