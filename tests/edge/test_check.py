@@ -96,8 +96,8 @@ def test_a_terminal_without_korean_is_no_reason_to_fail(good: Path, wrong: Path)
         assert b"Traceback" not in done.stderr
 
 
-def test_what_the_gateway_reads_its_settings_with_is_light() -> None:
-    code = "import sys; import golmok_edge.settings; print(*sys.modules)"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    heavy = {"pydantic", "numpy", "fastapi", "sqlite_utils", "hypothesis", "gpiozero", "paho"}
+def test_what_the_gateway_reads_its_settings_with_is_light(good: Path) -> None:
+    code = "import sys; from golmok_edge.settings import load; load(sys.argv[1]); print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code, str(good)], capture_output=True, text=True, check=True)
+    heavy = {"pydantic", "numpy", "fastapi", "sqlite_utils", "golmok_edge.settings.messages", "importlib.metadata"}
     assert heavy & set(done.stdout.split()) == set()

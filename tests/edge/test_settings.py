@@ -129,7 +129,7 @@ WRONG = {
     "password without user": Wrong("port = 1883", 'password_file = "p"', "mqtt.username", "no username", "username =", at="[mqtt]"),
     "cloud by ftp": Wrong("http://127", "ftp://127", "cloud.url", "does not begin with https://", "url ="),
     "cloud without host": Wrong("http://127.0.0.1:8400", "https://", "cloud.url", "names no host", "url ="),
-    "cloud's port": Wrong(":8400", ":84000", "cloud.url", "Port out of range", "url ="),
+    "cloud's port": Wrong(":8400", ":84000", "cloud.url", "its port is not", "url ="),
     "page for everybody": Wrong("[cloud]", '[web]\nlisten = "0.0.0.0:80"\n[cloud]', "web.listen", "no login yet", '"127.0.0.1:80"', at="listen"),
     "page without port": Wrong("[cloud]", '[web]\nlisten = "127.0.0.1"\n[cloud]', "web.listen", "no address", "8480", at="listen"),
     # what devices mean

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 import golmok_edge.settings
-from golmok_edge.settings.messages import MESSAGES, PHRASES, Message, Say, fill, language_of
+from golmok_edge.settings.language import Say, language_of
+from golmok_edge.settings.messages import MESSAGES, PHRASES, Message, fill
 from golmok_edge.settings.mistakes import Mistake, nearest, one_line, shown, written
 
 
@@ -35,7 +36,7 @@ def test_phrases_are_in_both_languages(phrase: str) -> None:
 def test_every_message_is_used() -> None:
     folder = Path(golmok_edge.settings.__file__).parent
     source = "".join(file.read_text() for file in folder.glob("*.py") if file.name != "messages.py")
-    assert [code for code in MESSAGES if f'"{code}"' not in source] == []
+    assert [code for code in (*MESSAGES, *PHRASES) if f'"{code}"' not in source] == []
 
 
 def test_pieces_of_sentences_come_in_the_readers_language() -> None:

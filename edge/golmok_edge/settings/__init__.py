@@ -7,7 +7,7 @@ standard library only.
 from __future__ import annotations
 
 from golmok_edge.settings.files import Examination, examine, examine_closely, load
-from golmok_edge.settings.messages import Language, language_of
+from golmok_edge.settings.language import Language, language_of
 from golmok_edge.settings.mistakes import Mistake, SettingsError
 from golmok_edge.settings.model import Cloud, Device, Limit, Mqtt, Section, Settings, Site, Store, Web
 

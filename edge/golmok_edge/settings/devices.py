@@ -21,7 +21,7 @@ from golmok_drivers.buses import BusUrl, parse_bus_url
 from golmok_drivers.units import is_unit, nearest_unit
 from golmok_edge.settings import locate
 from golmok_edge.settings.kinds import plain, struct_type
-from golmok_edge.settings.messages import Say
+from golmok_edge.settings.language import Say
 from golmok_edge.settings.mistakes import key_text, kind_of, nearest, shown
 from golmok_edge.settings.model import Common, Device
 from golmok_edge.settings.shape import Shape

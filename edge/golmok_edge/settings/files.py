@@ -8,22 +8,24 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterable
-from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
-from typing import Any, Final, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias, TypeVar
 
 import msgspec
 
 from golmok_drivers import catalogue
 from golmok_edge.settings import syntax
 from golmok_edge.settings.devices import Catalogue, Devices
+from golmok_edge.settings.language import Say
 from golmok_edge.settings.locate import Path as KeyPath
-from golmok_edge.settings.messages import Say
 from golmok_edge.settings.mistakes import Mistake, Report, SettingsError, key_text, kind_of, nearest, shown
 from golmok_edge.settings.model import Cloud, Device, Mqtt, Settings, Site, Store, Web
 from golmok_edge.settings.sections import JUDGES
 from golmok_edge.settings.shape import Shape
 from golmok_edge.settings.source import BadSource, read_text
+
+if TYPE_CHECKING:
+    from importlib.metadata import EntryPoint
 
 APPLICATIONS: Final = "golmok.settings"
 """The entry points by which applications register their sections: the name is the section's, the object its Struct."""
@@ -38,7 +40,7 @@ SECTIONS: Final[dict[str, type[msgspec.Struct]]] = {
 
 _S = TypeVar("_S", bound=msgspec.Struct)
 
-Found = Callable[[str], Iterable[EntryPoint]]
+Found: TypeAlias = "Callable[[str], Iterable[EntryPoint]]"
 """What finds the entry points of a group."""
 
 
@@ -63,9 +65,14 @@ def examine(path: str | Path) -> tuple[Settings | None, list[Mistake]]:
     return examine_closely(path)[:2]
 
 
-def examine_closely(
-    path: str | Path, *, drivers: Catalogue = catalogue, found: Found = lambda group: entry_points(group=group)
-) -> Examination:
+def _installed(group: str) -> Iterable[EntryPoint]:
+    """What other distributions registered; what looks for it is large, and most files need none."""
+    from importlib.metadata import entry_points
+
+    return entry_points(group=group)
+
+
+def examine_closely(path: str | Path, *, drivers: Catalogue = catalogue, found: Found = _installed) -> Examination:
     """As `examine`, with the warnings too."""
     text = read_text(Path(path))
     if isinstance(text, BadSource):

@@ -8,7 +8,7 @@ from typing import Any, Final
 import msgspec
 from msgspec import inspect
 
-from golmok_edge.settings.messages import Say
+from golmok_edge.settings.language import Say
 from golmok_edge.settings.mistakes import key_text, shown
 
 _LISTS: Final = (inspect.ListType, inspect.VarTupleType, inspect.SetType, inspect.FrozenSetType)

@@ -2,16 +2,15 @@
 
 A message is what is wrong and what to do about it. The sentences hold no word that depends on what is filled
 in: Korean particles would (gateway는, site은), so the filled-in part stands before a colon or in brackets.
+Only wrong files need this; the gateway of a right one does not load it.
 """
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
-from types import MappingProxyType
-from typing import Any, Final, Literal, NamedTuple, TypeAlias
+from typing import Any, Final, NamedTuple
 
-Language: TypeAlias = Literal["en", "ko"]
+from golmok_edge.settings.language import Language, Say
 
 
 class Message(NamedTuple):
@@ -21,21 +20,6 @@ class Message(NamedTuple):
     do: str
     what_ko: str
     do_ko: str
-
-
-class Say(NamedTuple):
-    """A piece of a sentence that is itself in the reader's language: a word of `PHRASES` and what fills it in."""
-
-    phrase: str
-    args: Mapping[str, Any] = MappingProxyType({})
-
-
-def language_of(environment: Mapping[str, str] = os.environ) -> Language:
-    """The user's language as the environment says it; English if it is not Korean."""
-    for name in ("LC_ALL", "LC_MESSAGES", "LANG"):
-        if value := environment.get(name):
-            return "ko" if value.lower().startswith("ko") else "en"
-    return "en"
 
 
 def fill(template: str, args: Mapping[str, Any], language: Language) -> str:
@@ -68,6 +52,13 @@ PHRASES: Final[dict[str, tuple[str, str]]] = {
     "both": ("{left} and {right}", "{left}, {right}"),
     "any": ("anything", "아무 값"),
     "section": ("a section", "섹션"),
+    "url-scheme": ("it does not begin with https:// or http://", "https://나 http://로 시작하지 않음"),
+    "url-host": ("it names no host", "호스트가 없음"),
+    "url-port": ("its port is not from 1 to 65535", "포트가 1~65535가 아님"),
+    "url-user": ("name and password do not belong there, use token_file", "이름과 비밀번호 대신 token_file을 쓸 것"),
+    "url-query": ("it has a part behind ? or #", "? 나 # 뒤가 있음"),
+    "url-blank": ("there is a blank in it", "빈칸이 있음"),
+    "url-form": ("it is not written as URLs are", "URL 형식이 아님"),
     "pipe": ("a pipe (FIFO)", "파이프(FIFO)"),
     "socket": ("a socket", "소켓"),
     "special": ("a device", "장치 파일"),

@@ -11,8 +11,8 @@ from typing import Any, Final
 
 import msgspec
 
+from golmok_edge.settings.language import Language, Say
 from golmok_edge.settings.locate import Path
-from golmok_edge.settings.messages import MESSAGES, Language, Say, fill
 
 _BARE: Final = re.compile(r"[A-Za-z0-9_-]+")
 _LONGEST: Final = 60
@@ -33,13 +33,17 @@ class Mistake(msgspec.Struct, frozen=True):
 
     def message(self, language: Language = "en") -> str:
         """What is wrong."""
-        template = MESSAGES[self.code]
-        return fill(template.what_ko if language == "ko" else template.what, self.args, language)
+        return self._said("what", language)
 
     def remedy(self, language: Language = "en") -> str:
         """What to do about it."""
-        template = MESSAGES[self.code]
-        return fill(template.do_ko if language == "ko" else template.do, self.args, language)
+        return self._said("do", language)
+
+    def _said(self, part: str, language: Language) -> str:
+        from golmok_edge.settings.messages import MESSAGES, fill
+
+        template: str = getattr(MESSAGES[self.code], f"{part}_ko" if language == "ko" else part)
+        return fill(template, self.args, language)
 
     def sentence(self, language: Language = "en", *, warning: bool = False) -> str:
         """The whole mistake in one line: `FILE:LINE: KEY: what is wrong; what to do`."""

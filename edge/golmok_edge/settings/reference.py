@@ -20,7 +20,8 @@ from golmok_drivers import catalogue
 from golmok_drivers.api import Driver
 from golmok_edge.settings.files import SECTIONS
 from golmok_edge.settings.kinds import bounds, example, plain, struct_type, told, toml, wanted
-from golmok_edge.settings.messages import PHRASES, Say, fill
+from golmok_edge.settings.language import Say
+from golmok_edge.settings.messages import PHRASES, fill
 from golmok_edge.settings.model import Common, Limit
 
 EXAMPLE: Final = """\

@@ -9,10 +9,11 @@ import stat
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Final
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
 
 from golmok_edge.settings import locate
+from golmok_edge.settings.language import Say
 from golmok_edge.settings.mistakes import Report, nearest, shown
 
 MOST_SECRET_BYTES: Final = 4_096
@@ -132,21 +133,28 @@ def _host_in(text: str) -> str:
     return "".join(char for char in text.strip("[]") if char not in _HOST_ONLY) or "127.0.0.1"
 
 
-def _wrong_in_url(url: str) -> str | None:
+def _wrong_in_url(url: str) -> Say | None:
     try:
         parts = urlsplit(url)
-        host, port = parts.hostname, parts.port
-    except ValueError as error:
-        return str(error)
+        host = parts.hostname
+    except ValueError:
+        return Say("url-form")
     wrong = (
-        (parts.scheme not in ("http", "https"), "it does not begin with https:// or http://"),
-        (not host or bool(_HOST_ONLY & set(host)), "it names no host"),
-        (port == 0, "port 0 is none"),
-        (parts.username is not None, "name and password do not belong there, use token_file"),
-        (bool(parts.query or parts.fragment), "it ends with ? or #"),
-        (any(char.isspace() for char in url), "there is a blank in it"),
+        (any(char.isspace() for char in url), "url-blank"),
+        (parts.scheme not in ("http", "https"), "url-scheme"),
+        (not host or bool(_HOST_ONLY & set(host)), "url-host"),
+        (not _has_good_port(parts), "url-port"),
+        (parts.username is not None, "url-user"),
+        (bool(parts.query or parts.fragment), "url-query"),
     )
-    return next((why for is_wrong, why in wrong if is_wrong), None)
+    return next((Say(why) for is_wrong, why in wrong if is_wrong), None)
+
+
+def _has_good_port(parts: SplitResult) -> bool:
+    try:
+        return parts.port != 0
+    except ValueError:
+        return False
 
 
 def _missing_password(report: Report, path: locate.Path, at: Path) -> None:

@@ -11,7 +11,7 @@ import stat
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
-from golmok_edge.settings.messages import Say
+from golmok_edge.settings.language import Say
 
 MOST_BYTES: Final = 1 << 20
 """A settings file of a thousand devices is a fifth of this."""
