@@ -142,7 +142,7 @@ export class Chart {
     this.at = this.layout(width, height);
     this.legend.replaceChildren(...this.captions());
     this.readout = svg("g", { class: "readout" });
-    const names = { role: "img", "aria-labelledby": `${this.id}t ${this.id}d` };
+    const names = { role: "img", "aria-labelledby": `${this.id}t`, "aria-describedby": `${this.id}d` };
     this.plot.replaceChildren(svg("svg", { viewBox: `0 0 ${width} ${height}`, ...names },
       svg("title", { id: `${this.id}t` }, this.look.title), svg("desc", { id: `${this.id}d` },
         this.data.points.length ? say("chart_words", this.words()) : texts.no_values),
