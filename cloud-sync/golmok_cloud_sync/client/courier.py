@@ -101,6 +101,7 @@ class Courier(threading.Thread):
         self._latest, self._on_time, self._on_reply = latest, on_time, on_reply
         self._wake = threading.Event()
         self._urgent = threading.Event()
+        self._has_met = False
         self._closing = False
         self._last_s = 0.0
 
@@ -140,6 +141,8 @@ class Courier(threading.Thread):
         latest = self._latest() if uplink.backlog("readings") > MOST_RECORDS else ()
         hello = replace(self._hello, mono_ms=sent_ms, wall_ms=self._clock.wall_ms(), latest=latest)
         hello, parts = uplink.compose(hello)
+        if not self._has_met:
+            parts = []  # the first request is small: its reply tells the time exactly, and what the cloud has
         body = encode_request(hello, parts)
         self.state.requests += 1
         try:
@@ -153,7 +156,8 @@ class Courier(threading.Thread):
             self._failed("unreachable", f"{type(error).__name__}: {error}")
             return False
         came_ms = self._clock.mono_ms()
-        forward = uplink.took(reply)
+        forward = uplink.took(reply) or not self._has_met
+        self._has_met = True
         self.state.sent_bytes += len(body)
         self.state.last_success_mono_ms = came_ms
         self.state.pace_s = min(self._pace.interval_s, reply.pace_s)

@@ -24,6 +24,7 @@ from golmok_edge.gateway.clock import Clock, SystemClock
 from golmok_edge.gateway.devices import Buses, DeviceTask, driver_of
 from golmok_edge.gateway.inbox import Listener
 from golmok_edge.gateway.live import Live, Newest, newest_of
+from golmok_edge.gateway.memory import give_back
 from golmok_edge.gateway.notify import notify, watchdog_s
 from golmok_edge.gateway.past import Past
 from golmok_edge.gateway.publisher import Publisher
@@ -269,6 +270,7 @@ class Gateway:
             if self._group.is_alive:
                 notify("WATCHDOG=1")
             self._heed_kernel()
+            give_back()
             try:
                 await asyncio.to_thread(self._store.trim, self.settings.store.max_bytes)
             except StoreError as error:

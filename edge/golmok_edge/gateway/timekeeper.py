@@ -2,7 +2,7 @@
 
 An anchor is an event in the store, so that readings can be dated by it long after, here and in the cloud. They
 come from the kernel's clock while somebody keeps that, else from the cloud's replies. A new one is written when
-there is none, when the last is old, and when it says something else than the others.
+there is none, when the last is old, and when it says something else than the others or says it more exactly.
 """
 
 from __future__ import annotations
@@ -13,13 +13,14 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 from golmok_cloud_sync.protocol import Anchor, Anchors, Record
+from golmok_cloud_sync.protocol.clock import DRIFT
 from golmok_edge.gateway.clock import Clock
 
 ANCHOR: Final = "clock.anchor"
 EVERY_MS: Final = 3_600_000
 """A boot's clock drifts by 50 ppm at most: 180 ms in this time."""
-SLACK_MS: Final = 250
-"""Anchors that differ by less, beyond their errors, say the same."""
+SLACK_MS: Final = 100
+"""Anchors that differ by less, beyond their errors, say the same; one more exact by less is not worth its bytes."""
 MOST_ERROR_MS: Final = 10_000
 """An anchor less exact than this is none."""
 
@@ -90,9 +91,11 @@ def is_news(anchors: Anchors, anchor: Anchor) -> bool:
     last = anchors.known[-1]
     expected_ms = anchors.wall_ms(anchor.mono_ms)
     assert expected_ms is not None
-    drift_ms = (anchor.mono_ms - last.mono_ms) // 20_000  # 50 ppm
-    is_other = abs(anchor.wall_ms - expected_ms) > last.error_ms + anchor.error_ms + drift_ms + SLACK_MS
-    return is_other or anchor.mono_ms - last.mono_ms >= EVERY_MS
+    apart_ms = abs(anchor.mono_ms - last.mono_ms)
+    error_ms = last.error_ms + apart_ms // DRIFT
+    is_other = abs(anchor.wall_ms - expected_ms) > error_ms + anchor.error_ms + SLACK_MS
+    is_better = anchor.error_ms + SLACK_MS < error_ms
+    return is_other or is_better or apart_ms >= EVERY_MS
 
 
 def anchor_of(record: Record) -> Anchor | None:
