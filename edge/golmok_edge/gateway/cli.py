@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from golmok_edge.gateway import check
+from golmok_edge.gateway import check, listing
 from golmok_edge.gateway.address import socket_path
 from golmok_edge.settings import Settings
 
@@ -21,6 +21,7 @@ examples:
   golmok-gateway run --config gateway.toml        run in the foreground, until Ctrl-C
   golmok-gateway run --config gateway.toml --twins     the same with simulated sensors: no hardware needed
   golmok-gateway status --config gateway.toml     how is the one that runs?
+  golmok-gateway devices list                     what can be connected?
 
 exit codes: 0 done, 1 what was asked for failed, 2 wrong usage or settings
 """
@@ -61,6 +62,12 @@ def _parser() -> argparse.ArgumentParser:
     _config(status)
     status.add_argument("--json", action="store_true", help="print one JSON document")
     status.set_defaults(run=_status)
+    devices = commands.add_parser("devices", help="what can be connected", description="What can be connected.")
+    devices_commands = devices.add_subparsers(required=True, metavar="COMMAND")
+    known = devices_commands.add_parser("list", help="the drivers", description="The drivers, and what each measures.")
+    known.add_argument("--json", action="store_true", help="print one JSON document")
+    known.add_argument("--lang", choices=["en", "ko"], help="language of the list")
+    known.set_defaults(run=lambda args: listing.run(json=args.json, lang=args.lang))
     return parser
 
 
