@@ -135,10 +135,10 @@ class Sync:
         try:
             appended = await self.committer.append([v.batch for v in good], met) if good or met else []
         except LogError as error:
+            self._positions.pop(epoch, None)
             raise ProblemError(
                 503, str(error), remedy="nothing of this request was taken; send it again", headers={"Retry-After": "5"}
             ) from error
-        self._positions[epoch] = positions
         for verified, result in zip(good, appended, strict=True):
             _advance(positions, verified.batch.key.stream, result.position)
         results = await self._results(epoch, looked, appended, forks)
@@ -151,7 +151,7 @@ class Sync:
         if positions is not None:
             return positions, []
         found = await self._in_thread(self.log.next_seq, epoch)
-        return self._positions.get(epoch, found or {}), [epoch] if found is None else []
+        return self._positions.setdefault(epoch, found or {}), [epoch] if found is None else []
 
     async def _results(
         self, epoch: EpochKey, looked: Sequence[_Looked], appended: Sequence[Appended], forks: set[Stream]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import signal
 import socket
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final
@@ -18,13 +17,10 @@ from golmok_cloud_sync.server.registry import Registry
 _KEEP_ALIVE_S: Final = 180
 """Longer than the usual pace: a gateway that had to connect anew each time would cost three times as much."""
 _END_S: Final = 1
-_SWITCH_S: Final = 0.001
-"""How long a thread that decodes for a query may keep a sync waiting (Python's own is 5 ms)."""
 
 
 def serve(log: BatchLog, registry: Registry, listener: socket.socket, *, is_open: bool) -> None:
     """Serve until SIGTERM or SIGINT; then close `log` and `registry`."""
-    sys.setswitchinterval(_SWITCH_S)
     _Server(build(log, registry, is_open=is_open)).run([listener])
 
 
