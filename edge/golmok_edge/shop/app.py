@@ -70,6 +70,7 @@ class _Routes:
             span = day.narrowed(points)
             if span.is_much_shorter_than(day):
                 points, bucket_ms = await self._points(channel, span), span.bucket_ms
+                span = span.narrowed(points)
         except NoGatewayError:
             return Response(status_code=204)  # the page says that it is down; its last curve stays
         reason = say(_language(request), "no_record")
