@@ -7,6 +7,7 @@ no bus in this sense: see `golmok_drivers.buses.mqtt`.
 
 from __future__ import annotations
 
-from golmok_drivers.buses.url import BusUrl, open_bus, parse_bus_url
+from golmok_drivers.buses.opening import open_bus
+from golmok_drivers.buses.url import BusUrl, parse_bus_url
 
 __all__ = ["BusUrl", "open_bus", "parse_bus_url"]

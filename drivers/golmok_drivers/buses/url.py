@@ -1,23 +1,16 @@
-"""From a bus URL to a bus. Parsing opens nothing, so that the settings check can use it anywhere."""
+"""Bus URLs taken apart. Nothing is opened here, so that the settings check can use it anywhere."""
 
 from __future__ import annotations
 
 from difflib import get_close_matches
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
 from golmok_drivers.errors import BusUrlError
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from golmok_drivers.twins import Simulation
 
 KINDS: Final = ("i2c", "w1", "gpio")
 """The buses that have a URL."""
 
 _EXAMPLES: Final = {"i2c": "i2c://1", "w1": "w1://0", "gpio": "gpio://"}
-SYSFS_W1: Final = Path("/sys/bus/w1/devices")
 
 
 class BusUrl(NamedTuple):
@@ -44,51 +37,6 @@ def parse_bus_url(url: str) -> BusUrl:
     if not simulated and kind != "gpio" and not (where.isascii() and where.isdecimal() and len(where) <= 3):
         raise BusUrlError(f"{url!r}: a {kind} bus has a number; write {_EXAMPLES[kind]!r}")
     return BusUrl(kind, where, simulated)
-
-
-def open_bus(
-    url: str,
-    *,
-    base: Path,
-    simulation: Simulation | None = None,
-    w1_folder: Path = SYSFS_W1,
-) -> Any:
-    """Open the bus; call it in a running event loop. Raises `BusUrlError`, `BusError`, `ScenarioError`.
-
-    `base` is the folder that relative paths start from. With a `simulation` every bus is its simulated one,
-    whether or not the URL says `sim+`; without one a `sim+` URL plays the devices that its scenario file names.
-    """
-    parsed = parse_bus_url(url)
-    if simulation is not None:
-        return simulation.bus(url)
-    if parsed.simulated:
-        from golmok_drivers.twins import simulate
-
-        return simulate([], base=base, scenario=parsed.where or None).bus(url)
-    openers: dict[str, Callable[[], Any]] = {
-        "i2c": lambda: _open_i2c(int(parsed.where)),
-        "w1": lambda: _open_w1(int(parsed.where), w1_folder),
-        "gpio": _open_gpio,
-    }
-    return openers[parsed.kind]()
-
-
-def _open_i2c(number: int) -> Any:
-    from golmok_drivers.buses.i2c import LinuxI2C
-
-    return LinuxI2C(number)
-
-
-def _open_w1(number: int, folder: Path) -> Any:
-    from golmok_drivers.buses.onewire import SysfsOneWire
-
-    return SysfsOneWire(folder, number)
-
-
-def _open_gpio() -> Any:
-    from golmok_drivers.buses.gpio import Pins
-
-    return Pins()
 
 
 def _example(kind: str, simulated: bool) -> str:
