@@ -42,7 +42,7 @@ def test_what_was_sent_is_given_back(sender: Sender) -> None:
 
 
 def test_values_keep_their_kind(sender: Sender) -> None:
-    kinds: list[Value] = [True, False, 1, 0, 2**60, -5, 1.0, 0.1, 1e300, "", "문", None]
+    kinds: list[Value] = [True, False, 1, 0, 2**60, -5, 1.0, 0.1, 1e300, "", "문", "\x85\u2028\u2029\n", None]
     sender.record("readings", [Record("x.y", value, "", "b", i) for i, value in enumerate(kinds)])
     sender.send_all()
     found = values(sender)

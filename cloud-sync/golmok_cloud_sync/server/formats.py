@@ -22,6 +22,7 @@ JSON_LINES: Final = "application/x-ndjson"
 CSV: Final = "text/csv"
 PARQUET: Final = "application/vnd.apache.parquet"
 _ENCODER: Final = msgspec.json.Encoder()
+_LINE_ENDS: Final = tuple((end.encode(), f"\\u{ord(end):04x}".encode()) for end in "\x85\u2028\u2029")
 _ROW_GROUP: Final = 20_000
 CSV_COLUMNS: Final = (
     "store",
@@ -60,11 +61,18 @@ def document(row: Row) -> dict[str, Any]:
     return doc
 
 
+def one_line_each(encoded: bytes) -> bytes:
+    """JSON in which what some programs take for the end of a line (U+0085, U+2028, U+2029) is escaped."""
+    for raw, escaped in _LINE_ENDS:
+        encoded = encoded.replace(raw, escaped)
+    return encoded
+
+
 def json_lines(rows: Rows) -> Iterator[bytes]:
     """One JSON object a line."""
     encode = _ENCODER.encode_lines
     for some in rows:
-        yield encode([document(row) for row in some])
+        yield one_line_each(encode([document(row) for row in some]))
 
 
 def csv_text(rows: Rows) -> Iterator[bytes]:
@@ -243,7 +251,7 @@ _GAP_SCHEMA: Final = pa.schema(
 
 def _gap_lines(documents: Documents) -> Iterator[bytes]:
     for some in documents:
-        yield _ENCODER.encode_lines(some)
+        yield one_line_each(_ENCODER.encode_lines(some))
 
 
 def _gap_csv(documents: Documents) -> Iterator[bytes]:

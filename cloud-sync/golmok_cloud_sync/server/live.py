@@ -18,6 +18,7 @@ import msgspec
 from golmok_cloud_sync.protocol import Record
 from golmok_cloud_sync.server.dating import Dating
 from golmok_cloud_sync.server.fleet import PACE_S, WATCHED_PACE_S, Fleet, latest_value
+from golmok_cloud_sync.server.formats import one_line_each
 
 HEARTBEAT_S: Final = 10.0
 _MOST_WAITING: Final = 2_000
@@ -129,4 +130,4 @@ class Hub:
 
 
 def _event(name: str, data: dict[str, Any]) -> bytes:
-    return b"event: %s\ndata: %s\n\n" % (name.encode(), msgspec.json.encode(data))
+    return b"event: %s\ndata: %s\n\n" % (name.encode(), one_line_each(msgspec.json.encode(data)))
