@@ -42,7 +42,7 @@ TEXTS: Final[Words] = table("""
     bad              | {device} {quantity} 값을 믿을 수 없습니다 | {device} {quantity}: the value cannot be trusted
     bad_do           | 센서가 빠지거나 젖지 않았는지 확인해 주세요. 계속되면 설치하신 분에게 알려 주세요. | Please check that the sensor is plugged in and dry. If this stays, tell whoever installed it.
     clock            | 아직 시각을 모릅니다                     | The time of day is not known yet
-    clock_do         | 기록은 계속되고, 인터넷에 연결되면 시각이 저절로 채워집니다. 그래프는 그때부터 보입니다. | Recording goes on, and times are filled in by themselves once there is Internet. The curves show up then.
+    clock_do         | 기록은 계속됩니다. 인터넷에 연결되면 시각이 저절로 맞춰지고, 그때까지는 그래프의 시각이 맞지 않을 수 있습니다. | Recording goes on. Times are put right by themselves once there is Internet; until then those of the curves may be wrong.
     broker           | 무선 장치와의 연결이 끊겼습니다          | The connection to the wireless devices is lost
     broker_do        | 저절로 다시 연결합니다. 5분이 지나도 그대로면 게이트웨이의 전원을 뽑았다가 10초 뒤에 다시 꽂아 주세요. | It reconnects by itself. If this stays for 5 minutes, unplug the gateway, wait 10 seconds and plug it in again.
     disk             | 저장 공간이 가득 찼습니다                | The storage is full

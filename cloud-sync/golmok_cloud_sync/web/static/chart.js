@@ -5,6 +5,7 @@
 import { el, lang, measured, number, say, svg, texts } from "./dom.js";
 
 const MINUTE = 60_000;
+const DAY = 1440 * MINUTE;
 const TIME_STEPS = [1, 2, 5, 10, 15, 30, 60, 120, 180, 360, 720, 1440, 2880].map((minutes) => minutes * MINUTE);
 const TABLE_ROWS = 48;
 let charts = 0;
@@ -64,13 +65,13 @@ function stateCorners({ points, until }) {
 
 export class Chart {
   constructor(figure, look) {
-    Object.assign(this, { figure, look, id: `chart${charts++}`, data: null, 
-      plot: el("div", { class: `plot ${look.states ? "states" : ""}` }),
-      legend: el("p", { class: "legend" }) });
+    Object.assign(this, { figure, look, id: `chart${charts++}`, data: null,
+      plot: el("div", { class: `plot ${look.states ? "states" : ""}` }), legend: el("p", { class: "legend" }) });
     this.rows = el("tbody");
     const heads = [texts.time, texts.least, texts.mean, texts.most].map((text) => el("th", { scope: "col" }, text));
     this.table = el("details", { class: "values" }, el("summary", {}, texts.show_values),
-      el("table", {}, el("caption", {}, look.title), el("thead", {}, el("tr", {}, ...heads)), this.rows));
+      el("div", { class: "scroll", tabindex: 0 }, el("table", {}, el("caption", { class: "out-of-sight" }, look.title),
+        el("thead", {}, el("tr", {}, ...heads)), this.rows)));
     this.table.addEventListener("toggle", () => this.fillTable());
     this.plot.addEventListener("pointermove", (event) => this.read(event.offsetX));
     this.plot.addEventListener("pointerleave", () => this.readout?.replaceChildren());
@@ -95,15 +96,16 @@ export class Chart {
     this.frame = requestAnimationFrame(() => this.draw());
   }
 
-  clock(ts) {
-    const dated = this.data.to - this.data.from > 1440 * MINUTE && { month: "numeric", day: "numeric" };
-    const options = { timeZone: this.look.zone, hourCycle: "h23", ...dated, hour: "2-digit", minute: "2-digit" };
-    return new Intl.DateTimeFormat(lang, options).format(ts);
+  // The time of day, with the date where the chart shows more than a day; of midnights only the date.
+  clock(ts, isMidnight = false) {
+    const date = this.data.to - this.data.from > DAY && { month: "numeric", day: "numeric" };
+    const time = !(date && isMidnight) && { hour: "2-digit", minute: "2-digit" };
+    return new Intl.DateTimeFormat(lang, { timeZone: this.look.zone, hourCycle: "h23", ...date, ...time }).format(ts);
   }
 
   value(v) {
     const { states, unit, digits } = this.look;
-    return states ? states[Math.round(v)] : `${digits == null ? measured(v) : number(v, digits)} ${unit}`.trim();
+    return states ? states[Math.round(v)] : `${digits == null ? measured(v, unit) : number(v, digits)} ${unit}`.trim();
   }
 
   fillTable() {
@@ -138,7 +140,8 @@ export class Chart {
   draw() {
     const [width, height] = [this.plot.clientWidth, this.plot.clientHeight];
     if (!this.data || !width) return;
-    this.data.points = this.data.points.filter(([ts]) => ts >= this.data.from);
+    const { from, points, gaps } = this.data; // what has rolled out of sight goes
+    Object.assign(this.data, { points: points.filter(([ts]) => ts >= from), gaps: gaps.filter((gap) => gap.to > from) });
     this.at = this.layout(width, height);
     this.legend.replaceChildren(...this.captions());
     this.readout = svg("g", { class: "readout" });
@@ -170,20 +173,23 @@ export class Chart {
     const { data: { from, to, points, gaps }, look: { zone, limits } } = this;
     const across = (name, v) => svg("line", { class: name, x1: left, x2: right, y1: y(v), y2: y(v) });
     const text = (name, x, y, anchor, words) => svg("text", { class: name, x, y, "text-anchor": anchor }, words);
-    const times = timeTicks(from, to, (right - left) / (to - from > 1440 * MINUTE ? 90 : 64), zone);
+    const times = timeTicks(from, to, (right - left) / (to - from > DAY ? 90 : 64), zone);
+    const clock = (ts) => this.clock(ts, times[1] - times[0] >= DAY);
+    const isEmpty = !points.length && !gaps.length;
     return [
       ...ticks.map(([v]) => across("grid", v)),
       ...ticks.map(([v, words]) => text("tick", left - 8, y(v) + 4, "end", words)),
-      ...times.filter((ts) => x(ts) < right - 12).map((ts) => text("tick", x(ts), height - 6, "middle", this.clock(ts))),
+      ...times.filter((ts) => x(ts) < right - 12).map((ts) => text("tick", x(ts), height - 6, "middle", clock(ts))),
       ...limits.map((v) => across("limit", v)),
-      ...(points.length || gaps.length ? [] : [text("none", (left + right) / 2, (top + bottom) / 2, "middle", texts.no_values)]),
+      ...(isEmpty ? [text("none", (left + right) / 2, (top + bottom) / 2, "middle", texts.no_values)] : []),
     ];
   }
 
   gaps() {
     const { x, top, bottom } = this.at;
+    const [y, height, fill] = [top, bottom - top, `url(#${this.id}h)`];
     return this.data.gaps.map(({ from, to, reason }) => svg("g", {}, svg("title", {}, say("gap", { reason })),
-      svg("rect", { x: x(from), y: top, width: Math.max(2, x(to) - x(from)), height: bottom - top, fill: `url(#${this.id}h)` })));
+      svg("rect", { x: x(from), y, width: Math.max(2, x(to) - x(from)), height, fill })));
   }
 
   curve(run) {
@@ -191,7 +197,8 @@ export class Chart {
     const edge = (column) => run.points.map((point) => [x(point[0]), y(point[column])]);
     const corners = this.look.states && stateCorners(run).map(([ts, v]) => [x(ts), y(v)]);
     const middle = corners || edge(2);
-    const area = corners ? [...corners, [corners.at(-1)[0], y(0)], [corners[0][0], y(0)]] : [...edge(3), ...edge(1).reverse()];
+    const floor = corners && [[corners.at(-1)[0], y(0)], [corners[0][0], y(0)]];
+    const area = corners ? [...corners, ...floor] : [...edge(3), ...edge(1).reverse()];
     const isLast = run.points.at(-1) === this.data.points.at(-1);
     const [cx, cy] = middle.at(-1);
     return [
@@ -207,7 +214,8 @@ export class Chart {
     const off = (point) => Math.abs(x(point[0]) - px);
     const nearest = this.data.points.reduce((best, point) => (off(point) < off(best) ? point : best));
     const [cx, cy, middle] = [x(nearest[0]), y(nearest[2]), (left + right) / 2];
-    const label = { class: "said", x: cx > middle ? cx - 8 : cx + 8, y: top + 10, "text-anchor": cx > middle ? "end" : "start" };
+    const [shift, anchor] = cx > middle ? [-8, "end"] : [8, "start"];
+    const label = { class: "said", x: cx + shift, y: top + 10, "text-anchor": anchor };
     this.readout.replaceChildren(svg("line", { x1: cx, x2: cx, y1: top, y2: bottom }), svg("circle", { cx, cy, r: 4 }),
       svg("text", label, `${this.clock(nearest[0])}  ${this.value(nearest[2])}`));
   }

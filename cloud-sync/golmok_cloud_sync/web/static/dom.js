@@ -17,9 +17,13 @@ export const texts = JSON.parse(document.body.dataset.texts);
 export const say = (key, values) => texts[key].replace(/\{(\w+)\}/g, (_, name) => values[name]);
 export const number = (value, digits = 0) => new Intl.NumberFormat(lang, { minimumFractionDigits: digits,
   maximumFractionDigits: digits }).format(value);
-// As many digits as its size deserves, and always as many, so that a column does not tremble.
-export const measured = (value) =>
-  number(value, Number.isInteger(value) || Math.abs(value) >= 1000 ? 0 : Math.abs(value) >= 10 ? 1 : 2);
+// As many digits as its size deserves, and always as many, so that a column does not tremble. Whole numbers that count
+// things, and larger ones, have none.
+export const measured = (value, unit) => {
+  const size = Math.abs(value);
+  if (Number.isInteger(value) && (!unit || size >= 10)) return number(value);
+  return number(value, size >= 1000 ? 0 : size >= 10 ? 1 : 2);
+};
 
 const UNITS = [["day", 86400], ["hour", 3600], ["minute", 60], ["second", 1]];
 const relative = new Intl.RelativeTimeFormat(lang);

@@ -52,5 +52,6 @@ export function shown({ channel, value, unit }) {
   if (value == null) return [texts.no_value, ""];
   if (typeof value === "boolean") return [states(channel)[+value], ""];
   if (typeof value !== "number") return [String(value).slice(0, 80), ""];
-  return [measured(value), texts.units[unit] ?? unit];
+  const sign = texts.units[unit] ?? unit;
+  return [measured(value, sign), sign];
 }

@@ -39,7 +39,9 @@ function draw() {
   const rank = ({ status }) => STATES.indexOf(status.state);
   fits.sort((a, b) => rank(a) - rank(b) || (a.status.gateway < b.status.gateway ? -1 : 1));
   const rows = fits.slice(0, wanted.most).map((gateway) => {
-    if (!gateway.row || gateway.isStale) fillRow(Object.assign(gateway, { row: gateway.row ?? makeRow(gateway.status.gateway), isStale: false }));
+    gateway.row ??= makeRow(gateway.status.gateway);
+    if (gateway.isStale) fillRow(gateway);
+    gateway.isStale = false;
     return gateway.row.element;
   });
   const list = byId("list");
