@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any, Final
 
@@ -25,7 +25,7 @@ _MOST_ASKERS: Final = 64
 class AskServer:
     """Answers on the socket until `close`."""
 
-    def __init__(self, path: Path, status: Callable[[], dict[str, Any]], live: Live, past: Past) -> None:
+    def __init__(self, path: Path, status: Callable[[], Awaitable[dict[str, Any]]], live: Live, past: Past) -> None:
         self.path = path
         self._status, self._live, self._past = status, live, past
         self._server: asyncio.Server | None = None
@@ -67,7 +67,7 @@ class AskServer:
             question = json.loads(line)
             match question:
                 case {"get": "status"}:
-                    await _say(writer, self._status())
+                    await _say(writer, await self._status())
                 case {"get": "latest"}:
                     await _say(writer, {"channels": self._live.rows()})
                 case {"get": "history", "channel": str(channel), "from_ms": int(a), "to_ms": int(b), "points": int(n)}:

@@ -10,22 +10,21 @@ import json
 import logging
 import secrets
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
-from golmok_cloud_sync.protocol import Record, Void
+from golmok_cloud_sync.protocol import Record
 from golmok_drivers.buses.mqtt import Callbacks, Message, Mqtt
+from golmok_edge.gateway.again import Again
 from golmok_edge.gateway.clock import Clock, Instant
-from golmok_edge.gateway.inbox import Counts, Inbox, Listener, Seen, taken_of
+from golmok_edge.gateway.inbox import Counts, Inbox, Listener, Seen
 from golmok_edge.settings import Mqtt as MqttSettings
-from golmok_edge.store import Commit, Item, Store, Taken
+from golmok_edge.store import Commit, Found, Item, Store, StoreError, message_hash
 
 _log = logging.getLogger(__name__)
 
-AGAIN_S: Final = 2.0
-"""After a refused commit its messages are put again so much later; those that come meanwhile wait behind them."""
-_MESSAGE: Final = object()
-"""Tags the items that came in a message."""
+GOODBYE_S: Final = 1.0
+"""How long the end waits for the last acknowledgements to leave; what they leave behind comes again and is known."""
 
 
 class LocalBus:
@@ -38,22 +37,31 @@ class LocalBus:
         listeners: Sequence[Listener],
         *,
         store: Store,
-        put: Callable[..., None],
+        latest: Mapping[str, Found],
+        put: Callable[[Sequence[Item]], bool],
+        put_event: Callable[[Record], None],
         clock: Clock,
+        on_open: Callable[[], None] = lambda: None,
     ) -> None:
+        """`latest` are the newest readings in `store`, to which `put` and `put_event` lead.
+
+        `on_open` is called after each connecting, in another thread.
+        """
         self.inbox = Inbox(listeners)
         self.is_caught_up = False
         """All that had waited at the broker has come; whoever publishes now is heard at once."""
-        self.refused = ""
-        self._settings, self._store, self._put, self._clock = settings, store, put, clock
+        self._settings, self._store, self._put_event, self._clock = settings, store, put_event, clock
+        self._on_open = on_open
         self._marker_topic = f"golmok/{gateway}/marker"
         self._marker = b""
-        self._seen = Seen(store.taken_recently())
+        self._seen = Seen(store.broker_session, store.taken_recently())
         self._lock = threading.Lock()
-        self._last_heard = _last_record(store)
+        self._noting = threading.Lock()
+        self._heard_mono_ms = _heard_mono_ms(latest, listeners, clock.boot)
         self._is_taking = True
-        self._held: list[Item] = []
-        self._timer: threading.Timer | None = None
+        self._put = put
+        self._way = Again(self._to_the_store)
+        self._trouble = f"nobody has answered at {settings.host}:{settings.port} yet"
         password = settings.password_file.read_text().strip() if settings.password_file else None
         self._mqtt = Mqtt(
             f"golmok-{gateway}",
@@ -73,9 +81,19 @@ class LocalBus:
         return self._mqtt.is_connected
 
     @property
+    def trouble(self) -> str:
+        """What is wrong with the connection; empty if nothing is."""
+        return self._trouble
+
+    @property
     def counts(self) -> Counts:
         """What came in so far."""
         return self.inbox.counts
+
+    @property
+    def held(self) -> int:
+        """Messages that the disk has refused, and those that wait behind them."""
+        return len(self._way)
 
     def open(self) -> None:
         """Connect, and stay so."""
@@ -92,14 +110,14 @@ class LocalBus:
         self._is_taking = False
 
     def close(self) -> None:
-        """Say goodbye; the broker keeps for us what comes meanwhile."""
-        with self._lock:
-            if self._timer:
-                self._timer.cancel()
-        self._mqtt.close()
+        """Say goodbye; the broker keeps for us what comes meanwhile. A broker that hangs is not waited for."""
+        self._way.close()
+        goodbye = threading.Thread(target=self._mqtt.close, daemon=True)
+        goodbye.start()
+        goodbye.join(GOODBYE_S)
 
     def publish(self, topic: str, payload: bytes) -> None:
-        """Publish, retained, if there is a connection: the next value is not far."""
+        """Publish, retained, if there is a connection: after the next connecting all is said again."""
         if self._mqtt.is_connected:
             self._mqtt.publish(topic, payload, qos=0, retain=True)
 
@@ -114,27 +132,17 @@ class LocalBus:
 
     def refuse(self, items: Sequence[Item]) -> None:
         """The disk took none of them: they stay with the broker, and are tried again. Called in the store's thread."""
-        again = [item for item in items if item.tag is _MESSAGE]
-        with self._lock:
-            self._held[:0] = again
-            if self._held and self._timer is None:
-                self._timer = threading.Timer(AGAIN_S, self._put_again)
-                self._timer.daemon = True
-                self._timer.start()
+        self._way.refused(items)
 
-    def _put_again(self) -> None:
-        with self._lock:
-            items, self._held, self._timer = self._held, [], None
-            self._put(*items)
-
-    # --- paho's thread
+    # --- paho's thread; an exception would end it, and with it the local bus
 
     def _on_connect(self, session_present: bool) -> None:
-        self.refused = ""
+        self._trouble = ""
         if not session_present:
             self._begin_session()
         self._send_marker()
         _log.info("local bus connected, session %s", "kept" if session_present else "new")
+        self._on_open()
 
     def _send_marker(self) -> None:
         self._marker = secrets.token_hex(8).encode()
@@ -142,24 +150,39 @@ class LocalBus:
 
     def _begin_session(self) -> None:
         """The broker does not know us. If it did before, what it had for us is lost: a gap."""
-        had = self._store.broker_session
-        self._store.start_broker_session()
         with self._lock:
+            had = self._seen.session
             self._seen.forget()
+        self._way.change(lambda item: item._replace(taken=()))  # it will not bring them again
+        self._is_session_noted()
         if had:
             mono_ms = self._clock.mono_ms()
-            value = json.dumps({"reason": "broker", "from_mono_ms": self._heard_in_this_boot(), "to_mono_ms": mono_ms})
-            self._put(Item("events", [Record("gap.broker", value, "", self._clock.boot, mono_ms)]))
+            fields = {"reason": "broker", "from_mono_ms": self._heard_mono_ms, "to_mono_ms": mono_ms}
+            self._put_event(Record("gap.broker", json.dumps(fields), "", self._clock.boot, mono_ms))
+
+    def _is_session_noted(self) -> bool:
+        """Whether the store knows the session too: its messages must never be compared with those of another."""
+        try:
+            with self._noting:
+                while self._store.broker_session < self._seen.session:
+                    self._store.start_broker_session()
+        except StoreError as error:
+            _log.error("what the local bus says must wait: %s", error)
+            return False
+        return True
+
+    def _to_the_store(self, items: Sequence[Item]) -> bool:
+        return self._is_session_noted() and self._put(items)
 
     def _on_disconnect(self, why: str) -> None:
         self.is_caught_up = False
-        self._last_heard = Instant(self._clock.boot, self._clock.mono_ms())
+        self._trouble = f"lost: {why}"
         _log.warning("local bus lost: %s", why)
 
     def _on_refused(self, why: str) -> None:
-        if why != self.refused:
+        if why != self._trouble:
             _log.error("%s", why)
-        self.refused = why
+        self._trouble = why
 
     def _on_message(self, message: Message) -> None:
         if not self._is_taking:
@@ -168,27 +191,32 @@ class LocalBus:
             self._mqtt.ack(message)
             if message.payload == self._marker:
                 self.is_caught_up = True
+                self._heard_mono_ms = self._clock.mono_ms()
             return
-        taken = taken_of(message, self._store.broker_session)
-        if message.dup and self._was_here(message, taken):
+        hash64 = message_hash(message.topic, message.payload)
+        if message.dup and self._was_here(message, hash64):
             return
-        at = Instant(self._clock.boot, self._clock.mono_ms())
-        records = self.inbox.records(message, at, self._waited_ms(message, at))
-        if not records:
-            self._mqtt.ack(message)
-            return
-        with self._lock:
-            if message.qos:
-                self._seen.begin(message, taken.hash64)
-            item = Item("readings", records, [taken] if message.qos else [], None, _MESSAGE)
-            if self._held:
-                self._held.append(item)
-            else:
-                self._put(item)
+        mono_ms = self._clock.mono_ms()
+        self._take(message, hash64, mono_ms)
+        if self.is_caught_up and message.qos:
+            self._heard_mono_ms = mono_ms
 
-    def _was_here(self, message: Message, taken: Taken) -> bool:
+    def _take(self, message: Message, hash64: int, mono_ms: int) -> None:
+        at = Instant(self._clock.boot, mono_ms)
+        records = self.inbox.records(message, at, self._waited_ms(message, mono_ms))
+        if records:
+            with self._lock:
+                taken = [self._seen.begin(message, hash64)] if message.qos else []
+            self._way.put(Item("readings", records, taken))
+        else:
+            if message.qos:
+                with self._lock:
+                    self._seen.pass_by(message, hash64)
+            self._mqtt.ack(message)
+
+    def _was_here(self, message: Message, hash64: int) -> bool:
         with self._lock:
-            again = self._seen.again(message, taken.hash64)
+            again = self._seen.again(message, hash64)
         if again is False:
             return False
         self.counts.duplicates += 1
@@ -196,22 +224,23 @@ class LocalBus:
             self._mqtt.ack(message)
         return True
 
-    def _waited_ms(self, message: Message, at: Instant) -> int | None:
+    def _waited_ms(self, message: Message, mono_ms: int) -> int | None:
         """How long the message may have waited at the broker; None if nobody knows."""
         if message.retain:
             return None
         if self.is_caught_up:
             return 0
-        heard = self._heard_in_this_boot()
-        return None if heard is None else max(1, at.mono_ms - heard)
-
-    def _heard_in_this_boot(self) -> int | None:
-        heard = self._last_heard
-        return heard.mono_ms if heard and heard.boot == self._clock.boot else None
+        return None if self._heard_mono_ms is None else max(1, mono_ms - self._heard_mono_ms)
 
 
-def _last_record(store: Store) -> Instant | None:
-    """When the last reading was taken that is on disk."""
-    tail = store.tail("readings")
-    found = store.read("readings", tail, 1) if tail else []
-    return None if isinstance(found, Void) or not found else Instant(found[0].boot, found[0].mono_ms)
+def _heard_mono_ms(latest: Mapping[str, Found], listeners: Sequence[Listener], boot: str) -> int | None:
+    """When in this boot the last message was published at the earliest of those that are on disk.
+
+    The broker brings them in order: what it still has for us is younger.
+    """
+    devices = {one.device.name for one in listeners}
+    mine = [found for channel, found in latest.items() if channel.partition(".")[0] in devices]
+    last = max(mine, default=None, key=lambda found: found.seq)
+    if last is None or last.record.boot != boot or last.record.waited_ms is None:
+        return None
+    return last.record.mono_ms - last.record.waited_ms

@@ -88,28 +88,30 @@ def _run(args: argparse.Namespace) -> int:
     logging.basicConfig(
         level=args.log_level.upper(), stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
     )
-    logging.getLogger("httpx").setLevel(logging.WARNING)
+    logging.getLogger("urllib3").setLevel(logging.WARNING)
     import asyncio
 
     from golmok_drivers.api import DriverError
     from golmok_edge.gateway.daemon import Gateway, serve
+    from golmok_edge.gateway.ending import leave
     from golmok_edge.store import StoreError
 
     async def until_signal() -> None:
         await serve(Gateway(settings, twins=args.twins, ledger=args.ledger))
 
+    code = 0
     try:
-        asyncio.run(until_signal())
+        asyncio.Runner().run(until_signal())
     except (StoreError, DriverError, OSError) as error:
         print(f"golmok-gateway: {error}", file=sys.stderr)
-        return 1
-    return 0
+        code = 1
+    return leave(code)  # a driver's tasks and threads may still hang
 
 
 def _status(args: argparse.Namespace) -> int:
     settings = check.read(args.config)
     if settings is None:
-        return 2
+        return check.run(args.config, json=True) if args.json else 2
     try:
         status = ask(settings, {"get": "status"})
     except OSError as error:
@@ -129,19 +131,25 @@ def ask(settings: Settings, question: dict[str, Any]) -> dict[str, Any]:
         try:
             line.connect(str(path))
         except (FileNotFoundError, ConnectionRefusedError):
-            raise ConnectionRefusedError(f"it does not run (nobody listens at {path})") from None
+            raise ConnectionRefusedError(
+                f"it does not run, nobody listens at {path}; start it: golmok-gateway run --config FILE"
+            ) from None
         line.sendall(json.dumps(question).encode() + b"\n")
         with line.makefile("rb") as answers:
-            answer: dict[str, Any] = json.loads(answers.readline() or b"{}")
-    if not answer:
-        raise ConnectionResetError("it closed the line without an answer")
+            said = answers.readline()
+    try:
+        answer: dict[str, Any] = json.loads(said)
+    except ValueError:
+        raise ConnectionResetError("it closed the line without an answer") from None
+    if "error" in answer:
+        raise ConnectionRefusedError(f"it refuses to answer: {answer['error']}")
     return answer
 
 
 def _told(status: dict[str, Any]) -> list[str]:
     """The status for people."""
     if not status["running"]:
-        return [f"{status['gateway']}: {status['detail']}", "start it: golmok-gateway run --config FILE"]
+        return [f"{status['gateway']}: {status['detail']}"]
     cloud, mqtt = status["cloud"], status["mqtt"]
     lines = [
         f"{status['gateway']} ({status['name']}): {'ready' if status['ready'] else 'not ready yet'}",

@@ -24,8 +24,6 @@ def records_of(
 
 def _record(device: str, units: Mapping[str, str], reading: Reading, at: Instant, waited_ms: int | None) -> Record:
     quantity, value, quality, reason, wall_ms = reading
-    if wall_ms is not None:
-        waited_ms = 0
     channel, unit = f"{device}.{quantity}", units.get(quantity, "")
     record = Record(channel, value, unit, at.boot, at.mono_ms, quality, reason, wall_ms, waited_ms)
     try:

@@ -6,7 +6,7 @@ import asyncio
 import json
 import logging
 import signal
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, suppress
 from itertools import islice
 from pathlib import Path
@@ -18,10 +18,12 @@ from golmok_drivers.api import MessageDriver
 from golmok_drivers.buses import open_bus
 from golmok_drivers.twins import SimDevice, Simulation, simulate
 from golmok_edge.gateway.address import socket_path
+from golmok_edge.gateway.again import Again, Lost
 from golmok_edge.gateway.ask import AskServer
 from golmok_edge.gateway.bus import LocalBus
 from golmok_edge.gateway.clock import Clock, SystemClock
 from golmok_edge.gateway.devices import Buses, DeviceTask, driver_of
+from golmok_edge.gateway.ending import LastResort
 from golmok_edge.gateway.inbox import Listener
 from golmok_edge.gateway.live import Live, Newest, newest_of
 from golmok_edge.gateway.memory import give_back
@@ -31,7 +33,7 @@ from golmok_edge.gateway.publisher import Publisher
 from golmok_edge.gateway.status import SOFTWARE, Parts, Rate, document, normal_silence_s
 from golmok_edge.gateway.timekeeper import ANCHOR, Timekeeper
 from golmok_edge.settings import Settings
-from golmok_edge.store import Commit, GroupCommit, Item, Store, StoreClosedError, StoreError
+from golmok_edge.store import Commit, Found, GroupCommit, Item, Store, StoreError
 
 _log = logging.getLogger(__name__)
 
@@ -39,6 +41,10 @@ STORE: Final = "gateway"
 """Tells this process's store from those of the gateway's others."""
 HOUSEKEEPING_S: Final = 10.0
 LAST_MESSAGES_S: Final = 3.0
+LAST_SENDING_S: Final = 2.0
+"""How long the end waits for the cloud to take what is left."""
+_CALM: Final = ("clock.", "gateway.", "gap.")
+"""Events of which nobody is in a hurry to hear: a thousand gateways that start together must not all call at once."""
 _MOST_ANCHORS: Final = 5_000
 
 
@@ -56,6 +62,8 @@ class Gateway:
         self._is_started = False
         self._rate = Rate()
         self._refused: Exception | None = None
+        self._lost = Lost()
+        self._committing: GroupCommit | None = None
         self._bus: LocalBus | None = None
         self._courier: Courier | None = None
         self._tasks: list[DeviceTask] = []
@@ -65,19 +73,32 @@ class Gateway:
             if (silence_s := normal_silence_s(device)) is not None
             for channel in device.channels
         }
+        self._channels = {
+            f"{device.name}.{channel.quantity}" for device in settings.devices for channel in device.channels
+        }
 
     def stop(self) -> None:
         """Come to an end: commit what is there, say goodbye."""
         self._stopping.set()
 
-    async def run(self) -> None:
-        """Run until `stop`. Raises `StoreError` or OSError when it cannot even start."""
+    def rescue(self) -> None:
+        """Commit what is there though the rest of us hangs; from any thread."""
+        if self._committing:
+            self._committing.close()
+        socket_path(self.settings.store.path).unlink(missing_ok=True)
+
+    async def run(self, on_calm: Callable[[], None] = lambda: None) -> None:
+        """Run until `stop`. Raises `StoreError` or OSError when it cannot even start.
+
+        `on_calm` is called at the end, when all that could hang is over but the cloud, which is not waited for long.
+        """
+        self._on_calm = on_calm
         self._loop = asyncio.get_running_loop()
         async with AsyncExitStack() as stack:
             await self._open(stack)
             async with asyncio.TaskGroup() as tasks:
                 running = [tasks.create_task(task.run(), name=task.device.name) for task in self._tasks]
-                running.append(tasks.create_task(self._keep_house()))
+                running += [tasks.create_task(self._keep_awake()), tasks.create_task(self._keep_house())]
                 publishing = None
                 if self._simulation and self._simulation.publishes and self._bus:
                     publishing = tasks.create_task(self._publish_twins(self._simulation, self._bus))
@@ -102,13 +123,15 @@ class Gateway:
         known_boots = store.reader.boots()
         anchors = [one.record for one in islice(store.reader.find(ANCHOR, "events", newest_first=True), _MOST_ANCHORS)]
         self._time = Timekeeper(clock, anchors)
-        self._live = Live(clock, self._time, {c: Newest(*one) for c, one in store.reader.latest().items()})
+        latest = store.reader.latest()
+        self._live = Live(clock, self._time, {channel: Newest(*one) for channel, one in latest.items()})
         past = Past(store.new_reader(), clock, self._time)
         stack.callback(past.close)
         self._open_courier(stack, is_new_boot=known_boots[-1:] != [clock.boot])
         drivers = [(device, driver_of(device, settings.site.timezone)) for device in settings.devices]
         self._group = GroupCommit(store, self._on_commit, self._on_refuse, interval_s=settings.store.commit_interval_s)
-        self._open_bus(stack, [Listener(device, one) for device, one in drivers if isinstance(one, MessageDriver)])
+        self._committing, self._events = self._group, Again(self._hand_over)
+        self._open_bus(stack, [Listener(d, one) for d, one in drivers if isinstance(one, MessageDriver)], latest)
         stack.callback(self._close_taking)
         self._put_event("gateway.start", {"software": SOFTWARE, "settings_version": settings.version})
         self._heed_kernel()
@@ -125,6 +148,8 @@ class Gateway:
         server = AskServer(socket_path(settings.store.path), self._status, self._live, past)
         await server.open()
         stack.push_async_callback(server.close)
+        if self._courier:
+            self._courier.start()
 
     def _open_courier(self, stack: AsyncExitStack, *, is_new_boot: bool) -> None:
         cloud = self.settings.cloud
@@ -151,15 +176,23 @@ class Gateway:
             latest=lambda: self._live.records(),
             on_time=self._on_time,
         )
-        self._courier.start()
-        stack.callback(self._courier.close)
+        stack.callback(self._courier.close, LAST_SENDING_S)
+        stack.callback(self._on_calm)
 
-    def _open_bus(self, stack: AsyncExitStack, listeners: Sequence[Listener]) -> None:
+    def _open_bus(self, stack: AsyncExitStack, listeners: Sequence[Listener], latest: Mapping[str, Found]) -> None:
         if self.settings.mqtt is None:
             return
         gateway = self.settings.site.gateway
         self._bus = LocalBus(
-            gateway, self.settings.mqtt, listeners, store=self._store, put=self._group.put, clock=self._clock
+            gateway,
+            self.settings.mqtt,
+            listeners,
+            store=self._store,
+            latest=latest,
+            put=self._hand_over,
+            put_event=self._put_record,
+            clock=self._clock,
+            on_open=self._on_bus_open,
         )
         self._publisher = Publisher(gateway, self.settings.site.title, self._bus.publish, self._live.row)
         self._bus.open()
@@ -169,6 +202,7 @@ class Gateway:
         """Nothing more comes in; what is here is committed, and then acknowledged."""
         if self._bus:
             self._bus.stop_taking()
+        self._events.close()
         self._group.close()
 
     def _simulate(self) -> Simulation | None:
@@ -212,15 +246,20 @@ class Gateway:
         self._put_record(Record(channel, value, "", self._clock.boot, self._clock.mono_ms()))
 
     def _put_record(self, record: Record) -> None:
-        with suppress(StoreClosedError):
-            self._group.put(Item("events", [record]))
+        self._events.put(Item("events", [record]))
+
+    def _hand_over(self, items: Sequence[Item]) -> bool:
+        self._group.put(*items)
+        return True
 
     def _on_commit(self, commit: Commit) -> None:
         self._refused = None
         if self._bus:
             self._bus.committed(commit)
-        if self._courier and len(commit.records) > ("readings" in commit.records):
+        if self._courier and is_urgent(commit):
             self._courier.wake()
+        if fields := self._lost.told():
+            self._put_event("gap.disk-full", fields)
         records = commit.records.get("readings", [])
         if records:
             newest = newest_of(records, commit.ranges["readings"])
@@ -228,8 +267,10 @@ class Gateway:
 
     def _on_refuse(self, items: Sequence[Item], error: Exception) -> None:
         self._refused = error
+        self._events.refused(items)
         if self._bus:
             self._bus.refuse(items)
+        self._lost.add(record for item in items if item.tag is None for record in item.records)
 
     def _on_time(self, server: ServerTime) -> None:
         if anchor := self._time.heed_server(*_moments(server)):
@@ -241,8 +282,16 @@ class Gateway:
         if self._bus:
             self._publisher.committed(newest, self._expire_s)
 
-    def _status(self) -> dict[str, Any]:
-        bus = self._bus
+    def _on_bus_open(self) -> None:
+        self._loop.call_soon_threadsafe(self._say_all)
+
+    def _say_all(self) -> None:
+        """The broker may have been started anew, or has not heard the last values."""
+        self._publisher.again()
+        self._publisher.committed(self._live.newest(self._channels), self._expire_s)
+
+    async def _status(self) -> dict[str, Any]:
+        bus, used_bytes = self._bus, await asyncio.to_thread(self._store.used_bytes)
         return document(
             Parts(
                 self.settings,
@@ -258,18 +307,24 @@ class Gateway:
             is_ready=self._is_started and (bus is None or bus.is_caught_up),
             readings_per_s=self._rate.per_s(),
             refused=self._refused,
+            used_bytes=used_bytes,
         )
 
     # --- now and then
 
-    async def _keep_house(self) -> None:
-        """Keep the watchdog quiet while the loop and the store live, the clock known and the disk in its bounds."""
+    async def _keep_awake(self) -> None:
+        """Keep the watchdog quiet while the loop and the store live, and the clock known."""
         every_s = min(HOUSEKEEPING_S, (watchdog_s() or HOUSEKEEPING_S * 2) / 2)
         while True:
-            await asyncio.sleep(every_s)
             if self._group.is_alive:
                 notify("WATCHDOG=1")
             self._heed_kernel()
+            await asyncio.sleep(every_s)
+
+    async def _keep_house(self) -> None:
+        """Keep the disk in its bounds, and the memory."""
+        while True:
+            await asyncio.sleep(HOUSEKEEPING_S)
             give_back()
             try:
                 await asyncio.to_thread(self._store.trim, self.settings.store.max_bytes)
@@ -290,9 +345,21 @@ async def _until_caught_up(bus: LocalBus) -> None:
         await asyncio.sleep(0.02)
 
 
+def is_urgent(commit: Commit) -> bool:
+    """Whether the cloud is to hear of it at once: orders and alarms."""
+    events = commit.records.get("events", [])
+    return "orders" in commit.records or not all(event.channel.startswith(_CALM) for event in events)
+
+
 async def serve(gateway: Gateway) -> None:
-    """Run until SIGTERM or SIGINT."""
+    """Run until SIGTERM or SIGINT, and end then, whatever happens."""
     loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, gateway.stop)
-    await gateway.run()
+    with LastResort(gateway.rescue) as last_resort:
+
+        def end(*_: object) -> None:
+            last_resort.begin()
+            loop.call_soon_threadsafe(gateway.stop)
+
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, end)  # not the loop's: a driver may block that
+        await gateway.run(last_resort.begin_anew)

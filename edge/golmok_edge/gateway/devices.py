@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import aclosing, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +16,7 @@ from typing import Any, Final, Protocol, cast
 
 from golmok_cloud_sync.protocol import Record
 from golmok_drivers import catalogue
-from golmok_drivers.api import BusTimeout, Driver, DriverError, EventDriver, PolledDriver, Reading, failed
+from golmok_drivers.api import BusBackoff, BusTimeout, Driver, DriverError, EventDriver, PolledDriver, Reading, failed
 from golmok_edge.gateway.clock import Clock, Instant
 from golmok_edge.gateway.convert import records_of, units_of
 from golmok_edge.settings import Device
@@ -27,6 +27,8 @@ DEADLINE_S: Final = 10.0
 """A device that takes longer to answer hangs."""
 LAST_TURN_S: Final = 2.0
 """How long the end waits for an answer."""
+CLOSE_S: Final = 1.0
+"""How long a device may take to be let go, or to stop what it does when it is told to; then it is left to itself."""
 LEAST_PAUSE_S: Final = 1.0
 MOST_PAUSE_S: Final = 60.0
 REOPEN_AFTER: Final = 3
@@ -70,6 +72,8 @@ class DeviceTask:
         self._bus_of, self._clock, self._put = bus_of, clock, put
         self._units = units_of(device)
         self._due_s: float | None = None
+        self._stuck: set[asyncio.Task[Any]] = set()
+        """What was cut off and has not ended all the same."""
         self._turn = asyncio.Lock()
         """Held from the question until its answer is put, so that no answer is lost at the end."""
 
@@ -85,7 +89,7 @@ class DeviceTask:
         while True:
             good_before = self.state.last_good_mono_ms
             try:
-                await self._within(self.driver.open(self._bus_of(self.device.bus or "")))
+                await self._within(DEADLINE_S, self.driver.open(self._bus_of(self.device.bus or "")))
                 await self._read()
             except DriverError as error:
                 self._failed(error)
@@ -93,8 +97,7 @@ class DeviceTask:
                 _log.exception("%s: its driver broke", self.device.name)
                 self._failed(DriverError(f"{type(error).__name__}: {error}"))
             finally:
-                with suppress(DriverError, TimeoutError):
-                    await self._within(self.driver.close())
+                await self._close()
             self.state.restarts += 1
             pause_s = LEAST_PAUSE_S if self.state.last_good_mono_ms != good_before else min(pause_s * 2, MOST_PAUSE_S)
             await asyncio.sleep(pause_s)
@@ -104,11 +107,14 @@ class DeviceTask:
             case PolledDriver():
                 await self._poll(self.driver)
             case EventDriver():
-                async with aclosing(cast(AsyncIterator[Any], self.driver.events())) as events:  # type: ignore[type-var]
-                    async for readings in events:
-                        self._took(readings)
+                await self._within(None, self._listen(self.driver))
             case _:
                 raise DriverError(f"{self.device.driver} is neither asked nor does it speak")
+
+    async def _listen(self, driver: EventDriver) -> None:
+        async with aclosing(cast(AsyncIterator[Any], driver.events())) as events:  # type: ignore[type-var]
+            async for readings in events:
+                self._took(readings)
 
     async def _poll(self, driver: PolledDriver) -> None:
         """Ask on a fixed grid of times, so that the pace is kept whatever an answer takes."""
@@ -117,7 +123,7 @@ class DeviceTask:
             await self._next_turn()
             async with self._turn:
                 try:
-                    self._took(await self._within(driver.sample()))
+                    self._took(await self._within(DEADLINE_S, driver.sample()))
                     failures = 0
                 except DriverError as error:
                     self._failed(error)
@@ -134,14 +140,41 @@ class DeviceTask:
             self._due_s += interval_s
         await asyncio.sleep(max(0.0, self._due_s - now_s))
 
-    async def _within(self, answer: Awaitable[Any]) -> Any:
+    async def _close(self) -> None:
         try:
-            async with asyncio.timeout(DEADLINE_S):
-                return await answer
-        except BusTimeout:
-            raise
-        except TimeoutError:
-            raise BusTimeout(f"no answer within {DEADLINE_S:g} s") from None
+            await self._within(CLOSE_S, self.driver.close())
+        except DriverError as error:
+            _log.warning("%s is not closed: %s", self.device.name, error)
+        except Exception:  # noqa: BLE001  # a driver of anybody's must not end the gateway
+            _log.exception("%s: its driver broke", self.device.name)
+
+    async def _within(self, deadline_s: float | None, answer: Coroutine[Any, Any, Any]) -> Any:
+        """What the driver answers. It runs in a task of its own, since it may not even heed being cancelled."""
+        if self._stuck:
+            answer.close()
+            raise BusBackoff("what it was told to do before still hangs")
+        task = asyncio.create_task(answer)
+        try:
+            done, _ = await asyncio.wait([task], timeout=deadline_s)
+        finally:
+            if not task.done():
+                await self._cut_off(task)
+        if not done:
+            raise BusTimeout(f"no answer within {deadline_s:g} s")
+        if task.cancelled():
+            raise DriverError("it gave up by itself")
+        return task.result()
+
+    async def _cut_off(self, task: asyncio.Task[Any]) -> None:
+        self._stuck.add(task)
+        task.add_done_callback(self._came_free)
+        task.cancel()
+        await asyncio.wait([task], timeout=CLOSE_S)
+
+    def _came_free(self, task: asyncio.Task[Any]) -> None:
+        self._stuck.discard(task)
+        if not task.cancelled() and (error := task.exception()):
+            _log.info("%s: what hung has ended: %r", self.device.name, error)
 
     def _took(self, readings: Sequence[Reading]) -> None:
         at = Instant(self._clock.boot, self._clock.mono_ms())
@@ -156,7 +189,7 @@ class DeviceTask:
         self.state.failures += 1
         self._tell("bad", error.reason, str(error))
         at = Instant(self._clock.boot, self._clock.mono_ms())
-        self._put(records_of(self.device, self._units, failed(self.driver.channels, error), at))
+        self._put(records_of(self.device, self._units, failed(self.device.channels, error), at))
 
     def _tell(self, state: str, reason: str, detail: str) -> None:
         if (state, reason) != (self.state.state, self.state.reason):
@@ -184,7 +217,13 @@ class Buses:
         return self._open[url]
 
     async def close(self) -> None:
-        """Close them all."""
-        for bus in self._open.values():
-            await bus.close()
+        """Close them all; one that fails or hangs keeps no other open."""
+        closing = [asyncio.create_task(bus.close(), name=url) for url, bus in self._open.items()]
         self._open.clear()
+        if closing:
+            await asyncio.wait(closing, timeout=CLOSE_S)
+        for task in closing:
+            if not task.done():
+                task.cancel()
+            elif error := task.exception():
+                _log.warning("%s is not closed: %s", task.get_name(), error)

@@ -10,21 +10,28 @@ the payload says so.
 
 from __future__ import annotations
 
+import logging
 from collections import OrderedDict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
 from golmok_cloud_sync.protocol import Record
-from golmok_drivers.api import MessageDriver, PayloadError, failed, topic_matches
-from golmok_drivers.buses.mqtt import Message
+from golmok_drivers.api import DriverError, MessageDriver, failed, topic_matches
+from golmok_drivers.buses.mqtt import RECEIVE_MAXIMUM, Message, subscription_id
 from golmok_edge.gateway.clock import Instant
 from golmok_edge.gateway.convert import records_of, units_of
 from golmok_edge.settings import Device
-from golmok_edge.store import WINDOW, Taken, message_hash
+from golmok_edge.store import WINDOW, Taken
 
-_MOST_ROUTES: Final = 10_000
+_log = logging.getLogger(__name__)
+
+_MOST_ROUTES: Final = 1_000
 """Topics whose devices are remembered; a sensor that invents topics must not fill the memory."""
+_LONGEST_REMEMBERED: Final = 256
+_PACKET_IDS: Final = 65_535
+_DISORDER: Final = 2 * RECEIVE_MAXIMUM
+"""Packet ids may step back by so many: what the disk refused is stored behind what came after it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,19 +58,25 @@ class Counts:
 
 
 class Seen:
-    """The last messages of this session with the broker: stored, or on their way to the disk."""
+    """The last messages of one session with the broker: stored, or on their way to the disk."""
 
-    def __init__(self, stored: Iterable[tuple[int, int]] = ()) -> None:
-        """`stored` are (packet id, hash), the oldest first."""
-        self._keys: OrderedDict[tuple[int, int], list[Message] | None] = OrderedDict((key, None) for key in stored)
+    def __init__(self, session: int, stored: Iterable[tuple[int, int]] = ()) -> None:
+        """`stored` are (packet id, hash) of those of `session` that are on disk, the oldest first."""
+        self.session = session
+        # None: stored. The deliveries that wait for the commit are kept without what they say.
+        self._keys: OrderedDict[tuple[int, int], list[Message] | None] = OrderedDict.fromkeys(_near(list(stored)))
 
-    def begin(self, message: Message, hash64: int) -> None:
+    def __len__(self) -> int:
+        return len(self._keys)
+
+    def begin(self, message: Message, hash64: int) -> Taken:
         """`message` is on its way to the disk."""
-        key = (message.packet_id, hash64)
-        self._keys[key] = [message]
-        self._keys.move_to_end(key)
-        while len(self._keys) > WINDOW:
-            self._keys.popitem(last=False)
+        self._note(message, hash64, [message._replace(topic="", payload=b"")])
+        return Taken(self.session, message.packet_id, hash64)
+
+    def pass_by(self, message: Message, hash64: int) -> None:
+        """Nothing of `message` is to be stored. It used up a packet id all the same, so it counts."""
+        self._note(message, hash64, None)
 
     def again(self, message: Message, hash64: int) -> bool | None:
         """A redelivered message: True if it is stored, None if it is on its way (and will be), False if new."""
@@ -73,21 +86,29 @@ class Seen:
         waiting = self._keys[key]
         if waiting is None:
             return True
-        waiting.append(message)
+        waiting.append(message._replace(topic="", payload=b""))
         return None
 
     def stored(self, taken: Taken) -> Sequence[Message]:
         """It is on disk: gives the deliveries to acknowledge."""
         key = (taken.packet_id, taken.hash64)
-        waiting = self._keys.get(key)
+        waiting = self._keys.get(key) if taken.session == self.session else None
         if waiting is None:
             return ()
         self._keys[key] = None
         return waiting
 
     def forget(self) -> None:
-        """The broker has forgotten us: packet ids begin anew."""
+        """The broker has forgotten us: a new session, in which packet ids begin anew."""
+        self.session += 1
         self._keys.clear()
+
+    def _note(self, message: Message, hash64: int, waiting: list[Message] | None) -> None:
+        key = (message.packet_id, hash64)
+        self._keys[key] = waiting
+        self._keys.move_to_end(key)
+        while len(self._keys) > WINDOW:
+            self._keys.popitem(last=False)
 
 
 class Inbox:
@@ -96,7 +117,7 @@ class Inbox:
     def __init__(self, listeners: Sequence[Listener]) -> None:
         self.counts = Counts()
         self._filters = [(pattern, one) for one in listeners for pattern in one.driver.topics()]
-        self._routes: dict[str, list[Listener]] = {}
+        self._routes: dict[tuple[str, tuple[int, ...]], list[Listener]] = {}
 
     @property
     def topics(self) -> list[str]:
@@ -106,27 +127,52 @@ class Inbox:
     def records(self, message: Message, at: Instant, waited_ms: int | None) -> list[Record]:
         """All that the message says, device by device, each device's channels in the order of its settings."""
         records: list[Record] = []
-        for one in self._route(message.topic):
-            try:
-                readings = one.driver.decode(message.topic, message.payload)
-            except PayloadError as error:
-                self.counts.bad += 1
-                readings = failed(one.driver.channels, error)
-            records += records_of(one.device, one.units, readings, at, waited_ms)
+        for one in self._route(message.topic, message.subscriptions):
+            records += self._said(one, message, at, waited_ms)
         self.counts.messages += 1
         self.counts.foreign += not records
         return records
 
-    def _route(self, topic: str) -> list[Listener]:
-        route = self._routes.get(topic)
+    def _said(self, one: Listener, message: Message, at: Instant, waited_ms: int | None) -> list[Record]:
+        try:
+            readings = one.driver.decode(message.topic, message.payload)
+            return records_of(one.device, one.units, readings, at, waited_ms)
+        except DriverError as error:
+            reason = error
+        except Exception as error:  # noqa: BLE001  # a driver of anybody's must not end the local bus
+            _log.exception("%s: its driver broke", one.device.name)
+            reason = DriverError(f"{type(error).__name__}: {error}")
+        self.counts.bad += 1
+        return records_of(one.device, one.units, failed(one.device.channels, reason), at, waited_ms)
+
+    def _route(self, topic: str, subscriptions: tuple[int, ...]) -> list[Listener]:
+        key = (topic, subscriptions)
+        route = self._routes.get(key)
         if route is None:
             if len(self._routes) >= _MOST_ROUTES:
                 self._routes.clear()
-            unique = {one.device.name: one for pattern, one in self._filters if topic_matches(pattern, topic)}
-            route = self._routes[topic] = list(unique.values())
+            unique = {one.device.name: one for pattern, one in self._filters if _is_for(pattern, topic, subscriptions)}
+            route = list(unique.values())
+            if len(topic) <= _LONGEST_REMEMBERED:
+                self._routes[key] = route
         return route
 
 
-def taken_of(message: Message, session: int) -> Taken:
-    """What is kept of a message with its records."""
-    return Taken(session, message.packet_id, message_hash(message.topic, message.payload))
+def _is_for(pattern: str, topic: str, subscriptions: tuple[int, ...]) -> bool:
+    """Whether it came for this subscription, and not for another that its topic matches, too."""
+    return topic_matches(pattern, topic) and (not subscriptions or subscription_id(pattern) in subscriptions)
+
+
+def _near(stored: list[tuple[int, int]]) -> list[tuple[int, int]]:
+    """Those at the end that lie less than `WINDOW` packet ids back.
+
+    Packet ids count up, also for messages of which nothing was stored. What lies further back than the ids reach
+    would pass for another message with the same words.
+    """
+    back = 0
+    for at in range(len(stored) - 1, 0, -1):
+        step = (stored[at][0] - stored[at - 1][0]) % _PACKET_IDS
+        back += step if step < _PACKET_IDS - _DISORDER else 0
+        if back >= WINDOW:
+            return stored[at:]
+    return stored

@@ -6,7 +6,7 @@ Fed after each commit only, so that nobody sees a value that a power cut could s
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Container, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any, Final, NamedTuple
@@ -48,6 +48,10 @@ class Live:
     def rows(self) -> list[dict[str, Any]]:
         """All of them as the socket tells them."""
         return [self.row(self._newest[channel]) for channel in sorted(self._newest)]
+
+    def newest(self, channels: Container[str]) -> dict[str, Newest]:
+        """Those of these channels."""
+        return {channel: one for channel, one in self._newest.items() if channel in channels}
 
     def row(self, newest: Newest) -> dict[str, Any]:
         """One of them as the socket tells it."""

@@ -22,7 +22,7 @@ class Publisher:
     def committed(self, newest: Mapping[str, Newest], expire_s: Mapping[str, float]) -> None:
         """`expire_s`: after how long without a value a channel is to be taken as gone."""
         for channel, one in newest.items():
-            if channel not in self._announced:
+            if channel not in self._announced and one.record.value is not None:  # else what it is is not known yet
                 self._announced.add(channel)
                 self._announce(channel, one.record, expire_s.get(channel))
             row = self._row(one)
@@ -51,12 +51,14 @@ class Publisher:
             "device": {"identifiers": [f"golmok_{self._gateway}"], "name": self._title, "manufacturer": "Golmok"},
         }
         if is_binary:
-            config["value_template"] = "{{ 'ON' if value_json.value else 'OFF' }}"
+            config["value_template"] = (
+                "{{ 'None' if value_json.value is none else 'ON' if value_json.value else 'OFF' }}"
+            )
         else:
             config["value_template"] = "{{ value_json.value }}"
             if record.unit:
                 config["unit_of_measurement"] = _HOME_ASSISTANT_UNITS.get(record.unit, record.unit)
-                config["state_class"] = "measurement"
+                config["state_class"] = "total_increasing" if record.unit in _ENERGY else "measurement"
             if device_class := _DEVICE_CLASSES.get(record.unit):
                 config["device_class"] = device_class
         if expire_s:
@@ -67,11 +69,12 @@ class Publisher:
 
 
 def _topic_level(quantity: str) -> str:
-    """A quantity as one level of a topic."""
-    return "".join(char if char.isalnum() or char in "_-" else "_" for char in quantity)
+    """A quantity as one level of a topic, of the letters that Home Assistant takes."""
+    return "".join(char if char.isascii() and (char.isalnum() or char in "_-") else "_" for char in quantity)
 
 
 _HOME_ASSISTANT_UNITS: Final = {"Cel": "°C", "[degF]": "°F", "W.h": "Wh", "kW.h": "kWh", "V.A": "VA", "[ppm]": "ppm"}
+_ENERGY: Final = frozenset({"W.h", "kW.h"})
 _DEVICE_CLASSES: Final = {
     "Cel": "temperature",
     "[degF]": "temperature",

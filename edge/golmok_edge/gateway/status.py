@@ -47,16 +47,21 @@ class Rate:
 
     def add(self, count: int) -> None:
         """So many more, now."""
+        self._forget()
         self._counts.append((self.clock(), count))
 
     def per_s(self) -> float:
         """The rate now."""
-        now_s = self.clock()
-        while self._counts and self._counts[0][0] < now_s - RATE_OVER_S:
-            self._counts.popleft()
+        now_s = self._forget()
         if not self._counts:
             return 0.0
         return round(sum(count for _, count in self._counts) / max(1.0, now_s - self._counts[0][0]), 2)
+
+    def _forget(self) -> float:
+        now_s = self.clock()
+        while self._counts and self._counts[0][0] < now_s - RATE_OVER_S:
+            self._counts.popleft()
+        return now_s
 
 
 def normal_silence_s(device: Device) -> float | None:
@@ -66,8 +71,13 @@ def normal_silence_s(device: Device) -> float | None:
     return device.expect_s
 
 
-def document(parts: Parts, *, is_ready: bool, readings_per_s: float, refused: Exception | None) -> dict[str, Any]:
-    """The whole status. `refused` is why the disk took nothing the last time, None if it did."""
+def document(
+    parts: Parts, *, is_ready: bool, readings_per_s: float, refused: Exception | None, used_bytes: int
+) -> dict[str, Any]:
+    """The whole status. `refused` is why the disk took nothing the last time, None if it did.
+
+    `used_bytes` is brought, since to ask the store for it is to wait for a commit that is under way.
+    """
     settings, store = parts.settings, parts.store
     devices = _devices(parts)
     return {
@@ -84,7 +94,7 @@ def document(parts: Parts, *, is_ready: bool, readings_per_s: float, refused: Ex
         "rates": {"readings_per_s": readings_per_s},
         "backlog": {stream: store.tail(stream) - store.acked(stream) for stream in STREAMS},
         "bytes_written": store.bytes_written,
-        "store": _store(parts),
+        "store": _store(parts, used_bytes),
         "mqtt": _mqtt(parts.bus) if parts.bus else None,
         "cloud": _cloud(parts, parts.cloud) if parts.cloud else None,
         "devices": devices,
@@ -92,13 +102,13 @@ def document(parts: Parts, *, is_ready: bool, readings_per_s: float, refused: Ex
     }
 
 
-def _store(parts: Parts) -> dict[str, Any]:
+def _store(parts: Parts, used_bytes: int) -> dict[str, Any]:
     store, group = parts.store, parts.group
     return {
         "path": str(parts.settings.store.path),
         "epoch": store.epoch,
         "tail": {stream: store.tail(stream) for stream in STREAMS},
-        "used_bytes": store.used_bytes(),
+        "used_bytes": used_bytes,
         "max_bytes": parts.settings.store.max_bytes,
         "waiting": group.waiting,
         "commits": group.counts.commits,
@@ -113,11 +123,12 @@ def _mqtt(bus: LocalBus) -> dict[str, Any]:
     return {
         "connected": bus.is_connected,
         "caught_up": bus.is_caught_up,
-        "detail": bus.refused,
+        "detail": bus.trouble,
         "messages": counts.messages,
         "duplicates": counts.duplicates,
         "bad": counts.bad,
         "foreign": counts.foreign,
+        "held": bus.held,
     }
 
 

@@ -66,7 +66,12 @@ class Timekeeper:
         return self._heed(Anchor(self._clock.mono_ms(), self._clock.wall_ms(), error_ms))
 
     def heed_server(self, server_ms: int, sent_mono_ms: int, came_mono_ms: int) -> Record | None:
-        """An anchor from a reply: it was `server_ms` there at some moment between sending and coming back."""
+        """An anchor from a reply, if nobody keeps the machine's own clock: two that differ would take turns.
+
+        It was `server_ms` there at some moment between sending and coming back.
+        """
+        if self._clock.kept_within_ms() is not None:
+            return None
         half = (came_mono_ms - sent_mono_ms + 1) // 2
         return self._heed(Anchor(sent_mono_ms + half, server_ms, half + 1))
 
