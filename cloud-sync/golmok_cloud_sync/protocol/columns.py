@@ -141,10 +141,11 @@ def check(columns: Columns) -> Columns:
     """
     if not 0 < columns.count <= MAX_COUNT:
         raise ColumnsError(f"{columns.count} records, must be 1 to {MAX_COUNT}")
-    if sum(len(s.values) for s in columns.series) != columns.count:
+    names = {name for s in columns.series for name in (s.boot, s.channel, s.unit)}
+    for name in names:
+        _check_name(name)
+    if sum(map(_check_series, columns.series)) != columns.count:
         raise ColumnsError("the series do not add up to the count")
-    for s in columns.series:
-        _check_series(s)
     for state in columns.states:
         if state.quality not in QUALITIES:
             raise ColumnsError(f"unknown quality {state.quality!r:.40}")
@@ -152,9 +153,10 @@ def check(columns: Columns) -> Columns:
     _check_codes(columns.state_codes, len(columns.states), columns.count)
     if not columns.states:
         raise ColumnsError("no state")
-    places = range(columns.count)
-    if columns.shifts is not None and sorted(map(add, columns.shifts, places)) != list(places):
-        raise ColumnsError("the shifts are no order")
+    if columns.shifts is not None:
+        places = list(map(add, columns.shifts, range(columns.count)))
+        if len(set(places)) != columns.count or min(places) != 0 or max(places) != columns.count - 1:
+            raise ColumnsError("the shifts are no order")
     for name, column, least in (("wall_ms", columns.wall_ms, -MAX_TIME_MS), ("waited_ms", columns.waited_ms, 0)):
         if column is not None:
             if len(column) != columns.count:
@@ -217,19 +219,18 @@ def _last(column: Sequence[Any]) -> Any:
     return column.last() if isinstance(column, Ints | Bools | Decimals) else column[-1]
 
 
-def _check_series(s: Series) -> None:
-    if not s.values or len(s.values) != len(s.mono_ms):
+def _check_series(s: Series) -> int:
+    """How many records it holds."""
+    count = len(s.values)
+    if not count or count != len(s.mono_ms):
         raise ColumnsError("a series is empty or its columns differ in length")
-    for name in (s.boot, s.channel, s.unit):
-        _check_name(name)
     if not s.channel:
         raise ColumnsError("a series has no channel")
     _check_range("mono_ms", s.mono_ms, 0)
-    if isinstance(s.values, Bools | Decimals):
-        return  # whatever they hold is finite and a truth value or a float
-    kinds = {int} if isinstance(s.values, Ints) else set(map(type, s.values))
-    for kind in kinds:
-        _check_kind(s, kind)
+    if not isinstance(s.values, Bools | Decimals):  # whatever those hold is finite and a truth value or a float
+        for kind in {int} if isinstance(s.values, Ints) else set(map(type, s.values)):
+            _check_kind(s, kind)
+    return count
 
 
 def _check_kind(s: Series, kind: type) -> None:
@@ -260,14 +261,15 @@ def _check_name(name: str) -> None:
 
 
 def _check_range(name: str, numbers: Sequence[Any], least: int) -> None:
-    if not isinstance(numbers, Ints) and set(map(type, numbers)) - {int}:
+    if isinstance(numbers, Ints):
+        low, high = numbers.within()
+        if least <= low and high <= MAX_TIME_MS:
+            return
+        numbers = numbers.tolist()
+    if set(map(type, numbers)) - {int}:
         raise ColumnsError(f"{name} must be whole numbers")
-    if len(numbers):
-        low, high = _bounds(numbers)
-        if (low < least or high > MAX_TIME_MS) and isinstance(numbers, Ints):
-            low, high = _bounds(numbers.tolist())
-        if low < least or high > MAX_TIME_MS:
-            raise ColumnsError(f"{name} must lie between {least} and {MAX_TIME_MS}")
+    if numbers and not least <= min(numbers) <= max(numbers) <= MAX_TIME_MS:
+        raise ColumnsError(f"{name} must lie between {least} and {MAX_TIME_MS}")
 
 
 def _check_codes(codes: list[int] | None, table: int, count: int) -> None:

@@ -131,9 +131,8 @@ class _Reader:
     def open(self, specs: list[tuple[int, int, Column]]) -> None:
         """Unpack all columns of integers, in the order of the header."""
         sizes: dict[tuple[int, int], int] = {}
-        for role, n, (width, *_) in specs:
-            _index(n, MAX_COUNT + 1)
-            if _index(width, 9):
+        for role, n, column in specs:
+            if _index(n, MAX_COUNT + 1) and _index(width := column[0], 9):
                 sizes[role, width] = sizes.get((role, width), 0) + n
         groups = {key: from_planes(self.take(n * key[1]), n, key[1]) for key, n in sorted(sizes.items())}
         used = dict.fromkeys(groups, 0)

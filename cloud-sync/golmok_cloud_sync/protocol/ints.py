@@ -20,6 +20,7 @@ Prediction: TypeAlias = list[int]
 
 LEVEL, STEP, LINE = 0, 1, 2
 _TERMS: Final = {LEVEL: 1, STEP: 2, LINE: 2}
+_FAR: Final = 1 << 64
 _SAMPLE: Final = 64
 _SIGNED: Final = {1: 1 << 7, 2: 1 << 15}
 """Widths that are written in two's complement, and their bounds. Wider ones are written as zigzag: there the high
@@ -98,8 +99,9 @@ class Ints(_Column):
         kind, *terms = prediction
         if type(kind) is not int or _TERMS.get(kind) != len(terms):
             raise ValueError(f"prediction {kind!r:.40} is not known")
-        if not all(type(term) is int and -(1 << 64) < term < 1 << 64 for term in terms):
-            raise ValueError("a prediction's terms must be whole numbers of 64 bits")
+        for term in terms:
+            if type(term) is not int or not -_FAR < term < _FAR:
+                raise ValueError("a prediction's terms must be whole numbers of 64 bits")
         self._kind, self._terms, self._residuals, self._made = kind, list(terms), residuals, None
 
     def __len__(self) -> int:
