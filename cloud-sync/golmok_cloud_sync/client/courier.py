@@ -6,11 +6,13 @@ It owns its connection and its own reader of the store. Nothing it does can hold
 from __future__ import annotations
 
 import ipaddress
+import json
 import logging
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Final, Protocol
+from itertools import accumulate
+from typing import Final, NamedTuple, Protocol
 from urllib.parse import urlsplit
 
 import urllib3
@@ -26,6 +28,7 @@ from golmok_cloud_sync.protocol import (
     decode_reply,
     encode_request,
 )
+from golmok_cloud_sync.protocol.sync import MAX_HEAD, MAX_LATEST
 
 from .outbox import Outbox
 from .pace import Pace
@@ -38,6 +41,21 @@ CONNECT_S: Final = 5.0
 TIMEOUT: Final = urllib3.Timeout(connect=CONNECT_S, read=30.0)
 """A request that is under way so long is given up; the next one is half as large."""
 _ANSWERS: Final = frozenset({200, 409})
+_MOST_ANSWER: Final = 1 << 20
+"""Bytes of an answer that are looked at. Something in between may answer with anything."""
+_NOBODY_THERE: Final = (urllib3.exceptions.NewConnectionError, urllib3.exceptions.ConnectTimeoutError)
+"""What says nothing of how much the line can carry."""
+_GRACE_S: Final = 0.5
+_LONGEST_TEXT: Final = 200
+
+
+class _Answer(NamedTuple):
+    """What came back."""
+
+    status: int
+    reason: str
+    headers: Mapping[str, str]
+    body: bytes
 
 
 class Moment(Protocol):
@@ -64,7 +82,8 @@ class CourierState:
     """What `status` and the pages tell of the way to the cloud."""
 
     state: str = "starting"
-    """starting, connected, waiting (told to come later), unreachable, refused (not enrolled or forbidden)."""
+    """starting, connected, waiting (told to come later), unreachable, refused (not enrolled or forbidden), broken
+    (an error of ours: see the log)."""
     detail: str = ""
     requests: int = 0
     failures: int = 0
@@ -102,8 +121,9 @@ class Courier(threading.Thread):
         self._wake = threading.Event()
         self._urgent = threading.Event()
         self._has_met = False
-        self._closing = False
+        self._closing = self._is_left = False
         self._last_s = 0.0
+        self._uplink: Uplink | None = None
 
     def wake(self) -> None:
         """Orders or alarms are in the store: send them now."""
@@ -111,18 +131,21 @@ class Courier(threading.Thread):
         self._wake.set()
 
     def close(self, last_s: float = 5.0) -> None:
-        """Send what is in the store as long as the cloud takes it, for `last_s` seconds at most, and stop."""
+        """Send what is in the store as long as the cloud takes it, for `last_s` seconds at most, and stop.
+
+        A request that hangs is left behind: its thread ends with it, or with the process.
+        """
         self._last_s = last_s
         self._closing = True
         self._wake.set()
         if self.is_alive():
-            self.join(last_s + CONNECT_S)
+            self.join(last_s + _GRACE_S)
+            self._is_left = True
 
     def run(self) -> None:
         self._pace.start(self._now_s(), new_boot=self._new_boot, loopback=is_loopback(self._url))
         # Not httpx: it drags in click, rich and pygments where they are installed, 14 MB of a gateway's 40.
         with urllib3.PoolManager(1, headers=self._headers, timeout=TIMEOUT, retries=False) as http:
-            uplink = Uplink(self._open_outbox())
             while not self._closing:
                 wait_s = self._pace.wait_s(self._now_s(), urgent=self._urgent.is_set())
                 if wait_s > 0:
@@ -130,15 +153,29 @@ class Courier(threading.Thread):
                     self._wake.clear()
                     continue
                 self._urgent.clear()
-                self._exchange(http, uplink)
+                self._turn(http, TIMEOUT)
             until_s = self._now_s() + self._last_s
-            while self._exchange(http, uplink) and not uplink.is_all_sent and self._now_s() < until_s:
-                pass
+            while (left_s := until_s - self._now_s()) > 0 and not self._is_left:
+                if not self._turn(http, urllib3.Timeout(connect=left_s, read=left_s)):
+                    break
 
-    def _exchange(self, http: urllib3.PoolManager, uplink: Uplink) -> bool:
+    def _turn(self, http: urllib3.PoolManager, timeout: urllib3.Timeout) -> bool:
+        """One exchange; whether it brought anything forward and more is to be sent."""
+        try:
+            if self._uplink is None:
+                self._uplink = Uplink(self._open_outbox())
+            return self._exchange(http, self._uplink, timeout) and not self._uplink.is_all_sent
+        except Exception as error:  # noqa: BLE001  # this thread must live on; the next turn begins from what is stored
+            if not self._is_left:
+                _log.exception("the way to the cloud broke")
+                self._uplink = None
+                self._failed("broken", f"{type(error).__name__}: {error}")
+            return False
+
+    def _exchange(self, http: urllib3.PoolManager, uplink: Uplink, timeout: urllib3.Timeout) -> bool:
         """One request and what follows from its reply; whether it brought anything forward."""
         sent_ms = self._clock.mono_ms()
-        latest = self._latest() if uplink.backlog("readings") > MOST_RECORDS else ()
+        latest = _fitting(self._latest()) if uplink.backlog("readings") > MOST_RECORDS else ()
         hello = replace(self._hello, mono_ms=sent_ms, wall_ms=self._clock.wall_ms(), latest=latest)
         hello, parts = uplink.compose(hello)
         if not self._has_met:
@@ -146,13 +183,14 @@ class Courier(threading.Thread):
         body = encode_request(hello, parts)
         self.state.requests += 1
         try:
-            response = http.request("POST", self._url, body=body, redirect=False)
-            if response.status not in _ANSWERS:
-                self._turned_away(uplink, response)
+            answer = self._post(http, body, timeout)
+            if answer.status not in _ANSWERS:
+                self._turned_away(uplink, answer)
                 return False
-            reply = decode_reply(response.data)
+            reply = decode_reply(answer.body)
         except (urllib3.exceptions.HTTPError, ProtocolError) as error:
-            uplink.failed()
+            if not isinstance(error, _NOBODY_THERE):
+                uplink.failed()
             self._failed("unreachable", f"{type(error).__name__}: {error}")
             return False
         came_ms = self._clock.mono_ms()
@@ -171,14 +209,23 @@ class Courier(threading.Thread):
             self._pace.failed(self._now_s(), reply.retry_after_s)
         return forward
 
-    def _turned_away(self, uplink: Uplink, response: urllib3.BaseHTTPResponse) -> None:
+    def _post(self, http: urllib3.PoolManager, body: bytes, timeout: urllib3.Timeout) -> _Answer:
+        response = http.request("POST", self._url, body=body, redirect=False, timeout=timeout, preload_content=False)
+        try:
+            answer = _Answer(response.status, response.reason or "", response.headers, response.read(_MOST_ANSWER))
+            response.release_conn()
+            return answer
+        finally:
+            response.close()
+
+    def _turned_away(self, uplink: Uplink, answer: _Answer) -> None:
         """A status that is no answer of this protocol: too busy, not enrolled, or something in between that broke."""
-        status = response.status
-        detail = f"HTTP {status}: {_problem(response)}"
+        status = answer.status
+        detail = f"HTTP {status}: {_problem(answer)}"
         if status in (401, 403):
             self._failed("refused", detail)
         elif status in (429, 503):
-            self._failed("waiting", detail, _retry_after_s(response))
+            self._failed("waiting", detail, _retry_after_s(answer))
         else:
             uplink.failed()
             self._failed("unreachable", detail)
@@ -209,18 +256,25 @@ def is_loopback(url: str) -> bool:
         return host == "localhost"
 
 
-def _problem(response: urllib3.BaseHTTPResponse) -> str:
+def _fitting(latest: Sequence[Record]) -> list[Record]:
+    """As many of them as a request has room for; long texts are nothing to be had at a glance."""
+    short = [record for record in latest if not isinstance(record.value, str) or len(record.value) <= _LONGEST_TEXT]
+    sizes = accumulate(200 + 4 * sum(map(len, (one.channel, one.unit, one.reason, str(one.value)))) for one in short)
+    return [record for record, size in zip(short[:MAX_LATEST], sizes, strict=False) if size <= MAX_HEAD // 2]
+
+
+def _problem(answer: _Answer) -> str:
     """What the server says is wrong (RFC 9457), else the status' own words."""
     try:
-        problem = response.json()
+        problem = json.loads(answer.body)
         return str(problem.get("detail") or problem.get("title"))[:300]
-    except (ValueError, AttributeError):
-        return response.reason or ""
+    except (ValueError, AttributeError, RecursionError):
+        return answer.reason
 
 
-def _retry_after_s(response: urllib3.BaseHTTPResponse) -> float:
+def _retry_after_s(answer: _Answer) -> float:
     """Seconds that the server asks to wait (RFC 9110, 10.2.3; the form with a date is not used here)."""
     try:
-        return min(3600.0, max(0.0, float(response.headers.get("Retry-After", "0"))))
+        return max(0.0, float(answer.headers.get("Retry-After", "0")))
     except ValueError:
         return 0.0

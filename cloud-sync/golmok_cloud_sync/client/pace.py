@@ -16,6 +16,10 @@ from typing import Final
 LEAST_WAIT_S: Final = 1.0
 MOST_WAIT_S: Final = 600.0
 START_SPREAD_S: Final = 30.0
+LEAST_INTERVAL_S: Final = 0.1
+"""A server that asks for less, by mistake, is not flooded."""
+MOST_CLOSED_S: Final = 3600.0
+"""A server that wants to be left alone for longer, by mistake, is not left alone for ever."""
 
 
 @dataclass(slots=True)
@@ -29,6 +33,7 @@ class Pace:
     _ceiling_s: float = 0.0
     _due_s: float = 0.0
     _closed_until_s: float = 0.0
+    _is_failing: bool = False
 
     def __post_init__(self) -> None:
         self._asked_s = self.interval_s
@@ -40,18 +45,19 @@ class Pace:
     def succeeded(self, now_s: float, asked_s: float, retry_after_s: float = 0.0, *, more: bool = False) -> None:
         """A reply came; the server asked for `asked_s` between requests; `more` waits to be sent."""
         self._ceiling_s = self._ceiling_s / 2 if self._ceiling_s > LEAST_WAIT_S else 0.0
-        self._asked_s = asked_s
-        self._closed_until_s = now_s + retry_after_s
+        self._asked_s, self._is_failing = max(LEAST_INTERVAL_S, asked_s), False
+        self._closed_until_s = now_s + min(retry_after_s, MOST_CLOSED_S)
         self._due_s = now_s + (0.0 if more else min(self.interval_s, self._asked_s))
 
     def failed(self, now_s: float, retry_after_s: float = 0.0) -> None:
         """No reply, or one that says to come later."""
         self._ceiling_s = min(MOST_WAIT_S, max(LEAST_WAIT_S, self._ceiling_s * 2))
-        self._closed_until_s = now_s + retry_after_s
-        self._due_s = now_s + max(retry_after_s, self.uniform(0, self._ceiling_s))
+        self._is_failing = True
+        self._closed_until_s = now_s + min(retry_after_s, MOST_CLOSED_S)
+        self._due_s = now_s + self.uniform(0, self._ceiling_s)
 
     def wait_s(self, now_s: float, *, urgent: bool = False) -> float:
-        """Seconds until the next request; `urgent` (orders, alarms) heeds only failures and the server's own wait."""
-        if urgent and not self._ceiling_s:
+        """Seconds until the next request; `urgent` heeds only a failure of the last one and the server's own wait."""
+        if urgent and not self._is_failing:
             return max(0.0, self._closed_until_s - now_s)
         return max(0.0, self._due_s - now_s, self._closed_until_s - now_s)

@@ -62,6 +62,8 @@ class Hello:
     streams: Mapping[Stream, StreamReport] = field(default_factory=dict)
     latest: Sequence[Record] = ()
     """The newest value of each channel, outside all sequences: pages are live while a backlog drains."""
+    title: str = ""
+    """What people call the place."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +110,7 @@ def encode_request(hello: Hello, parts: Sequence[Part] = ()) -> bytes:
         "wall_ms": hello.wall_ms,
         "settings_version": hello.settings_version,
         "software": hello.software,
+        "title": hello.title,
         "streams": {
             name: {"tail": s.tail, "acked": s.acked, **({"probes": s.probes} if s.probes else {})}
             for name, s in hello.streams.items()
@@ -139,6 +142,7 @@ def decode_request(body: bytes) -> tuple[Hello, list[Part]]:
         wall_ms=head.take("wall_ms", int),
         settings_version=head.text("settings_version"),
         software=head.text("software"),
+        title=head.text("title"),
         streams={_stream(name): _report(report) for name, report in head.take("streams", dict).items()},
         latest=[_record(row) for row in head.take_list("latest", MAX_LATEST)],
     )

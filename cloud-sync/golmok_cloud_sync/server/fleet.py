@@ -63,6 +63,7 @@ class GatewayNow(msgspec.Struct):
     gateway: str
     stores: dict[str, StoreNow] = {}
     latest: dict[str, Record] = {}
+    title: str = ""
     pace_s: float = PACE_S
 
     @property
@@ -112,6 +113,7 @@ class Fleet:
         store = self._store(now, EpochKey(hello.gateway, hello.store, hello.epoch))
         store.boot, store.software, store.settings_version = hello.boot, hello.software, hello.settings_version
         store.contact_ms = now_ms
+        now.title = hello.title or now.title
         for name, report in hello.streams.items():
             stream = store.streams.setdefault(name, Reported())
             stream.tail, stream.acked = report.tail, report.acked
@@ -215,6 +217,7 @@ class Fleet:
         newest_store = stores[-1] if stores else StoreNow("", "")
         return {
             "gateway": now.gateway,
+            "title": now.title,
             "state": now.state(time.time_ns() // 1_000_000),
             "last_contact": show(now.contact_ms),
             "pace_s": now.pace_s,

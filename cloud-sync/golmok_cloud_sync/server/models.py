@@ -37,6 +37,7 @@ class GatewayStatus(_Document):
     """A gateway at a glance."""
 
     gateway: str
+    title: str = Field(description="what people call the place; empty if it has not said")
     state: State
     last_contact: str | None = Field(description="RFC 3339, UTC; null if it never called")
     pace_s: float = Field(description="how often it is asked to call")

@@ -167,6 +167,7 @@ class Gateway:
                 wall_ms=0,
                 settings_version=self.settings.version,
                 software=SOFTWARE,
+                title=self.settings.site.title,
             ),
             lambda: self._store,
             clock=self._clock,
