@@ -302,12 +302,12 @@ _SWITCH: Final = _Default({"kind": "cycle", "period_s": 60.0}, 0)
 _DEFAULTS: Final[dict[str, _Default]] = {
     "temperature": _Default({"kind": "daily", "mean": 22.0, "swing": 3.0, "noise": 0.05}),
     "humidity": _Default({"kind": "daily", "mean": 48.0, "swing": 8.0, "peak_h": 4.0, "noise": 0.2}),
-    "power": _Default({"kind": "cycle", "low": 3.0, "high": 450.0, "period_s": 180.0, "noise": 2.0}, 1),
+    "power": _Default({"kind": "cycle", "low": 12.0, "high": 450.0, "period_s": 180.0, "noise": 2.0}, 1),
     "voltage": _Default({"kind": "constant", "value": 221.0, "noise": 0.8}, 1),
-    "current": _Default({"kind": "cycle", "low": 0.02, "high": 2.1, "period_s": 180.0, "noise": 0.01}, 3),
+    "current": _Default({"kind": "cycle", "low": 0.08, "high": 2.1, "period_s": 180.0, "noise": 0.01}, 3),
     "co2": _Default({"kind": "daily", "mean": 650.0, "swing": 180.0, "noise": 6.0}, 0),
-    "light": _Default({"kind": "daily", "mean": 260.0, "swing": 240.0, "peak_h": 13.0, "noise": 3.0}, 1),
-    "illuminance": _Default({"kind": "daily", "mean": 260.0, "swing": 240.0, "peak_h": 13.0, "noise": 3.0}, 1),
+    "light": _Default({"kind": "daily", "mean": 280.0, "swing": 240.0, "peak_h": 13.0, "noise": 3.0}, 1),
+    "illuminance": _Default({"kind": "daily", "mean": 280.0, "swing": 240.0, "peak_h": 13.0, "noise": 3.0}, 1),
     "battery": _Default({"kind": "constant", "value": 87.0}, 0),
 }
 _SWITCHES: Final = frozenset({"open", "on", "motion", "occupancy", "occupied", "contact", "state", "output"})
