@@ -15,7 +15,8 @@ const range = () => (location.hash.slice(1) in HOURS ? location.hash.slice(1) : 
 class Channel {
   constructor({ channel, value, unit }) {
     const [device] = split(channel);
-    Object.assign(this, { channel, isNear: false, value: el("p", { class: "value" }), note: el("p", { class: "note" }) });
+    Object.assign(this, { channel, isNear: false });
+    [this.value, this.note] = ["value", "note"].map((name) => el("p", { class: name }));
     const figure = el("figure", { class: "chart" });
     const name = el("h2", {}, quantity(channel), el("span", { class: "soft" }, device));
     this.element = el("section", { class: "card channel" }, el("header", {}, name, this.value), this.note, figure);
