@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import gzip
 import json
-import os
 import random
 import resource
 import struct
@@ -174,9 +173,21 @@ LAYERS: dict[int, tuple[Callable[[bytes], bytes], Callable[[bytes], bytes]]] = {
 
 @BOTH
 def test_fuzzed_frames(codec: int) -> None:
-    """Bytes turned, cut and inserted, above and below the compression: no crash, no memory over the cap."""
-    rounds = int(os.environ.get("GOLMOK_FUZZ", "100000")) // 2
-    noise = random.Random(codec)
+    """10^5 in all: no crash, no memory over the cap."""
+    _fuzz(codec, 50_000, seed=codec)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(3600)
+@BOTH
+def test_fuzzed_frames_for_long(codec: int) -> None:
+    """10^6 in all, others each time."""
+    _fuzz(codec, 500_000, seed=random.randrange(2**32))
+
+
+def _fuzz(codec: int, rounds: int, seed: int) -> None:
+    """Bytes turned, cut and inserted, above and below the compression."""
+    noise = random.Random(seed)
     seeds = [GOLDEN_RECORDS, GOLDEN_RECORDS[:1], [Record("a", i / 10, "Cel", "b", 10 * i) for i in range(9)]]
     unpack, pack = LAYERS[codec]
     payloads = [(encode(run, codec), len(run)) for run in seeds]
