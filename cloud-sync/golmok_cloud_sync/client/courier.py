@@ -38,7 +38,7 @@ _log = logging.getLogger(__name__)
 
 URGENT: Final[tuple[Stream, ...]] = ("orders", "events")
 CONNECT_S: Final = 5.0
-TIMEOUT: Final = urllib3.Timeout(connect=CONNECT_S, read=30.0)
+ANSWER_S: Final = 30.0
 """A request that is under way so long is given up; the next one is half as large."""
 _ANSWERS: Final = frozenset({200, 409})
 _MOST_ANSWER: Final = 1 << 20
@@ -107,6 +107,7 @@ class Courier(threading.Thread):
         pace: Pace,
         new_boot: bool,
         token: str | None = None,
+        answer_s: float = ANSWER_S,
         latest: Callable[[], Sequence[Record]] = tuple,
         on_time: Callable[[ServerTime], None] = lambda _: None,
         on_reply: Callable[[Reply], None] = lambda _: None,
@@ -118,6 +119,7 @@ class Courier(threading.Thread):
         self._clock, self._pace, self._new_boot = clock, pace, new_boot
         self._headers = {"Content-Type": CONTENT_TYPE, **({"Authorization": f"Bearer {token}"} if token else {})}
         self._latest, self._on_time, self._on_reply = latest, on_time, on_reply
+        self._timeout = urllib3.Timeout(connect=min(CONNECT_S, answer_s), read=answer_s)
         self._wake = threading.Event()
         self._urgent = threading.Event()
         self._has_met = False
@@ -145,7 +147,7 @@ class Courier(threading.Thread):
     def run(self) -> None:
         self._pace.start(self._now_s(), new_boot=self._new_boot, loopback=is_loopback(self._url))
         # Not httpx: it drags in click, rich and pygments where they are installed, 14 MB of a gateway's 40.
-        with urllib3.PoolManager(1, headers=self._headers, timeout=TIMEOUT, retries=False) as http:
+        with urllib3.PoolManager(1, headers=self._headers, retries=False) as http:
             while not self._closing:
                 wait_s = self._pace.wait_s(self._now_s(), urgent=self._urgent.is_set())
                 if wait_s > 0:
@@ -153,7 +155,7 @@ class Courier(threading.Thread):
                     self._wake.clear()
                     continue
                 self._urgent.clear()
-                self._turn(http, TIMEOUT)
+                self._turn(http, self._timeout)
             until_s = self._now_s() + self._last_s
             while (left_s := until_s - self._now_s()) > 0 and not self._is_left:
                 if not self._turn(http, urllib3.Timeout(connect=left_s, read=left_s)):
@@ -213,7 +215,8 @@ class Courier(threading.Thread):
         response = http.request("POST", self._url, body=body, redirect=False, timeout=timeout, preload_content=False)
         try:
             answer = _Answer(response.status, response.reason or "", response.headers, response.read(_MOST_ANSWER))
-            response.release_conn()
+            if len(answer.body) < _MOST_ANSWER:
+                response.release_conn()  # to be used again
             return answer
         finally:
             response.close()

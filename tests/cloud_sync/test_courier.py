@@ -1,0 +1,416 @@
+"""`golmok_cloud_sync.client.courier` against a real, tiny HTTP server that answers as it is told."""
+
+from __future__ import annotations
+
+import json
+import socket
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+import pytest
+
+from golmok_cloud_sync.client import Courier, Outbox, Pace, ServerTime, is_loopback
+from golmok_cloud_sync.protocol import Frame, Hello, Part, Record, decode_request
+
+from .both_ends import MemoryCloud, MemoryOutbox
+
+PATIENCE_S = 30.0
+HELLO = Hello("gw-1", "", "", "boot", 0, 0)
+
+Handler = BaseHTTPRequestHandler
+Answer = Callable[[Handler, bytes], None]
+"""Answers one request on its connection."""
+
+
+def until(condition: Callable[[], Any], what: str) -> Any:
+    end = time.monotonic() + PATIENCE_S
+    while not (value := condition()):
+        assert time.monotonic() < end, f"not in time: {what}"
+        time.sleep(0.005)
+    return value
+
+
+def status(code: int, body: Any = None, **headers: str) -> Answer:
+    """A plain answer; `body` is sent as JSON."""
+
+    def answer(handler: Handler, _: bytes) -> None:
+        said = b"" if body is None else body if isinstance(body, bytes) else json.dumps(body).encode()
+        handler.send_response(code)
+        for name, value in headers.items():
+            handler.send_header(name.replace("_", "-"), value)
+        handler.send_header("Content-Length", str(len(said)))
+        handler.end_headers()
+        handler.wfile.write(said)
+
+    return answer
+
+
+def cut(handler: Handler, _: bytes) -> None:
+    """The connection ends in the middle of the answer."""
+    handler.send_response(200)
+    handler.send_header("Content-Length", "1000")
+    handler.end_headers()
+    handler.wfile.write(b"{")
+    handler.close_connection = True
+
+
+@dataclass
+class Asked:
+    """What came in."""
+
+    headers: Mapping[str, str]
+    hello: Hello
+    parts: list[Part]
+    connection: int
+
+
+@dataclass
+class TinyServer:
+    """Answers by the script, then as a cloud would."""
+
+    script: deque[Answer] = field(default_factory=deque)
+    cloud: MemoryCloud = field(default_factory=MemoryCloud)
+    asked: list[Asked] = field(default_factory=list)
+    pace_s: float = 0.1
+    port: int = 0
+    released: threading.Event = field(default_factory=threading.Event)
+
+    def __post_init__(self) -> None:
+        tiny = self
+
+        class Request(BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+            disable_nagle_algorithm = True
+
+            def do_POST(self) -> None:
+                body = self.rfile.read(int(self.headers["Content-Length"]))
+                tiny.answer(self, body)
+
+            def log_message(self, *_: Any) -> None:
+                """Say nothing."""
+
+        self.server = ThreadingHTTPServer(("127.0.0.1", self.port), Request)
+        self.server.daemon_threads = True
+        self.url = f"http://127.0.0.1:{self.server.server_port}"
+        threading.Thread(target=self.server.serve_forever, args=(0.01,), daemon=True).start()
+
+    def answer(self, handler: Handler, body: bytes) -> None:
+        self.asked.append(Asked(dict(handler.headers), *decode_request(body), handler.client_address[1]))
+        (self.script.popleft() if self.script else self.take)(handler, body)
+
+    def take(self, handler: Handler, body: bytes) -> None:
+        """As a cloud that has time."""
+        reply = json.loads(self.cloud.handle(body)) | {"pace_s": self.pace_s, "server_ms": 1_700_000_000_000}
+        status(200, reply)(handler, body)
+
+    def black_hole(self, handler: Handler, _: bytes) -> None:
+        """Never answers, until the test ends."""
+        handler.close_connection = True
+        self.released.wait(PATIENCE_S)
+
+    def frames(self) -> list[Frame]:
+        return [part for one in self.asked for part in one.parts if isinstance(part, Frame)]
+
+    def values(self, stream: str = "readings") -> list[Any]:
+        found = [log for (_, name), log in list(self.cloud.logs.items()) if name == stream]
+        return [entry.value for log in found for entry in log if isinstance(entry, Record)]
+
+    def close(self) -> None:
+        self.released.set()
+        self.server.shutdown()
+        self.server.server_close()
+
+
+class Machine:
+    """The clocks of a machine that started a while ago."""
+
+    def mono_ms(self) -> int:
+        return 1_000_000 + round(time.monotonic() * 1000)
+
+    def wall_ms(self) -> int:
+        return 1_700_000_000_000
+
+
+@pytest.fixture
+def server() -> Iterator[TinyServer]:
+    server = TinyServer()
+    yield server
+    server.close()
+
+
+def outbox_with(readings: int) -> MemoryOutbox:
+    outbox = MemoryOutbox("e1")
+    outbox.entries["readings"] += [Record("a.b", at, "", "boot", at) for at in range(readings)]
+    return outbox
+
+
+@pytest.fixture
+def start(server: TinyServer) -> Iterator[Callable[..., Courier]]:
+    started: list[Courier] = []
+
+    def start(outbox: Outbox, interval_s: float = 0.1, url: str = "", **options: Any) -> Courier:
+        pace = Pace(interval_s, lambda low, high: min(high, low + 0.01))
+        options = dict[str, Any](clock=Machine(), new_boot=False) | options
+        courier = Courier(url or server.url, HELLO, lambda: outbox, pace=pace, **options)
+        courier.start()
+        started.append(courier)
+        return courier
+
+    yield start
+    for courier in started:
+        courier.close(0.2)
+
+
+TROUBLES: dict[str, tuple[Answer, str, str]] = {
+    "busy": (status(429, Retry_After="0"), "waiting", "HTTP 429"),
+    "maintenance": (status(503, {"title": "back soon"}), "waiting", "back soon"),
+    "not enrolled": (status(401, {"detail": "this token is unknown"}), "refused", "this token is unknown"),
+    "forbidden": (status(403, [1, 2]), "refused", "HTTP 403"),
+    "too large": (status(413), "unreachable", "HTTP 413"),
+    "a bad gateway": (status(502, b"<html>"), "unreachable", "HTTP 502"),
+    "moved": (status(301, Location="http://127.0.0.1:9/"), "unreachable", "HTTP 301"),
+    "a captive portal": (status(200, b"<html>please log in</html>"), "unreachable", "ProtocolError"),
+    "JSON of somebody else": (status(200, {"ok": True}), "unreachable", "ProtocolError"),
+    "nested": (status(502, b"[" * 100_000), "unreachable", "HTTP 502"),
+    "a flood": (status(200, b" " * (3 << 20)), "unreachable", "ProtocolError"),
+    "cut": (cut, "unreachable", ""),
+}
+
+
+@pytest.mark.parametrize("trouble", TROUBLES)
+def test_it_survives_every_answer_and_says_what_was_wrong(
+    trouble: str, server: TinyServer, start: Callable[..., Courier]
+) -> None:
+    answer, state, detail = TROUBLES[trouble]
+    states: list[tuple[str, str]] = []
+
+    def then_well(handler: Handler, body: bytes) -> None:
+        states.append((courier.state.state, courier.state.detail))
+        server.take(handler, body)
+
+    server.script += [answer, then_well]
+    courier = start(outbox_with(10))
+    until(lambda: server.values() == list(range(10)), "all is there")
+    assert states[0][0] == state
+    assert detail in states[0][1]
+    until(lambda: courier.state.state == "connected", "it is well again")
+    assert (courier.state.failures, courier.state.detail) == (1, "")
+
+
+def test_409_is_an_answer_of_the_protocol(server: TinyServer, start: Callable[..., Courier]) -> None:
+    def has_some(handler: Handler, body: bytes) -> None:
+        status(409, json.loads(server.cloud.handle(body)))(handler, body)
+
+    server.script += [has_some, has_some]
+    courier = start(outbox_with(10))
+    until(lambda: server.values() == list(range(10)), "all is there")
+    assert courier.state.failures == 0
+
+
+def test_retry_after_is_heeded_even_by_an_alarm(server: TinyServer, start: Callable[..., Courier]) -> None:
+    server.script += [status(429, Retry_After="1")]
+    courier = start(outbox_with(1))
+    until(lambda: courier.state.state == "waiting", "it was told to wait")
+    told = time.monotonic()
+    courier.wake()
+    until(server.values, "it came at last")
+    assert time.monotonic() - told > 0.9
+
+
+def test_a_black_hole_is_given_up_by_the_end_and_the_thread_stays_behind(
+    server: TinyServer, start: Callable[..., Courier]
+) -> None:
+    server.script += [server.black_hole] * 5
+    courier = start(outbox_with(10))
+    until(lambda: server.asked, "it asks")
+    begun = time.monotonic()
+    courier.close(0.3)
+    assert time.monotonic() - begun < 5
+    server.released.set()
+    until(lambda: not courier.is_alive(), "the thread ends when the request does")
+    assert len(server.asked) == 1, "what was left behind begins nothing new"
+
+
+def test_nobody_listens(server: TinyServer, start: Callable[..., Courier]) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        courier = start(outbox_with(3), url=f"http://127.0.0.1:{taken.getsockname()[1]}")
+        until(lambda: courier.state.failures > 3, "it tries again")
+        assert courier.state.state == "unreachable"
+        assert "refused" in courier.state.detail
+
+
+def sizes_after(server: TinyServer, trouble: Answer, start: Callable[..., Courier]) -> list[int]:
+    """How many records the frames had: the first meets the trouble."""
+    server.script += [server.take, trouble]
+    start(outbox_with(6_000))
+    until(lambda: len(server.values()) == 6_000, "all is there")
+    return [frame.count for frame in server.frames()]
+
+
+def test_too_large_a_request_is_halved(server: TinyServer, start: Callable[..., Courier]) -> None:
+    assert sizes_after(server, status(413), start)[:3] == [4000, 2000, 4000]
+
+
+def test_a_cut_line_gets_smaller_frames(server: TinyServer, start: Callable[..., Courier]) -> None:
+    assert sizes_after(server, cut, start)[:2] == [4000, 2000]
+
+
+def test_a_line_too_slow_for_so_much_gets_smaller_frames(server: TinyServer, start: Callable[..., Courier]) -> None:
+    server.script += [server.take, server.black_hole]
+    start(outbox_with(6_000), answer_s=0.3)
+    until(lambda: len(server.values()) == 6_000, "all is there")
+    assert [frame.count for frame in server.frames()][:2] == [4000, 2000]
+
+
+def test_being_told_to_come_later_makes_no_frame_smaller(server: TinyServer, start: Callable[..., Courier]) -> None:
+    assert sizes_after(server, status(503), start)[:2] == [4000, 4000]
+
+
+def test_an_outage_makes_no_frame_smaller(start: Callable[..., Courier]) -> None:
+    """Nobody was there; that says nothing of the line. A fleet that comes back must not come in crumbs."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        port = taken.getsockname()[1]
+        courier = start(outbox_with(4_000), url=f"http://127.0.0.1:{port}")
+        until(lambda: courier.state.failures > 5, "the cloud is gone")
+    server = TinyServer(port=port)
+    until(server.values, "it is back")
+    assert [frame.count for frame in server.frames()] == [4_000]
+    server.close()
+
+
+def test_wake_sends_at_once(server: TinyServer, start: Callable[..., Courier]) -> None:
+    outbox = outbox_with(1)
+    server.pace_s = 3600
+    courier = start(outbox, interval_s=3600)
+    until(lambda: courier.state.backlog and not any(courier.state.backlog.values()), "all is there")
+    count = len(server.asked)
+    outbox.entries["events"].append(Record("fridge.alarm", "{}", "", "boot", 5))
+    courier.wake()
+    until(lambda: server.values("events") == ["{}"], "the alarm is there")
+    assert len(server.asked) == count + 1
+
+
+def test_close_sends_the_rest(server: TinyServer, start: Callable[..., Courier]) -> None:
+    outbox = outbox_with(1)
+    server.pace_s = 3600
+    courier = start(outbox, interval_s=3600)
+    until(lambda: courier.state.backlog and not any(courier.state.backlog.values()), "all is there")
+    outbox.entries["readings"] += [Record("a.b", at, "", "boot", at) for at in range(1, 9_000)]
+    courier.close(PATIENCE_S)
+    assert server.values() == list(range(9_000))
+    assert not courier.is_alive()
+
+
+def test_close_before_the_start_and_twice(server: TinyServer) -> None:
+    outbox = outbox_with(1)
+    courier = Courier(server.url, HELLO, lambda: outbox, clock=Machine(), pace=Pace(60), new_boot=False)
+    courier.close()
+    courier.start()
+    courier.close()
+    courier.close()
+    assert not courier.is_alive()
+
+
+def test_the_token_and_who_we_are(server: TinyServer, start: Callable[..., Courier]) -> None:
+    start(outbox_with(1), token="s3cret")
+    until(server.values, "it is there")
+    assert all(one.headers["Authorization"] == "Bearer s3cret" for one in server.asked)
+    assert all(one.headers["Content-Type"] == "application/vnd.golmok.sync" for one in server.asked)
+    assert server.asked[0].hello.gateway == "gw-1"
+
+
+def test_without_a_token_no_authorization(server: TinyServer, start: Callable[..., Courier]) -> None:
+    start(outbox_with(1))
+    until(server.values, "it is there")
+    assert not any("Authorization" in one.headers for one in server.asked)
+
+
+def test_a_token_that_no_header_can_hold_breaks_nothing(server: TinyServer, start: Callable[..., Courier]) -> None:
+    courier = start(outbox_with(1), token="two\nlines")
+    until(lambda: courier.state.failures > 2, "it tries again")
+    assert (courier.state.state, server.asked) == ("broken", [])
+
+
+def test_one_connection_serves_many_requests(server: TinyServer, start: Callable[..., Courier]) -> None:
+    start(outbox_with(1))
+    until(lambda: len(server.asked) > 5, "some requests")
+    assert len({one.connection for one in server.asked}) == 1
+
+
+def test_the_latest_values_go_along_only_when_it_is_far_behind(
+    server: TinyServer, start: Callable[..., Courier]
+) -> None:
+    newest = [Record("a.b", 9_999, "", "boot", 9_999)]
+    start(outbox_with(10_000), latest=lambda: newest)
+    until(lambda: len(server.values()) == 10_000, "all is there")
+    until(lambda: len(server.asked) > 4, "and one more")
+    assert [bool(one.hello.latest) for one in server.asked[:4]] == [True, True, True, False]
+    assert server.asked[0].hello.latest == newest
+
+
+def test_more_latest_values_than_a_request_holds(server: TinyServer, start: Callable[..., Courier]) -> None:
+    texts = [Record(f"t{at}.x", "가" * 60_000, "", "boot", at) for at in range(100)]
+    wide = [Record("ㅎ" * 80 + str(at), at, "kg" * 100, "boot", at, "bad", "왜" * 80) for at in range(3_000)]
+    start(outbox_with(10_000), latest=lambda: [*texts, *wide])
+    until(lambda: len(server.values()) == 10_000, "the server could read it all")
+    assert 100 < len(server.asked[0].hello.latest) <= 1_000
+
+
+class BrokenOutbox(MemoryOutbox):
+    """The disk gives an error, for a while."""
+
+    broken = True
+
+    def read(self, stream: Any, lo: int, limit: int) -> Any:
+        if self.broken:
+            raise OSError("the disk is gone")
+        return super().read(stream, lo, limit)
+
+
+def test_an_error_of_the_store_ends_nothing(server: TinyServer, start: Callable[..., Courier]) -> None:
+    outbox = BrokenOutbox("e1", entries=outbox_with(10).entries)
+    courier = start(outbox)
+    until(lambda: courier.state.state == "broken", "it says so")
+    assert "the disk is gone" in courier.state.detail
+    outbox.broken = False
+    until(lambda: server.values() == list(range(10)), "it goes on")
+
+
+def test_the_time_of_the_server_lies_between_two_moments(server: TinyServer, start: Callable[..., Courier]) -> None:
+    times: list[ServerTime] = []
+    start(outbox_with(1), on_time=times.append)
+    until(lambda: len(times) > 1, "replies came")
+    assert all(one.server_ms == 1_700_000_000_000 for one in times)
+    assert all(1_000_000 <= one.sent_mono_ms <= one.came_mono_ms for one in times)
+
+
+def test_a_listener_that_breaks_ends_nothing(server: TinyServer, start: Callable[..., Courier]) -> None:
+    def broken(_: object) -> None:
+        raise RuntimeError("a bug")
+
+    courier = start(outbox_with(10), on_reply=broken)
+    until(lambda: server.values() == list(range(10)), "all is there all the same")
+    assert courier.state.failures > 0
+
+
+@pytest.mark.parametrize(
+    ("url", "is_so"),
+    [
+        ("http://127.0.0.1:8400", True),
+        ("http://127.9.9.9", True),
+        ("http://[::1]:8400", True),
+        ("http://localhost", True),
+        ("https://cloud.example", False),
+        ("http://10.0.0.1", False),
+        ("http://localhost.example", False),
+    ],
+)
+def test_is_loopback(url: str, is_so: bool) -> None:
+    assert is_loopback(url) == is_so
