@@ -120,6 +120,15 @@ def test_what_is_wrong_is_told_with_what_to_do(shop: Settings) -> None:
     assert "인터넷이 끊겨도 기록은 계속됩니다; 1,234개가 기다리는 중" in told.todo
 
 
+def test_only_alarms_are_said_aloud_and_each_once(shop: Settings) -> None:
+    hot, hotter = (found(shop, FINE, everything(value=degrees))[0] for degrees in (9.3, 9.4))
+    assert (
+        tell("ko", hot, 720.0, 0).alarm == tell("ko", hotter, 780.0, 0).alarm == "음료 냉장고 온도 8.0 °C보다 높습니다"
+    )
+    assert tell("en", Finding("down"), 30.0, 0).alarm == "Recording has stopped"
+    assert tell("en", Finding("silent", shop.devices[0]), 30.0, 0).alarm == ""
+
+
 def test_a_device_without_wires_is_looked_for_elsewhere(shop: Settings) -> None:
     assert "Wi-Fi" in tell("en", Finding("silent", shop.devices[2]), 400.0, 0).todo
 

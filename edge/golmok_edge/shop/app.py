@@ -40,7 +40,6 @@ def make_app(settings: Settings, link: Link, page: Page) -> FastAPI:
 
 class _Routes:
     def __init__(self, settings: Settings, link: Link, page: Page) -> None:
-        self._settings = settings
         self._link = link
         self._page = page
         self._zone = ZoneInfo(settings.site.timezone)

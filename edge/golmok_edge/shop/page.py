@@ -62,8 +62,8 @@ class Now(NamedTuple):
 
     @property
     def announcement(self) -> str:
-        """What a screen reader should say aloud when it changes: the alarms, without how long they have lasted."""
-        return " ".join(trouble.what for trouble in self.troubles if trouble.level == "bad")
+        """What a screen reader says aloud when it changes."""
+        return " ".join(trouble.alarm for trouble in self.troubles if trouble.alarm)
 
 
 @dataclass

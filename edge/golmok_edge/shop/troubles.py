@@ -63,6 +63,8 @@ class Trouble(NamedTuple):
     level: Level
     what: str
     todo: str
+    alarm: str
+    """What is said aloud: the same for as long as it lasts, so that it is said once."""
 
 
 @dataclass
@@ -145,8 +147,9 @@ def tell(language: Language, finding: Finding, lasting_s: float, backlog: int) -
         names["device"] = title(finding.device)
     if finding.slot is not None:
         names |= _of_the_slot(language, finding, finding.slot)
-    what = say(language, finding.kind, **names)
-    return Trouble(_LEVELS[finding.kind], what, say(language, _remedy(finding), **names))
+    keys = (finding.kind, _remedy(finding), f"{finding.kind}_alarm")
+    what, todo, alarm = (say(language, key if key in TEXTS else finding.kind, **names) for key in keys)
+    return Trouble(_LEVELS[finding.kind], what, todo, alarm if _LEVELS[finding.kind] == "bad" else "")
 
 
 def _of_the_slot(language: Language, finding: Finding, slot: Slot) -> dict[str, str]:

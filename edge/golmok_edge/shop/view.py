@@ -16,8 +16,9 @@ from golmok_edge.shop.heard import Said
 from golmok_edge.web import digits, number, say
 
 Level: TypeAlias = Literal["good", "warn", "bad"]
-LEVELS: Final[tuple[Level, ...]] = ("good", "warn", "bad")
-"""How bad it is, the worst last."""
+"""How bad it is."""
+
+_DOUBT: Final[Mapping[object, Level]] = {"uncertain": "warn", "bad": "bad"}
 
 
 class Value(NamedTuple):
@@ -118,7 +119,7 @@ def curve(language: Language, slot: Slot, said: Said | None) -> Curve | None:
 
 def level_of(row: Mapping[str, object]) -> Level:
     """How far a value may be believed."""
-    return {"uncertain": "warn", "bad": "bad"}.get(str(row.get("quality")), "good")  # type: ignore[return-value]  # the table's values are levels
+    return _DOUBT.get(row.get("quality"), "good")
 
 
 def is_outside(limit: Limit | None, raw: object) -> Literal["low", "high", ""]:

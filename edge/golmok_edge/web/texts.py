@@ -37,6 +37,8 @@ TEXTS: Final[Words] = table("""
     high             | {device} {quantity} {value}: {limit}보다 높은 지 {duration}째입니다 | {device} {quantity} {value}: above {limit} for {duration}
     high_do          | 그 자리를 직접 확인해 주세요.            | Please go and look at it.
     high_temperature_do | 문이 잘 닫혀 있는지, 안에 든 것이 괜찮은지 확인해 주세요. | Please check that the door is shut and that what is inside is still good.
+    high_alarm       | {device} {quantity} {limit}보다 높습니다 | {device} {quantity} is above {limit}
+    low_alarm        | {device} {quantity} {limit}보다 낮습니다 | {device} {quantity} is below {limit}
     low              | {device} {quantity} {value}: {limit}보다 낮은 지 {duration}째입니다 | {device} {quantity} {value}: below {limit} for {duration}
     low_do           | 그 자리를 직접 확인해 주세요.            | Please go and look at it.
     bad              | {device} {quantity} 값을 믿을 수 없습니다 | {device} {quantity}: the value cannot be trusted
