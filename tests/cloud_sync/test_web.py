@@ -6,6 +6,8 @@ import re
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from golmok_cloud_sync.server.pages import texts
 from golmok_cloud_sync.web import (
@@ -48,6 +50,11 @@ def test_the_language_is_the_chosen_one_else_the_browsers(
     query: str | None, cookie: str | None, accept: str | None, language: str
 ) -> None:
     assert choose(query, cookie, accept) == language
+
+
+@given(st.text(), st.text(), st.text(alphabet=",;q=.0123456789*-koen "))
+def test_nothing_a_browser_sends_leaves_the_page_without_a_language(query: str, cookie: str, accept: str) -> None:
+    assert choose(query, cookie, accept) in LANGUAGES
 
 
 @pytest.mark.parametrize("table", [QUANTITIES, TRUE, FALSE, REASONS, texts.TEXTS])
