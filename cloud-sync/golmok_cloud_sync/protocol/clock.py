@@ -10,7 +10,7 @@ two seconds must not bend the time that one of two milliseconds has straightened
 
 from __future__ import annotations
 
-from bisect import bisect_left
+from bisect import bisect_left, bisect_right, insort
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
@@ -35,32 +35,63 @@ def _tells_more(anchor: Anchor, other: Anchor) -> bool:
     return error_ms < other.error_ms and differ_ms <= error_ms + other.error_ms
 
 
+def _near(anchors: list[Anchor], mono_ms: int, error_ms: int) -> slice:
+    """Where those stand that are so near that, drift and all, they may be exact to less than `error_ms`."""
+    reach_ms = error_ms * DRIFT
+    return slice(
+        bisect_left(anchors, mono_ms - reach_ms, key=_mono_ms), bisect_right(anchors, mono_ms + reach_ms, key=_mono_ms)
+    )
+
+
+def _mono_ms(anchor: Anchor) -> int:
+    return anchor.mono_ms
+
+
+def _rank(anchor: Anchor) -> tuple[int, int]:
+    return anchor.error_ms, anchor.wall_ms
+
+
 @dataclass(slots=True)
 class Anchors:
-    """The anchors of one boot, in the order of monotonic time."""
+    """The anchors of one boot, in the order of monotonic time, whatever the order in which they came."""
 
     known: list[Anchor] = field(default_factory=list)
     """Those that count."""
-    _all: dict[int, Anchor] = field(default_factory=dict)
+    _all: list[Anchor] = field(init=False)
+    _most_error_ms: int = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._all = list(self.known)
+        self._most_error_ms = max((one.error_ms for one in self.known), default=0)
 
     def add(self, anchor: Anchor) -> bool:
         """Take `anchor` in; False if nothing changed. Of two at one moment the more exact one stays."""
-        at_once = self._all.get(anchor.mono_ms)
-        if at_once is not None and at_once.error_ms <= anchor.error_ms:
+        self._most_error_ms = max(self._most_error_ms, anchor.error_ms)
+        at = bisect_left(self._all, anchor.mono_ms, key=_mono_ms)
+        if at < len(self._all) and self._all[at].mono_ms == anchor.mono_ms:
+            if _rank(self._all[at]) <= _rank(anchor):
+                return False
+            self._all[at] = anchor
+            self.known = [one for one in self._all if not self._is_outweighed(one)]
+            return True
+        self._all.insert(at, anchor)
+        if self._is_outweighed(anchor):
             return False
-        self._all[anchor.mono_ms] = anchor
-        if any(_tells_more(other, anchor) for other in self.known):
-            return False
-        kept = [other for other in self.known if other.mono_ms != anchor.mono_ms and not _tells_more(anchor, other)]
-        self.known = sorted([*kept, anchor])
+        near = _near(self.known, anchor.mono_ms, self._most_error_ms)
+        kept = [one for one in self.known[near] if not _tells_more(anchor, one)]
+        insort(kept, anchor)
+        self.known[near] = kept
         return True
+
+    def _is_outweighed(self, anchor: Anchor) -> bool:
+        return any(_tells_more(other, anchor) for other in self._all[_near(self._all, anchor.mono_ms, anchor.error_ms)])
 
     def wall_ms(self, mono_ms: int) -> int | None:
         """The time of day at `mono_ms`, in milliseconds since 1970 (UTC); None if no anchor is known."""
         known = self.known
         if not known:
             return None
-        at = bisect_left(known, mono_ms, key=lambda a: a.mono_ms)
+        at = bisect_left(known, mono_ms, key=_mono_ms)
         if at == 0 or at == len(known):
             nearest = known[0] if at == 0 else known[-1]
             return nearest.wall_ms + mono_ms - nearest.mono_ms
