@@ -1,8 +1,8 @@
 """The gateway's unix socket: one JSON object a line in, JSON objects a line out.
 
 `{"get": "status"}`, `{"get": "latest"}`, `{"get": "history", "channel", "from_ms", "to_ms", "points"}` are answered
-with one line; `{"get": "watch"}` stays open and brings a line for each committed value. What is not understood is
-answered with `{"error"}`. Only this user may connect.
+with one line; `{"get": "watch"}` stays open and brings a line for each committed value, until the asker ends his
+half of the line. What is not understood is answered with `{"error"}`. Only this user may connect.
 """
 
 from __future__ import annotations
@@ -16,20 +16,30 @@ from typing import Any, Final
 from golmok_edge.gateway.address import make_room
 from golmok_edge.gateway.live import Live
 from golmok_edge.gateway.past import Past
+from golmok_edge.store import StoreError
 
 _LONGEST_QUESTION: Final = 4096
 _MOST_POINTS: Final = 10_000
 _MOST_ASKERS: Final = 64
+PATIENCE_S: Final = 10.0
+"""An asker who does not take his answer for so long is let go: what he has not read is in our memory."""
+
+_Status = Callable[[], Awaitable[dict[str, Any]]]
 
 
 class AskServer:
     """Answers on the socket until `close`."""
 
-    def __init__(self, path: Path, status: Callable[[], Awaitable[dict[str, Any]]], live: Live, past: Past) -> None:
+    def __init__(self, path: Path, status: _Status, live: Live, past: Past, *, patience_s: float = PATIENCE_S) -> None:
         self.path = path
-        self._status, self._live, self._past = status, live, past
+        self._status, self._live, self._past, self._patience_s = status, live, past, patience_s
         self._server: asyncio.Server | None = None
         self._askers: set[asyncio.Task[Any]] = set()
+
+    @property
+    def askers(self) -> int:
+        """Conversations under way."""
+        return len(self._askers)
 
     async def open(self) -> None:
         """Listen. Raises OSError."""
@@ -51,42 +61,58 @@ class AskServer:
         assert task is not None
         self._askers.add(task)
         try:
-            if len(self._askers) > _MOST_ASKERS:
-                await _say(writer, {"error": "too many ask at once"})
-                return
-            while line := await reader.readline():
-                await self._answer(line, writer)
-        except (ConnectionError, ValueError):
-            pass  # he has gone, or his line has no end
+            await self._converse(reader, writer)
+        except (ConnectionError, TimeoutError):
+            writer.transport.abort()  # he has gone, or does not listen
         finally:
             self._askers.discard(task)
             writer.close()
 
-    async def _answer(self, line: bytes, writer: asyncio.StreamWriter) -> None:
+    async def _converse(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if len(self._askers) > _MOST_ASKERS:
+            await self._say(writer, {"error": "too many ask at once"})
+            return
         try:
-            question = json.loads(line)
-            match question:
+            while line := await reader.readline():
+                await self._answer(line, reader, writer)
+        except ValueError:
+            await self._say(writer, {"error": f"a question has at most {_LONGEST_QUESTION} bytes"})
+
+    async def _answer(self, line: bytes, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            match json.loads(line):
                 case {"get": "status"}:
-                    await _say(writer, await self._status())
+                    await self._say(writer, await self._status())
                 case {"get": "latest"}:
-                    await _say(writer, {"channels": self._live.rows()})
+                    await self._say(writer, {"channels": self._live.rows()})
                 case {"get": "history", "channel": str(channel), "from_ms": int(a), "to_ms": int(b), "points": int(n)}:
                     if not (0 < n <= _MOST_POINTS and 0 <= a < b < 2**53):
                         raise ValueError(f"points must be 1 to {_MOST_POINTS}, and from_ms before to_ms")
-                    await _say(writer, await asyncio.to_thread(self._past.chart, channel, a, b, n))
+                    await self._say(writer, await asyncio.to_thread(self._past.chart, channel, a, b, n))
                 case {"get": "watch"}:
-                    await self._watch(writer)
+                    await self._watch(reader, writer)
                 case _:
                     raise ValueError("ask for status, latest, history (channel, from_ms, to_ms, points) or watch")
-        except (ValueError, RecursionError) as error:
-            await _say(writer, {"error": str(error)})
+        except (ValueError, RecursionError, StoreError) as error:
+            await self._say(writer, {"error": str(error)})
 
-    async def _watch(self, writer: asyncio.StreamWriter) -> None:
+    async def _watch(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with self._live.watch() as rows:
-            while (row := await rows.get()) is not None:
-                await _say(writer, row)
+            leaving = asyncio.create_task(_until_gone(reader))
+            leaving.add_done_callback(lambda _: rows.put_nowait(None))
+            try:
+                while (row := await rows.get()) is not None:
+                    await self._say(writer, row)
+            finally:
+                leaving.cancel()
+        raise ConnectionResetError("he has gone, or was too slow")
+
+    async def _say(self, writer: asyncio.StreamWriter, row: dict[str, Any]) -> None:
+        writer.write(json.dumps(row, ensure_ascii=False, allow_nan=False).encode() + b"\n")
+        async with asyncio.timeout(self._patience_s):
+            await writer.drain()
 
 
-async def _say(writer: asyncio.StreamWriter, row: dict[str, Any]) -> None:
-    writer.write(json.dumps(row, ensure_ascii=False, allow_nan=False).encode() + b"\n")
-    await writer.drain()
+async def _until_gone(reader: asyncio.StreamReader) -> None:
+    while await reader.read(_LONGEST_QUESTION):
+        pass

@@ -77,6 +77,11 @@ class Live:
         finally:
             self._watchers.discard(queue)
 
+    @property
+    def watchers(self) -> int:
+        """How many watch."""
+        return len(self._watchers)
+
     def _tell(self, row: dict[str, Any]) -> None:
         for queue in list(self._watchers):
             if queue.qsize() >= _MOST_UNREAD:
