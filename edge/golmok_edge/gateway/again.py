@@ -59,8 +59,13 @@ class Again:
         """To the store, or behind those that wait."""
         with self._lock:
             mine = item._replace(tag=_Place(self, next(self._numbers)))
-            if self._held or not self._handed_over([mine]):
-                self._hold([mine])
+            if not self._held and self._handed_over([mine]):
+                return
+            if mine.taken or len(self._held) < MOST_HELD:
+                self._held.append(mine)
+            else:
+                self.dropped += 1
+            self._arm()
 
     def refused(self, items: Sequence[Item]) -> None:
         """The store took none of `items`; those that came this way are kept."""
@@ -82,10 +87,11 @@ class Again:
                 self._next.cancel()
 
     def _hold(self, items: Sequence[Item]) -> None:
-        room = MOST_HELD - len(self._held)
-        kept = [item for at, item in enumerate(items) if at < room or item.taken]
-        self.dropped += len(items) - len(kept)
-        self._held = sorted([*self._held, *kept], key=_number)
+        """Those that were on their way already; they are few enough."""
+        self._held = sorted([*self._held, *items], key=_number)
+        self._arm()
+
+    def _arm(self) -> None:
         if self._held and self._next is None and not self._is_closed:
             self._next = self._later(AGAIN_S, self._try_again)
 

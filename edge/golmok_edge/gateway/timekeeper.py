@@ -99,7 +99,7 @@ def is_news(anchors: Anchors, anchor: Anchor) -> bool:
     apart_ms = abs(anchor.mono_ms - last.mono_ms)
     error_ms = last.error_ms + apart_ms // DRIFT
     is_other = abs(anchor.wall_ms - expected_ms) > error_ms + anchor.error_ms + SLACK_MS
-    is_better = anchor.error_ms + SLACK_MS < error_ms
+    is_better = anchor.error_ms + SLACK_MS < last.error_ms
     return is_other or is_better or apart_ms >= EVERY_MS
 
 
