@@ -96,7 +96,7 @@ class Refusals(RuleBasedStateMachine):
     @precondition(lambda self: not len(self.again))
     @rule()
     def commit(self) -> None:
-        """What was on its way when something before it was refused may overtake it here: that is the store's to mend."""
+        """What was on its way when another was refused may overtake it: that is for the store to mend."""
         self.group.commit()
 
     @rule()

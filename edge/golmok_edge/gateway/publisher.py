@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from golmok_cloud_sync.protocol import Record
+from golmok_drivers.units import unit_sign
 from golmok_edge.gateway.live import Newest
 
 
@@ -57,12 +58,12 @@ class Publisher:
         else:
             config["value_template"] = "{{ value_json.value }}"
             if record.unit:
-                config["unit_of_measurement"] = _HOME_ASSISTANT_UNITS.get(record.unit, record.unit)
+                config["unit_of_measurement"] = unit_sign(record.unit)
                 config["state_class"] = "total_increasing" if record.unit in _ENERGY else "measurement"
             if device_class := _DEVICE_CLASSES.get(record.unit):
                 config["device_class"] = device_class
         if expire_s:
-            config["expire_after"] = round(expire_s)
+            config["expire_after"] = max(1, round(expire_s))
         component = "binary_sensor" if is_binary else "sensor"
         topic = f"homeassistant/{component}/{name}/config"
         self._publish(topic, json.dumps(config, ensure_ascii=False).encode())
@@ -73,7 +74,6 @@ def _topic_level(quantity: str) -> str:
     return "".join(char if char.isascii() and (char.isalnum() or char in "_-") else "_" for char in quantity)
 
 
-_HOME_ASSISTANT_UNITS: Final = {"Cel": "°C", "[degF]": "°F", "W.h": "Wh", "kW.h": "kWh", "V.A": "VA", "[ppm]": "ppm"}
 _ENERGY: Final = frozenset({"W.h", "kW.h"})
 _DEVICE_CLASSES: Final = {
     "Cel": "temperature",

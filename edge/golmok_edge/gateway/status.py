@@ -45,6 +45,9 @@ class Rate:
     clock: Callable[[], float] = time.monotonic
     _counts: deque[tuple[float, int]] = field(default_factory=deque)
 
+    def __len__(self) -> int:
+        return len(self._counts)
+
     def add(self, count: int) -> None:
         """So many more, now."""
         self._forget()
@@ -150,13 +153,14 @@ def _cloud(parts: Parts, state: CourierState) -> dict[str, Any]:
 
 
 def _devices(parts: Parts) -> list[dict[str, Any]]:
-    ages = _ages_s(parts.live)
+    said = _said(parts.live)
     rows = []
     for device in parts.settings.devices:
-        age_s = ages.get(device.name)
+        channels = said.get(device.name, [])
+        age_s = min((row["age_s"] for row in channels if row["age_s"] is not None), default=None)
         row = {"name": device.name, "driver": device.driver, "bus": device.bus or "mqtt", "age_s": age_s}
         state = parts.devices.get(device.name)
-        rows.append(row | (_wired(state) if state else _on_the_bus(device, age_s)))
+        rows.append(row | (_wired(state) if state else _on_the_bus(device, age_s, channels)))
     return rows
 
 
@@ -171,21 +175,20 @@ def _wired(state: DeviceState) -> dict[str, Any]:
     }
 
 
-def _on_the_bus(device: Device, age_s: float | None) -> dict[str, Any]:
+def _on_the_bus(device: Device, age_s: float | None, channels: list[dict[str, Any]]) -> dict[str, Any]:
     silence_s = normal_silence_s(device)
-    is_silent = silence_s is not None and age_s is not None and age_s > silence_s
-    state = "starting" if age_s is None else "bad" if is_silent else "good"
-    return {"state": state, "reason": "silent" if is_silent else "", "detail": ""}
+    bad = next((row["reason"] or "error" for row in channels if row["quality"] == "bad"), "")
+    if silence_s is not None and age_s is not None and age_s > silence_s:
+        bad = "silent"
+    return {"state": "bad" if bad else "good" if channels else "starting", "reason": bad, "detail": ""}
 
 
-def _ages_s(live: Live) -> dict[str, float]:
-    """How old each device's newest value is."""
-    ages: dict[str, float] = {}
+def _said(live: Live) -> dict[str, list[dict[str, Any]]]:
+    """The newest value of each channel, by device."""
+    said: dict[str, list[dict[str, Any]]] = {}
     for row in live.rows():
-        device, age_s = row["channel"].partition(".")[0], row["age_s"]
-        if age_s is not None:
-            ages[device] = min(ages.get(device, age_s), age_s)
-    return ages
+        said.setdefault(row["channel"].partition(".")[0], []).append(row)
+    return said
 
 
 def _open_gaps(bus: LocalBus | None, devices: list[dict[str, Any]]) -> list[dict[str, Any]]:
