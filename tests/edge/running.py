@@ -33,6 +33,7 @@ class Program:
 
     def __init__(self, module: str, arguments: list[str], log: Path) -> None:
         self.module, self.arguments, self.log = module, arguments, log
+        self.environment: dict[str, str] = {}
         self.process: subprocess.Popen[str] | None = None
 
     def start(self) -> Self:
@@ -43,7 +44,7 @@ class Program:
                 stdout=subprocess.PIPE,
                 stderr=said,
                 text=True,
-                env={**os.environ, "PYTHONUNBUFFERED": "1"},
+                env={**os.environ, "PYTHONUNBUFFERED": "1", **self.environment},
             )
         return self
 

@@ -69,12 +69,12 @@ def stage(tmp_path: Path) -> Iterator[Stage]:
     file = tmp_path / "gateway.toml"
     file.write_text(SETTINGS, encoding="utf-8")
     settings, clock = load(file), HandClock(mono=1_000_000, wall=T0 + 1_000_000)
-    with Store.open(prepared(tmp_path / "var")) as store:
-        with GroupCommit(store, lambda _: None, lambda *_: None) as group:
-            time = Timekeeper(clock)
-            live, cloud = Live(clock, time, {}), CourierState(last_success_mono_ms=990_000, state="connected")
-            devices = {"fridge": DeviceState()}
-            yield Stage(Parts(settings, clock, time, store, group, live, None, cloud, devices), clock)
+    store = Store.open(prepared(tmp_path / "var"))
+    with store, GroupCommit(store, lambda _: None, lambda *_: None) as group:
+        time = Timekeeper(clock)
+        live, cloud = Live(clock, time, {}), CourierState(last_success_mono_ms=990_000, state="connected")
+        devices = {"fridge": DeviceState()}
+        yield Stage(Parts(settings, clock, time, store, group, live, None, cloud, devices), clock)
 
 
 def test_who_and_how(stage: Stage) -> None:
