@@ -12,7 +12,7 @@ from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import aclosing, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, Protocol, cast
+from typing import Any, Final, NamedTuple, Protocol, cast
 
 from golmok_cloud_sync.protocol import Record
 from golmok_drivers import catalogue
@@ -23,16 +23,22 @@ from golmok_edge.settings import Device
 
 _log = logging.getLogger(__name__)
 
-DEADLINE_S: Final = 10.0
-"""A device that takes longer to answer hangs."""
-LAST_TURN_S: Final = 2.0
-"""How long the end waits for an answer."""
-CLOSE_S: Final = 1.0
-"""How long a device may take to be let go, or to stop what it does when it is told to; then it is left to itself."""
-LEAST_PAUSE_S: Final = 1.0
-MOST_PAUSE_S: Final = 60.0
 REOPEN_AFTER: Final = 3
 """Failures in a row after which a device is closed and opened anew: it may have been swapped."""
+
+
+class Deadlines(NamedTuple):
+    """How long to wait for what."""
+
+    answer_s: float = 10.0
+    """A device that takes longer to answer hangs."""
+    last_turn_s: float = 2.0
+    """At the end, for the answer that is under way."""
+    close_s: float = 1.0
+    """For a device to be let go, or to stop what it does when it is told to; then it is left to itself."""
+    least_pause_s: float = 1.0
+    """Before it is opened again; while nothing good comes twice as long each time, up to the next."""
+    most_pause_s: float = 60.0
 
 
 class BusOf(Protocol):
@@ -66,10 +72,11 @@ class DeviceTask:
         bus_of: BusOf,
         clock: Clock,
         put: Callable[[Sequence[Record]], None],
+        deadlines: Deadlines = Deadlines(),  # noqa: B008  # a tuple
     ) -> None:
         self.device, self.driver = device, driver
         self.state = DeviceState()
-        self._bus_of, self._clock, self._put = bus_of, clock, put
+        self._bus_of, self._clock, self._put, self._deadlines = bus_of, clock, put, deadlines
         self._units = units_of(device)
         self._due_s: float | None = None
         self._stuck: set[asyncio.Task[Any]] = set()
@@ -80,16 +87,17 @@ class DeviceTask:
     async def finish_turn(self) -> None:
         """Wait until what is being measured is put, and ask no more. Cancel the task then."""
         with suppress(TimeoutError):
-            async with asyncio.timeout(LAST_TURN_S):
+            async with asyncio.timeout(self._deadlines.last_turn_s):
                 await self._turn.acquire()
 
     async def run(self) -> None:
         """Open, read, close, and again after a pause that grows while nothing good comes."""
-        pause_s = LEAST_PAUSE_S
+        least_s, most_s = self._deadlines.least_pause_s, self._deadlines.most_pause_s
+        pause_s = least_s
         while True:
             good_before = self.state.last_good_mono_ms
             try:
-                await self._within(DEADLINE_S, self.driver.open(self._bus_of(self.device.bus or "")))
+                await self._within(self._deadlines.answer_s, self.driver.open(self._bus_of(self.device.bus or "")))
                 await self._read()
             except DriverError as error:
                 self._failed(error)
@@ -99,7 +107,7 @@ class DeviceTask:
             finally:
                 await self._close()
             self.state.restarts += 1
-            pause_s = LEAST_PAUSE_S if self.state.last_good_mono_ms != good_before else min(pause_s * 2, MOST_PAUSE_S)
+            pause_s = least_s if self.state.last_good_mono_ms != good_before else min(pause_s * 2, most_s)
             await asyncio.sleep(pause_s)
 
     async def _read(self) -> None:
@@ -123,7 +131,7 @@ class DeviceTask:
             await self._next_turn()
             async with self._turn:
                 try:
-                    self._took(await self._within(DEADLINE_S, driver.sample()))
+                    self._took(await self._within(self._deadlines.answer_s, driver.sample()))
                     failures = 0
                 except DriverError as error:
                     self._failed(error)
@@ -142,7 +150,7 @@ class DeviceTask:
 
     async def _close(self) -> None:
         try:
-            await self._within(CLOSE_S, self.driver.close())
+            await self._within(self._deadlines.close_s, self.driver.close())
         except DriverError as error:
             _log.warning("%s is not closed: %s", self.device.name, error)
         except Exception:  # noqa: BLE001  # a driver of anybody's must not end the gateway
@@ -169,7 +177,7 @@ class DeviceTask:
         self._stuck.add(task)
         task.add_done_callback(self._came_free)
         task.cancel()
-        await asyncio.wait([task], timeout=CLOSE_S)
+        await asyncio.wait([task], timeout=self._deadlines.close_s)
 
     def _came_free(self, task: asyncio.Task[Any]) -> None:
         self._stuck.discard(task)
@@ -221,7 +229,7 @@ class Buses:
         closing = [asyncio.create_task(bus.close(), name=url) for url, bus in self._open.items()]
         self._open.clear()
         if closing:
-            await asyncio.wait(closing, timeout=CLOSE_S)
+            await asyncio.wait(closing, timeout=Deadlines().close_s)
         for task in closing:
             if not task.done():
                 task.cancel()
