@@ -12,10 +12,8 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import accumulate
-from typing import Final, NamedTuple, Protocol
+from typing import Final, Protocol
 from urllib.parse import urlsplit
-
-import urllib3
 
 from golmok_cloud_sync.protocol import (
     CONTENT_TYPE,
@@ -30,6 +28,7 @@ from golmok_cloud_sync.protocol import (
 )
 from golmok_cloud_sync.protocol.sync import MAX_HEAD, MAX_LATEST
 
+from .line import Answer, Line, LineError, NobodyThereError
 from .outbox import Outbox
 from .pace import Pace
 from .uplink import MOST_RECORDS, Uplink
@@ -41,21 +40,8 @@ CONNECT_S: Final = 5.0
 ANSWER_S: Final = 30.0
 """A request that is under way so long is given up; the next one is half as large."""
 _ANSWERS: Final = frozenset({200, 409})
-_MOST_ANSWER: Final = 1 << 20
-"""Bytes of an answer that are looked at. Something in between may answer with anything."""
-_NOBODY_THERE: Final = (urllib3.exceptions.NewConnectionError, urllib3.exceptions.ConnectTimeoutError)
-"""What says nothing of how much the line can carry."""
 _GRACE_S: Final = 0.5
 _LONGEST_TEXT: Final = 200
-
-
-class _Answer(NamedTuple):
-    """What came back."""
-
-    status: int
-    reason: str
-    headers: Mapping[str, str]
-    body: bytes
 
 
 class Moment(Protocol):
@@ -119,7 +105,7 @@ class Courier(threading.Thread):
         self._clock, self._pace, self._new_boot = clock, pace, new_boot
         self._headers = {"Content-Type": CONTENT_TYPE, **({"Authorization": f"Bearer {token}"} if token else {})}
         self._latest, self._on_time, self._on_reply = latest, on_time, on_reply
-        self._timeout = urllib3.Timeout(connect=min(CONNECT_S, answer_s), read=answer_s)
+        self._answer_s = answer_s
         self._wake = threading.Event()
         self._urgent = threading.Event()
         self._has_met = False
@@ -146,27 +132,27 @@ class Courier(threading.Thread):
 
     def run(self) -> None:
         self._pace.start(self._now_s(), new_boot=self._new_boot, loopback=is_loopback(self._url))
-        # Not httpx: it drags in click, rich and pygments where they are installed, 14 MB of a gateway's 40.
-        with urllib3.PoolManager(1, headers=self._headers, retries=False) as http:
-            while not self._closing:
-                wait_s = self._pace.wait_s(self._now_s(), urgent=self._urgent.is_set())
-                if wait_s > 0:
-                    self._wake.wait(wait_s)
-                    self._wake.clear()
-                    continue
-                self._urgent.clear()
-                self._turn(http, self._timeout)
-            until_s = self._now_s() + self._last_s
-            while (left_s := until_s - self._now_s()) > 0 and not self._is_left:
-                if not self._turn(http, urllib3.Timeout(connect=left_s, read=left_s)):
-                    break
+        line = Line(self._url, self._headers)
+        while not self._closing:
+            wait_s = self._pace.wait_s(self._now_s(), urgent=self._urgent.is_set())
+            if wait_s > 0:
+                self._wake.wait(wait_s)
+                self._wake.clear()
+                continue
+            self._urgent.clear()
+            self._turn(line, self._answer_s)
+        until_s = self._now_s() + self._last_s
+        while (left_s := until_s - self._now_s()) > 0 and not self._is_left:
+            if not self._turn(line, left_s):
+                break
+        line.close()
 
-    def _turn(self, http: urllib3.PoolManager, timeout: urllib3.Timeout) -> bool:
+    def _turn(self, line: Line, answer_s: float) -> bool:
         """One exchange; whether it brought anything forward and more is to be sent."""
         try:
             if self._uplink is None:
                 self._uplink = Uplink(self._open_outbox())
-            return self._exchange(http, self._uplink, timeout) and not self._uplink.is_all_sent
+            return self._exchange(line, self._uplink, answer_s) and not self._uplink.is_all_sent
         except Exception as error:  # noqa: BLE001  # this thread must live on; the next turn begins from what is stored
             if not self._is_left:
                 _log.exception("the way to the cloud broke")
@@ -174,7 +160,7 @@ class Courier(threading.Thread):
                 self._failed("broken", f"{type(error).__name__}: {error}")
             return False
 
-    def _exchange(self, http: urllib3.PoolManager, uplink: Uplink, timeout: urllib3.Timeout) -> bool:
+    def _exchange(self, line: Line, uplink: Uplink, answer_s: float) -> bool:
         """One request and what follows from its reply; whether it brought anything forward."""
         sent_ms = self._clock.mono_ms()
         latest = _fitting(self._latest()) if uplink.backlog("readings") > MOST_RECORDS else ()
@@ -185,15 +171,16 @@ class Courier(threading.Thread):
         body = encode_request(hello, parts)
         self.state.requests += 1
         try:
-            answer = self._post(http, body, timeout)
+            answer = line.post(body, min(CONNECT_S, answer_s), answer_s)
             if answer.status not in _ANSWERS:
                 self._turned_away(uplink, answer)
                 return False
             reply = decode_reply(answer.body)
-        except (urllib3.exceptions.HTTPError, ProtocolError) as error:
-            if not isinstance(error, _NOBODY_THERE):
+        except (LineError, ProtocolError) as error:
+            if not isinstance(error, NobodyThereError):
                 uplink.failed()
-            self._failed("unreachable", f"{type(error).__name__}: {error}")
+            detail = str(error) if isinstance(error, LineError) else f"{type(error).__name__}: {error}"
+            self._failed("unreachable", detail)
             return False
         came_ms = self._clock.mono_ms()
         forward = uplink.took(reply) or not self._has_met
@@ -211,17 +198,7 @@ class Courier(threading.Thread):
             self._pace.failed(self._now_s(), reply.retry_after_s)
         return forward
 
-    def _post(self, http: urllib3.PoolManager, body: bytes, timeout: urllib3.Timeout) -> _Answer:
-        response = http.request("POST", self._url, body=body, redirect=False, timeout=timeout, preload_content=False)
-        try:
-            answer = _Answer(response.status, response.reason or "", response.headers, response.read(_MOST_ANSWER))
-            if len(answer.body) < _MOST_ANSWER:
-                response.release_conn()  # to be used again
-            return answer
-        finally:
-            response.close()
-
-    def _turned_away(self, uplink: Uplink, answer: _Answer) -> None:
+    def _turned_away(self, uplink: Uplink, answer: Answer) -> None:
         """A status that is no answer of this protocol: too busy, not enrolled, or something in between that broke."""
         status = answer.status
         detail = f"HTTP {status}: {_problem(answer)}"
@@ -266,7 +243,7 @@ def _fitting(latest: Sequence[Record]) -> list[Record]:
     return [record for record, size in zip(short[:MAX_LATEST], sizes, strict=False) if size <= MAX_HEAD // 2]
 
 
-def _problem(answer: _Answer) -> str:
+def _problem(answer: Answer) -> str:
     """What the server says is wrong (RFC 9457), else the status' own words."""
     try:
         problem = json.loads(answer.body)
@@ -275,7 +252,7 @@ def _problem(answer: _Answer) -> str:
         return answer.reason
 
 
-def _retry_after_s(answer: _Answer) -> float:
+def _retry_after_s(answer: Answer) -> float:
     """Seconds that the server asks to wait (RFC 9110, 10.2.3; the form with a date is not used here)."""
     try:
         return max(0.0, float(answer.headers.get("Retry-After", "0")))

@@ -6,11 +6,11 @@ import time
 from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from importlib.metadata import version
 from typing import Any, Final, NamedTuple
 
 from golmok_cloud_sync.client import CourierState
 from golmok_cloud_sync.protocol import STREAMS
+from golmok_edge import __version__
 from golmok_edge.gateway.bus import LocalBus
 from golmok_edge.gateway.clock import Clock
 from golmok_edge.gateway.devices import DeviceState
@@ -19,7 +19,7 @@ from golmok_edge.gateway.timekeeper import Timekeeper
 from golmok_edge.settings import Device, Settings
 from golmok_edge.store import GroupCommit, Store, StoreFullError
 
-SOFTWARE: Final = f"golmok-gateway {version('golmok')}"
+SOFTWARE: Final = f"golmok-gateway {__version__}"
 RATE_OVER_S: Final = 60.0
 
 
