@@ -251,6 +251,34 @@ def test_the_readme_says_which_drivers_there_are() -> None:
     assert [name for name in catalogue.names(lambda group: []) if f"`{name}`" not in text] == []
 
 
+def test_the_map_names_modules_that_exist() -> None:
+    """Rows of packages (`folder/package`), each followed by rows of what is in it (`.module`, with names behind)."""
+    missing, package, rows = [], ROOT, 0
+    for row in (ROOT / "ARCHITECTURE.md").read_text(encoding="utf-8").splitlines():
+        if found := re.match(r"\| `([\w-]+/golmok_\w+)` \|", row):
+            package = ROOT / found[1]
+        elif found := re.match(r"\| (`\.\w+`(?:, `\.\w+`)*) \| (.*) \|", row):
+            rows += 1
+            places = [package / name for name in re.findall(r"`\.(\w+)`", found[1])]
+            inside = re.findall(r"`([a-z_]+)`", found[2])
+            missing += [place for place in places if not is_module(place)]
+            missing += [name for name in inside if not any(is_module(place / name) for place in places)]
+    assert rows > 10
+    assert missing == []
+
+
+def is_module(path: Path) -> bool:
+    return path.is_dir() or path.with_suffix(".py").is_file()
+
+
+def test_pictures_are_there_and_light() -> None:
+    for page in PAGES:
+        text = (ROOT / page).read_text(encoding="utf-8")
+        for path in re.findall(r'<img src="(.*?)"|!\[[^\]]*\]\((.*?)\)', text):
+            picture = (ROOT / page).parent / "".join(path)
+            assert picture.stat().st_size < 150_000, picture
+
+
 def test_packages_that_are_said_to_be_empty_are() -> None:
     for folder in ("vision/golmok_vision", "provisioning/golmok_provisioning"):
         assert {path.name for path in (ROOT / folder).glob("*.py")} == {"__init__.py"}
