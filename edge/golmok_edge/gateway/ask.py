@@ -10,6 +10,8 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Awaitable, Callable
+from concurrent.futures import Executor
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -30,9 +32,20 @@ _Status = Callable[[], Awaitable[dict[str, Any]]]
 class AskServer:
     """Answers on the socket until `close`."""
 
-    def __init__(self, path: Path, status: _Status, live: Live, past: Past, *, patience_s: float = PATIENCE_S) -> None:
+    def __init__(
+        self,
+        path: Path,
+        status: _Status,
+        live: Live,
+        past: Past,
+        *,
+        aside: Executor | None = None,
+        patience_s: float = PATIENCE_S,
+    ) -> None:
+        """`aside` is where the past is read, beside the loop."""
         self.path = path
-        self._status, self._live, self._past, self._patience_s = status, live, past, patience_s
+        self._status, self._live, self._past = status, live, past
+        self._aside, self._patience_s = aside, patience_s
         self._server: asyncio.Server | None = None
         self._askers: set[asyncio.Task[Any]] = set()
 
@@ -88,7 +101,8 @@ class AskServer:
                 case {"get": "history", "channel": str(channel), "from_ms": int(a), "to_ms": int(b), "points": int(n)}:
                     if not (0 < n <= _MOST_POINTS and 0 <= a < b < 2**53):
                         raise ValueError(f"points must be 1 to {_MOST_POINTS}, and from_ms before to_ms")
-                    await self._say(writer, await asyncio.to_thread(self._past.chart, channel, a, b, n))
+                    charting = partial(self._past.chart, channel, a, b, n)
+                    await self._say(writer, await asyncio.get_running_loop().run_in_executor(self._aside, charting))
                 case {"get": "watch"}:
                     await self._watch(reader, writer)
                 case _:

@@ -7,6 +7,7 @@ import json
 import logging
 import signal
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, suppress
 from itertools import islice
 from pathlib import Path
@@ -63,6 +64,7 @@ class Gateway:
         self._rate = Rate()
         self._refused: Exception | None = None
         self._lost = Lost()
+        self._aside = ThreadPoolExecutor(3, "aside")  # not the loop's own: a driver may fill that with what hangs
         self._committing: GroupCommit | None = None
         self._bus: LocalBus | None = None
         self._courier: Courier | None = None
@@ -145,7 +147,7 @@ class Gateway:
             for device, one in drivers
             if not isinstance(one, MessageDriver)
         ]
-        server = AskServer(socket_path(settings.store.path), self._status, self._live, past)
+        server = AskServer(socket_path(settings.store.path), self._status, self._live, past, aside=self._aside)
         await server.open()
         stack.push_async_callback(server.close)
         if self._courier:
@@ -292,7 +294,7 @@ class Gateway:
         self._publisher.committed(self._live.newest(self._channels), self._expire_s)
 
     async def _status(self) -> dict[str, Any]:
-        bus, used_bytes = self._bus, await asyncio.to_thread(self._store.used_bytes)
+        bus, used_bytes = self._bus, await self._loop.run_in_executor(self._aside, self._store.used_bytes)
         return document(
             Parts(
                 self.settings,
@@ -328,7 +330,7 @@ class Gateway:
             await asyncio.sleep(HOUSEKEEPING_S)
             give_back()
             try:
-                await asyncio.to_thread(self._store.trim, self.settings.store.max_bytes)
+                await self._loop.run_in_executor(self._aside, self._store.trim, self.settings.store.max_bytes)
             except StoreError as error:
                 _log.error("the store could not be trimmed: %s", error)
 
