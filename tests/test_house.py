@@ -16,6 +16,8 @@ from typing import Any
 
 import pytest
 
+import golmok_edge
+
 ROOT = Path(__file__).parent.parent
 PACKAGES = {
     "edge": "golmok_edge",
@@ -186,7 +188,7 @@ def test_decisions_are_numbered_and_whole() -> None:
 
 
 def test_the_changelog_knows_this_version() -> None:
-    assert f"## {PROJECT['project']['version']}" in (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+    assert f"## {golmok_edge.__version__}" in (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
 
 
 def test_no_committed_file_names_a_place_of_one_machine() -> None:

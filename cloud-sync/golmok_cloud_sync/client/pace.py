@@ -13,6 +13,8 @@ from dataclasses import dataclass, field
 from random import SystemRandom
 from typing import Final
 
+USUAL_S: Final = 60.0
+"""The pace that servers ask of everybody: no wish. Who pays for his line by the request may come less often."""
 LEAST_WAIT_S: Final = 1.0
 MOST_WAIT_S: Final = 600.0
 START_SPREAD_S: Final = 30.0
@@ -47,7 +49,11 @@ class Pace:
         self._ceiling_s = self._ceiling_s / 2 if self._ceiling_s > LEAST_WAIT_S else 0.0
         self._asked_s, self._is_failing = max(LEAST_INTERVAL_S, asked_s), False
         self._closed_until_s = now_s + min(retry_after_s, MOST_CLOSED_S)
-        self._due_s = now_s + (0.0 if more else min(self.interval_s, self._asked_s))
+        self._due_s = now_s + (0.0 if more else self._interval())
+
+    def _interval(self) -> float:
+        """The settings' interval, or less if the server asks for less than it asks of everybody."""
+        return min(self.interval_s, self._asked_s) if self._asked_s < USUAL_S else self.interval_s
 
     def failed(self, now_s: float, retry_after_s: float = 0.0) -> None:
         """No reply, or one that says to come later."""

@@ -76,6 +76,21 @@ REASONS: Final = table("""
     disk full         | 저장 공간이 가득 참        | disk full
     evicted           | 자리가 없어 지움           | removed for lack of space
     quarantined       | 손상되어 따로 둠           | damaged, set aside
+    trimmed           | 자리를 비우려 지움         | removed to make room
+    refused           | 클라우드가 받지 않음       | refused by the cloud
+    nack              | 센서가 대답하지 않음       | no answer
+    timeout           | 대답이 너무 늦음           | answered too late
+    unplugged         | 센서가 빠져 있음           | unplugged
+    shorted           | 선이 합선됨                | wires shorted
+    crc               | 값이 깨져서 옴             | garbled on the way
+    bus               | 배선(버스) 고장            | bus failed
+    closed            | 버스가 닫힘                | bus closed
+    range             | 잴 수 없는 값              | beyond what it can measure
+    reset             | 센서가 다시 켜짐           | sensor restarted
+    not ready         | 센서가 준비되지 않음       | sensor not ready
+    parse             | 메시지를 읽을 수 없음      | message not readable
+    time              | 기기의 시각을 믿을 수 없음 | its own time is not to be trusted
+    settings          | 설정이 맞지 않음           | settings do not fit
 """)
 
 UNITS: Final[Mapping[str, str]] = {

@@ -68,10 +68,10 @@ def _seconds(text: str) -> float:
 def _play(args: argparse.Namespace, folder: Path) -> int:
     _say("Starting the cloud and two shops …")
     with Stage(folder, with_pages=not args.headless, port=args.port) as stage:
-        _say(f"\n  The operator's page, all gateways   {stage.cloud_address}/")
+        _say(f"\n  {stage.cloud_address}/   the operator's page: all gateways")
         for scene in stage.scenes:
             if scene.address:
-                _say(f"  The owner's page, {scene.shop.title:<12}     {scene.address}/")
+                _say(f"  {scene.address}/   the owner's page: {scene.shop.title}")
         _say("\nCtrl-C ends it." if args.seconds is None else f"\nRuns for {args.seconds:g} s.")
         _wait(stage, args.seconds)
         if args.seconds is None:

@@ -507,9 +507,9 @@ MESSAGES: Final[dict[str, Message]] = {
     ),
     "address-twice": Message(
         "the device {other} on line {first} has this address on the same bus",
-        "read the address off the part (golmok-gateway devices scan), or remove one of the two",
+        "read the address off the part, or remove one of the two",
         "같은 버스에서 이 주소를 쓰는 장치가 있습니다: {other} ({first}행)",
-        "부품의 주소를 확인하거나(golmok-gateway devices scan) 둘 중 하나를 지우십시오",
+        "부품의 주소를 확인하거나 둘 중 하나를 지우십시오",
     ),
     "bus-missing": Message(
         "the driver {driver} needs a bus",
@@ -543,15 +543,15 @@ MESSAGES: Final[dict[str, Message]] = {
     ),
     "i2c-address": Message(
         "{found} is no I2C address: those go from 0x08 to 0x77",
-        "write {example} (golmok-gateway devices scan shows who answers)",
+        "write {example} (`i2cdetect -y 1` shows who answers)",
         "I2C 주소가 아닙니다: {found}. 0x08부터 0x77까지입니다",
-        "쓰십시오: {example} (golmok-gateway devices scan 으로 확인)",
+        "쓰십시오: {example} (`i2cdetect -y 1` 로 확인)",
     ),
     "i2c-other": Message(
         "{found} is none of the addresses that this part can have: {choices}",
-        "write {example} (golmok-gateway devices scan shows who answers)",
+        "write {example} (`i2cdetect -y 1` shows who answers)",
         "이 부품이 가질 수 없는 주소입니다: {found}. 가능한 주소: {choices}",
-        "쓰십시오: {example} (golmok-gateway devices scan 으로 확인)",
+        "쓰십시오: {example} (`i2cdetect -y 1` 로 확인)",
     ),
     "w1-address": Message(
         "{found} is no 1-wire id: those are like 28-00000a1b2c3d (2 hex digits, -, 12 hex digits)",
