@@ -319,7 +319,7 @@ def test_close_before_the_start_and_twice(server: TinyServer) -> None:
 
 
 def test_the_token_and_who_we_are(server: TinyServer, start: Callable[..., Courier]) -> None:
-    start(outbox_with(1), token="s3cret")
+    start(outbox_with(1), token=lambda: "s3cret")
     until(server.values, "it is there")
     assert all(one.headers["Authorization"] == "Bearer s3cret" for one in server.asked)
     assert all(one.headers["Content-Type"] == "application/vnd.golmok.sync" for one in server.asked)
@@ -333,7 +333,7 @@ def test_without_a_token_no_authorization(server: TinyServer, start: Callable[..
 
 
 def test_a_token_that_no_header_can_hold_breaks_nothing(server: TinyServer, start: Callable[..., Courier]) -> None:
-    courier = start(outbox_with(1), token="two\nlines")
+    courier = start(outbox_with(1), token=lambda: "two\nlines")
     until(lambda: courier.state.failures > 2, "it tries again")
     assert (courier.state.state, server.asked) == ("broken", [])
 
@@ -414,3 +414,11 @@ def test_a_listener_that_breaks_ends_nothing(server: TinyServer, start: Callable
 )
 def test_is_loopback(url: str, is_so: bool) -> None:
     assert is_loopback(url) == is_so
+
+
+def test_a_token_that_comes_later_is_used(server: TinyServer, start: Callable[..., Courier]) -> None:
+    tokens = iter([None])
+    courier = start(outbox_with(1), token=lambda: next(tokens, "now"))
+    until(lambda: any("Authorization" in asked.headers for asked in server.asked), "the token is used")
+    assert "Authorization" not in server.asked[0].headers
+    assert courier.is_alive()

@@ -92,7 +92,7 @@ class Courier(threading.Thread):
         clock: Moment,
         pace: Pace,
         new_boot: bool,
-        token: str | None = None,
+        token: Callable[[], str | None] = lambda: None,
         answer_s: float = ANSWER_S,
         latest: Callable[[], Sequence[Record]] = tuple,
         on_time: Callable[[ServerTime], None] = lambda _: None,
@@ -103,7 +103,7 @@ class Courier(threading.Thread):
         self.state = CourierState(pace_s=pace.interval_s)
         self._url, self._hello, self._open_outbox = url.rstrip("/") + "/v1/sync", hello, open_outbox
         self._clock, self._pace, self._new_boot = clock, pace, new_boot
-        self._headers = {"Content-Type": CONTENT_TYPE, **({"Authorization": f"Bearer {token}"} if token else {})}
+        self._token = token
         self._latest, self._on_time, self._on_reply = latest, on_time, on_reply
         self._answer_s = answer_s
         self._wake = threading.Event()
@@ -132,7 +132,7 @@ class Courier(threading.Thread):
 
     def run(self) -> None:
         self._pace.start(self._now_s(), new_boot=self._new_boot, loopback=is_loopback(self._url))
-        line = Line(self._url, self._headers)
+        line = Line(self._url)
         while not self._closing:
             wait_s = self._pace.wait_s(self._now_s(), urgent=self._urgent.is_set())
             if wait_s > 0:
@@ -171,7 +171,7 @@ class Courier(threading.Thread):
         body = encode_request(hello, parts)
         self.state.requests += 1
         try:
-            answer = line.post(body, min(CONNECT_S, answer_s), answer_s)
+            answer = line.post(body, self._headers(), min(CONNECT_S, answer_s), answer_s)
             if answer.status not in _ANSWERS:
                 self._turned_away(uplink, answer)
                 return False
@@ -197,6 +197,10 @@ class Courier(threading.Thread):
         else:
             self._pace.failed(self._now_s(), reply.retry_after_s)
         return forward
+
+    def _headers(self) -> dict[str, str]:
+        token = self._token()  # asked each time: it may come, or be another, while we run
+        return {"Content-Type": CONTENT_TYPE, **({"Authorization": f"Bearer {token}"} if token else {})}
 
     def _turned_away(self, uplink: Uplink, answer: Answer) -> None:
         """A status that is no answer of this protocol: too busy, not enrolled, or something in between that broke."""

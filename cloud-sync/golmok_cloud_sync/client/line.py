@@ -38,19 +38,18 @@ class Answer(NamedTuple):
 class Line:
     """Posts to `url`, http or https, on one connection that is made when it is needed."""
 
-    def __init__(self, url: str, headers: Mapping[str, str]) -> None:
+    def __init__(self, url: str) -> None:
         parts = urlsplit(url)
         self._host, self._port = parts.hostname or "", parts.port
         self._target = parts.path or "/"
         self._tls = ssl.create_default_context() if parts.scheme == "https" else None
-        self._headers = dict(headers)
         self._connection: http.client.HTTPConnection | None = None
 
-    def post(self, body: bytes, connect_s: float, answer_s: float) -> Answer:
+    def post(self, body: bytes, headers: Mapping[str, str], connect_s: float, answer_s: float) -> Answer:
         """The answer. Raises `LineError`. A body may have been taken though no answer came."""
         is_kept = self._connection is not None
         try:
-            return self._post(body, connect_s, answer_s)
+            return self._post(body, headers, connect_s, answer_s)
         except _STALE as error:
             self.close()
             if not is_kept:
@@ -59,7 +58,7 @@ class Line:
             self.close()
             raise error if isinstance(error, LineError) else LineError(_why(error)) from error
         # The server had closed the kept connection meanwhile, which only shows when it is used.
-        return self.post(body, connect_s, answer_s)
+        return self.post(body, headers, connect_s, answer_s)
 
     def close(self) -> None:
         """Give the connection up."""
@@ -67,10 +66,10 @@ class Line:
             self._connection.close()
             self._connection = None
 
-    def _post(self, body: bytes, connect_s: float, answer_s: float) -> Answer:
+    def _post(self, body: bytes, headers: Mapping[str, str], connect_s: float, answer_s: float) -> Answer:
         connection = self._connection = self._connection or self._connect(connect_s)
         connection.sock.settimeout(answer_s)
-        connection.request("POST", self._target, body, self._headers)
+        connection.request("POST", self._target, body, dict(headers))
         response = connection.getresponse()
         answer = Answer(response.status, response.reason, response.headers, response.read(MOST_ANSWER))
         if not response.isclosed() or response.will_close:

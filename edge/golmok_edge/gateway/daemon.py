@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from golmok_cloud_sync.client import Courier, Pace, ServerTime
-from golmok_cloud_sync.protocol import Hello, Record
+from golmok_cloud_sync.protocol import STREAMS, Hello, Record
 from golmok_drivers.api import MessageDriver
 from golmok_drivers.buses import open_bus
 from golmok_drivers.twins import SimDevice, Simulation, simulate
@@ -157,7 +157,6 @@ class Gateway:
         cloud = self.settings.cloud
         if cloud is None:
             return
-        token = cloud.token_file.read_text().strip() if cloud.token_file and cloud.token_file.exists() else None
         self._courier = Courier(
             cloud.url,
             Hello(
@@ -175,7 +174,7 @@ class Gateway:
             clock=self._clock,
             pace=Pace(cloud.interval_s),
             new_boot=is_new_boot,
-            token=token,
+            token=self._token,
             latest=lambda: self._live.records(),
             on_time=self._on_time,
         )
@@ -330,9 +329,21 @@ class Gateway:
             await asyncio.sleep(HOUSEKEEPING_S)
             give_back()
             try:
+                if self._courier is None:
+                    self._settle()
                 await self._loop.run_in_executor(self._aside, self._store.trim, self.settings.store.max_bytes)
             except StoreError as error:
                 _log.error("the store could not be trimmed: %s", error)
+
+    def _settle(self) -> None:
+        """Without a cloud nobody acknowledges: all counts as delivered, so that the oldest can make room."""
+        for stream in STREAMS:
+            self._store.note_acked(stream, self._store.tail(stream))
+
+    def _token(self) -> str | None:
+        """What the cloud knows us by; the file may come later."""
+        file = self.settings.cloud.token_file if self.settings.cloud else None
+        return file.read_text().strip() if file and file.exists() else None
 
     def _heed_kernel(self) -> None:
         if anchor := self._time.heed_kernel():
