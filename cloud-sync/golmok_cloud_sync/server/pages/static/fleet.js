@@ -16,11 +16,13 @@ function makeRow(name) {
   const parts = { state: el("p"), latest: el("ul", { class: "latest", "aria-label": texts.last_values }),
     backlog: el("p", { class: "backlog" }), contact: el("p", { class: "contact", title: texts.last_contact }) };
   const link = el("a", { href: `/gateways/${encodeURIComponent(name)}` }, name);
-  return { ...parts, element: el("li", { class: "card" }, el("h2", {}, link), ...Object.values(parts)) };
+  const element = el("li", { class: "card" }, el("h2", {}, link), ...Object.values(parts));
+  return { ...parts, link, element };
 }
 
-function fillRow({ status: { state, backlog, last_contact }, latest, row }) {
+function fillRow({ status: { gateway, title, state, backlog, last_contact }, latest, row }) {
   row.element.dataset.state = state;
+  row.link.replaceChildren(...(title ? [title, " ", el("small", {}, gateway)] : [gateway]));
   row.state.className = `state ${state}`;
   row.state.replaceChildren(icon(state), texts[state]);
   row.backlog.textContent = backlog ? say("backlog", { count: number(backlog) }) : texts.backlog_none;
@@ -29,13 +31,14 @@ function fillRow({ status: { state, backlog, last_contact }, latest, row }) {
   const channels = [...latest.keys()].sort().slice(0, VALUES);
   row.latest.replaceChildren(...channels.map((channel) => latest.get(channel)).map((value) => el("li", {},
     el("span", {}, `${split(value.channel)[0]} · ${quantity(value.channel)}`), el("b", {}, shown(value).join(" ")))));
+  if (latest.size > VALUES) row.latest.append(el("li", { class: "rest" }, `+${number(latest.size - VALUES)}`));
 }
 
 function draw() {
   planned = null;
   const all = [...gateways.values()];
-  const fits = all.filter(({ status: { gateway, state } }) =>
-    ["all", state].includes(wanted.state) && gateway.includes(wanted.words));
+  const fits = all.filter(({ status: { gateway, title, state } }) =>
+    ["all", state].includes(wanted.state) && `${gateway} ${title ?? ""}`.toLowerCase().includes(wanted.words));
   const rank = ({ status }) => STATES.indexOf(status.state);
   fits.sort((a, b) => rank(a) - rank(b) || (a.status.gateway < b.status.gateway ? -1 : 1));
   const rows = fits.slice(0, wanted.most).map((gateway) => {

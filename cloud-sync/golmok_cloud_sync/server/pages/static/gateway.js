@@ -50,7 +50,8 @@ class Channel {
   }
 }
 
-function facts({ state, last_contact, backlog, pace_s, version, settings_version }) {
+function facts({ title, state, last_contact, backlog, pace_s, version, settings_version }) {
+  byId("name").replaceChildren(...(title ? [title, " ", el("small", {}, gateway)] : [gateway]));
   byId("state").className = `state ${state}`;
   byId("state").replaceChildren(icon(state), texts[state]);
   const fact = (label, text) => el("div", {}, el("dt", {}, label), el("dd", {}, text));
