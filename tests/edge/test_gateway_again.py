@@ -142,14 +142,15 @@ def test_beyond_its_room_only_what_the_broker_keeps_is_kept() -> None:
     assert (len(again), again.dropped) == (MOST_HELD + 1, 100)
 
 
-def test_after_the_end_nothing_is_tried() -> None:
+def test_at_the_end_it_is_tried_a_last_time() -> None:
     group, timer = Group(is_open=False), HandTimer()
     again = Again(group.put, timer.later)
     again.put(item(1))
-    again.close()
     group.is_open = True
+    again.close()
+    assert values(group.waiting) == [1]
+    group.refuse(again)
     timer.strike()
-    again.refused([item(2)])
     assert (group.waiting, timer.calls) == ([], [])
 
 

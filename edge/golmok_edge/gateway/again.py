@@ -80,11 +80,12 @@ class Again:
             self._held = [how(item) for item in self._held]
 
     def close(self) -> None:
-        """Try no more. What waits is left to whoever brought it."""
+        """Try a last time. What is refused then is left to whoever brought it."""
         with self._lock:
             self._is_closed = True
             if self._next:
                 self._next.cancel()
+        self._try_again()
 
     def _hold(self, items: Sequence[Item]) -> None:
         """Those that were on their way already; they are few enough."""

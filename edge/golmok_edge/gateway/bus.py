@@ -108,10 +108,10 @@ class LocalBus:
     def stop_taking(self) -> None:
         """Let what comes from now on stay with the broker; what was taken is still acknowledged."""
         self._is_taking = False
+        self._way.close()
 
     def close(self) -> None:
         """Say goodbye; the broker keeps for us what comes meanwhile. A broker that hangs is not waited for."""
-        self._way.close()
         goodbye = threading.Thread(target=self._mqtt.close, daemon=True)
         goodbye.start()
         goodbye.join(GOODBYE_S)
