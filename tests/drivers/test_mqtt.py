@@ -14,7 +14,7 @@ import pytest
 
 from golmok_drivers.api import BusError
 from golmok_drivers.buses.broker import broker_config
-from golmok_drivers.buses.mqtt import Callbacks, Message, Mqtt
+from golmok_drivers.buses.mqtt import Callbacks, Message, Mqtt, subscription_id
 from tests.drivers.broker import free_port, running_broker
 
 PATIENCE_S = 60.0
@@ -186,6 +186,21 @@ def test_retained_messages_come_once(broker: int, publisher: Mqtt) -> None:
         publisher.publish("t/x", b"8").result(PATIENCE_S)
         again.wait_for(lambda: bool(again.messages))
         assert numbers(again.messages) == [8]
+
+
+def test_each_copy_says_for_which_subscription_it_came(broker: int, publisher: Mqtt) -> None:
+    """Also when it comes again, and when the subscription is of an earlier run."""
+    with Listener(broker, acks=lambda _: False) as listener:
+        listener.mqtt.subscribe(["+/x", "t/x"])
+        listener.wait_for(lambda: len(listener.subscriptions) == 3)
+        publisher.publish("t/x", b"1").result(PATIENCE_S)
+        listener.wait_for(lambda: len(listener.messages) == 3)
+    with Listener(broker) as again:
+        publisher.publish("t/x", b"2").result(PATIENCE_S)
+        again.wait_for(lambda: len(again.messages) == 6)
+    wanted = sorted((subscription_id(topic),) for topic in ("t/#", "+/x", "t/x"))
+    for messages in (listener.messages, again.messages[:3], again.messages[3:]):
+        assert sorted(message.subscriptions for message in messages) == wanted
 
 
 def test_a_refused_connection_says_why(tmp_path: Path) -> None:
