@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from golmok_cloud_sync.server.log import LogError
-from golmok_cloud_sync.server.registry import NAME, Registry, RegistryError
+from golmok_cloud_sync.server.registry import FILE, NAME, Registry, RegistryError
 from golmok_cloud_sync.server.sqlite_log import SqliteBatchLog
 
 
@@ -170,6 +170,8 @@ def _token(options: argparse.Namespace) -> int:
     if options.gateway is not None and NAME.fullmatch(options.gateway) is None:
         raise UsageError(f"--gateway: {options.gateway!r} is no name; use a-z, 0-9 and -, at most 32 characters")
     _make_folder(options.data)
+    if not (options.data / FILE).exists():
+        print(f"note: there was no cloud in {options.data} yet; one begins there with this token", file=sys.stderr)
     try:
         registry = Registry(options.data)
         token = registry.make_token(options.gateway)

@@ -40,7 +40,7 @@ class LinuxI2C:
 
     async def xfer(self, address: int, write: bytes = b"", read: int = 0, *, timeout_s: float = 0.5) -> bytes:
         """See `api.I2C.xfer`."""
-        return await self._worker.run(address, lambda: self._transact(address, write, read), timeout_s)
+        return await self._worker.run(f"0x{address:02x}", lambda: self._transact(address, write, read), timeout_s)
 
     async def close(self) -> None:
         """End the bus."""

@@ -161,7 +161,7 @@ class BusWorker:
         if not health.innocent:
             health.pause_s = min(max(FIRST_PAUSE_S, health.pause_s * 2), LONGEST_PAUSE_S)
             health.rests_until = self._clock() + health.pause_s
-        _fail(job, BusTimeout(f"{self._name}: {job.device!r} was not done within {job.timeout_s:g} s"))
+        _fail(job, BusTimeout(f"{self._name}: {job.device} was not done within {job.timeout_s:g} s"))
         for waiting in [waiting for waiting in self._waiting if waiting.device == job.device]:
             self._waiting.remove(waiting)
             _fail(waiting, BusBackoff(f"{self._name}: the transaction before, with {job.device!r}, hangs"))

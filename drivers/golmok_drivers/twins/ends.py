@@ -73,7 +73,7 @@ class SimI2C:
 
     async def xfer(self, address: int, write: bytes = b"", read: int = 0, *, timeout_s: float = 0.5) -> bytes:
         """See `api.I2C.xfer`."""
-        answer = await self._worker.run(address, lambda: self._transact(address, write, read), timeout_s)
+        answer = await self._worker.run(f"0x{address:02x}", lambda: self._transact(address, write, read), timeout_s)
         reply, name, given = answer
         self._wire.ledger.write(name, address, given)
         return reply

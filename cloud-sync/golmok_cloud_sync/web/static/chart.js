@@ -52,13 +52,15 @@ function runsOf({ points, gaps, to }) {
   return runs;
 }
 
-// A state holds until it changes. States alternate, so where a bucket saw both the mean tells which was last.
+// A state holds until it changes. States alternate, so where a bucket saw both the mean tells which was last; a door
+// that opened and closed again within a bucket is a spike.
 function stateCorners({ points, until }) {
   let state = points[0][1];
-  const corners = points.flatMap(([ts, , mean]) => {
+  const corners = points.flatMap(([ts, least, mean, most]) => {
     const before = state;
     if (mean !== 0.5) state = Math.round(mean);
-    return [[ts, before], [ts, state]];
+    const spike = least !== most && state === before ? [[ts, 1 - before]] : [];
+    return [[ts, before], ...spike, [ts, state]];
   });
   return [...corners, [until, state]];
 }
@@ -130,7 +132,8 @@ export class Chart {
     const [least, most] = [Math.min(...all), Math.max(...all)];
     const ticks = states ? states.map((word, i) => [i, word]) : all.length ? valueTicks(least, most) : [];
     const [low, high] = states ? [-0.15, 1.25] : [ticks.at(0)?.[0] ?? 0, ticks.at(-1)?.[0] ?? 1];
-    const left = Math.min(90, 16 + Math.max(16, ...ticks.map(([, text]) => text.length * (states ? 12 : 7))));
+    const letter = states && lang === "ko" ? 12 : 7.5;
+    const left = Math.min(90, 16 + Math.max(16, ...ticks.map(([, text]) => text.length * letter)));
     const [right, top, bottom] = [width - 12, 8, height - 24];
     const x = (ts) => left + ((Math.min(Math.max(ts, from), to) - from) / (to - from || 1)) * (right - left);
     const y = (v) => bottom - ((v - low) / (high - low)) * (bottom - top);
