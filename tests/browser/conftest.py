@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -15,6 +16,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import pytest
+from playwright._impl._driver import compute_driver_executable
 from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, expect, sync_playwright
 
 from tests.browser.street import Street, open_street
@@ -39,6 +41,9 @@ def chromium() -> Iterator[Browser]:
     program = shutil.which("chromium") or shutil.which("google-chrome")
     if program is None:
         pytest.skip("NO BROWSER TESTS: Chromium is not there (apt-get install chromium fonts-noto-cjk)")
+    driver = subprocess.run([*compute_driver_executable(), "--version"], capture_output=True, text=True, check=False)
+    if driver.returncode:
+        pytest.skip(f"NO BROWSER TESTS: Playwright does not start (apt-get install libatomic1): {driver.stderr}")
     expect.set_options(timeout=PATIENCE_MS)
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=program, args=list(ARGUMENTS))
