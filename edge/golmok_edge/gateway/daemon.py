@@ -42,7 +42,7 @@ STORE: Final = "gateway"
 """Tells this process's store from those of the gateway's others."""
 HOUSEKEEPING_S: Final = 10.0
 LAST_MESSAGES_S: Final = 3.0
-LAST_SENDING_S: Final = 2.0
+LAST_SENDING_S: Final = 3.0
 """How long the end waits for the cloud to take what is left."""
 _CALM: Final = ("clock.", "gateway.", "gap.")
 """Events of which nobody is in a hurry to hear: a thousand gateways that start together must not all call at once."""
