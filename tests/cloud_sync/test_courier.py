@@ -333,9 +333,20 @@ def test_without_a_token_no_authorization(server: TinyServer, start: Callable[..
 
 
 def test_a_token_that_no_header_can_hold_breaks_nothing(server: TinyServer, start: Callable[..., Courier]) -> None:
-    courier = start(outbox_with(1), token=lambda: "two\nlines")
-    until(lambda: courier.state.failures > 2, "it tries again")
-    assert (courier.state.state, server.asked) == ("broken", [])
+    states: set[str] = set()
+    is_known = threading.Event()
+    tokens = iter(["two\nlines"] * 4)
+
+    def token() -> str:
+        assert is_known.wait(PATIENCE_S)
+        states.add(courier.state.state)
+        return next(tokens, "s3cret")
+
+    courier = start(outbox_with(1), token=token)
+    is_known.set()
+    until(server.values, "with a right one it goes on")
+    assert states <= {"starting", "broken", "connected"}
+    assert courier.state.failures == 4
 
 
 def test_one_connection_serves_many_requests(server: TinyServer, start: Callable[..., Courier]) -> None:

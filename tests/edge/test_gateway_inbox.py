@@ -18,7 +18,7 @@ from golmok_edge.store import WINDOW, Taken
 from .gateway_support import BOOT, listener, message
 
 AT = Instant(BOOT, 5_000)
-KEYS = st.tuples(st.integers(1, 6), st.integers(0, 2))
+KEYS = st.tuples(st.integers(1, 3), st.integers(0, 1))
 """Few packet ids and few payloads, so that they meet again."""
 
 
@@ -94,6 +94,16 @@ class Deliveries(RuleBasedStateMachine):
 
 TestDeliveries = Deliveries.TestCase
 TestDeliveries.settings = settings(max_examples=150, stateful_step_count=30, deadline=None)
+
+
+def test_what_is_stored_of_a_former_session_acknowledges_nothing_of_this_one() -> None:
+    """It has the same id and the same words, and the new one is not on disk yet."""
+    seen = Seen(1)
+    former = seen.begin(message(packet_id=5), 9)
+    seen.forget()
+    taken = seen.begin(message(packet_id=5), 9)
+    assert seen.stored(former) == ()
+    assert len(seen.stored(taken)) == 1
 
 
 def test_the_window_is_as_wide_as_half_the_packet_ids() -> None:

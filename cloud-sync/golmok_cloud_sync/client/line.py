@@ -57,6 +57,9 @@ class Line:
         except (OSError, http.client.HTTPException) as error:
             self.close()
             raise error if isinstance(error, LineError) else LineError(_why(error)) from error
+        except ValueError:  # a header that cannot be sent: nothing else can be sent after half a request
+            self.close()
+            raise
         # The server had closed the kept connection meanwhile, which only shows when it is used.
         return self.post(body, headers, connect_s, answer_s)
 
