@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import socket
 import subprocess
@@ -160,7 +161,8 @@ def test_no_driver_keeps_it_from_ending(tmp_path: Path, driver: str, code: int) 
     """One that ignores being cancelled, one whose threads never end, one that blocks the whole process."""
     settings = SETTINGS + FRIDGE + BAD.format(driver=driver)
     gateway = Gateway(tmp_path / "gw", settings)
-    gateway.environment["PYTHONPATH"] = str(write_distribution(tmp_path / "site"))
+    folders = [str(write_distribution(tmp_path / "site")), os.environ.get("PYTHONPATH", "")]
+    gateway.environment["PYTHONPATH"] = os.pathsep.join(filter(None, folders))
     with gateway:
         path = socket_path(gateway.folder / "var")
         until(path.exists, f"it runs; it said {gateway.said()[-500:]}")
