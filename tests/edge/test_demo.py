@@ -87,6 +87,8 @@ def test_ctrl_c_ends_every_process_and_frees_every_port(number: int, tmp_path: P
         ports = [int(port) for port in re.findall(r"http://127\.0\.0\.1:(\d+)", said.read_text())]
         assert len(ports) == 3
         demo.send_signal(number)
+        time.sleep(0.3)
+        demo.send_signal(number)  # an impatient one
         assert demo.wait(60) == 0
     finally:
         demo.kill()

@@ -148,7 +148,10 @@ class Stage:
                 raise StageError(f"{program.name} has ended: {program.last_word()}")
 
     def close(self) -> None:
-        """End every process; every port is free afterwards."""
+        """End every process; every port is free afterwards. Who presses Ctrl-C again must wait for it all the same."""
+        if threading.current_thread() is threading.main_thread():
+            for number in (signal.SIGINT, signal.SIGTERM):
+                signal.signal(number, signal.SIG_IGN)
         self.stop_gateways()
         rest = self._programs()
         for program in rest:
