@@ -162,22 +162,26 @@ class Stage:
             broker.close()
 
     def _build(self) -> None:
-        data = self._folder / "cloud"
+        """Start all at once, then wait for each to say that it is there."""
+        port = self._port or next(free_ports(1))
+        self.cloud_address = f"http://{HOST}:{port}"
         self.cloud = Program(
             "golmok-cloud",
-            ["serve", "--data", str(data), "--listen", f"127.0.0.1:{self._port}", "--open-enrolment"],
+            ["serve", "--data", str(self._folder / "cloud"), "--listen", f"{HOST}:{port}", "--open-enrolment"],
             self._folder / "cloud.log",
         )
-        self.cloud_address = self.cloud.address()
         for shop in SHOPS:
             self.scenes.append(self._open(shop))
+        self.cloud.address()
+        self.scenes = [scene._replace(address=scene.page.address() if scene.page else "") for scene in self.scenes]
 
     def _open(self, shop: Shop) -> Scene:
         folder = self._folder / shop.gateway
         broker = Broker.start(self._folder / f"{shop.gateway}-bus")
         self._brokers.append(broker)
+        page_port = next(free_ports(1))
         settings = furnish(
-            shop, folder, broker_port=broker.port, cloud_url=self.cloud_address, page=f"{HOST}:{next(free_ports(1))}"
+            shop, folder, broker_port=broker.port, cloud_url=self.cloud_address, page=f"{HOST}:{page_port}"
         )
         ledger = folder / "ledger.jsonl"
         gateway = Program(
@@ -185,10 +189,12 @@ class Stage:
             ["run", "--config", str(settings), "--twins", "--ledger", str(ledger)],
             folder / "gateway.log",
         )
-        page = None
-        if self._with_pages:
-            page = Program("golmok-shop", ["run", "--config", str(settings)], folder / "shop.log")
-        return Scene(shop, gateway, ledger, page, page.address() if page else "")
+        page = (
+            Program("golmok-shop", ["run", "--config", str(settings)], folder / "shop.log")
+            if self._with_pages
+            else None
+        )
+        return Scene(shop, gateway, ledger, page, "")
 
     def _programs(self) -> list[Program]:
         pages = [scene.page for scene in self.scenes if scene.page]
