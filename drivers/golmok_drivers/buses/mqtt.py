@@ -108,7 +108,8 @@ class Mqtt:
         self._connected = False
         self._has_ids = True
         self._topics: dict[str, None] = {}
-        self._asked: dict[int, tuple[str, ...]] = {}
+        self._asked: dict[int, str] = {}
+        self._answered_early: dict[int, list[ReasonCode]] = {}
         self._deliveries: dict[int, Future[None]] = {}
         self._early: dict[int, ReasonCode] = {}
         client = Client(CallbackAPIVersion.VERSION2, client_id, protocol=MQTTv5, manual_ack=True)
@@ -194,8 +195,14 @@ class Mqtt:
             if self._has_ids:
                 properties.SubscriptionIdentifier = subscription_id(topic)
             _, mid = self._client.subscribe([(topic, options)], properties=properties)
-            if mid is not None:
-                self._asked[mid] = (topic,)
+            if mid is None:
+                continue
+            with self._lock:  # the answer may be here before paho has told us its number
+                reasons = self._answered_early.pop(mid, None)
+                if reasons is None:
+                    self._asked[mid] = topic
+            if reasons is not None:
+                self._answered(topic, reasons)
 
     def _on_connect(
         self, client: Any, userdata: Any, flags: ConnectFlags, reason: ReasonCode, properties: Properties | None
@@ -236,13 +243,18 @@ class Mqtt:
     def _on_subscribe(
         self, client: Any, userdata: Any, mid: int, reasons: list[ReasonCode], properties: Properties | None
     ) -> None:
-        asked = self._asked.pop(mid, ())
-        for topic, reason in zip(asked, reasons, strict=False):
-            if reason.is_failure:
-                self._callbacks.on_refused(f"the broker refuses the subscription to {topic}: {reason}")
-        granted = tuple(topic for topic, reason in zip(asked, reasons, strict=False) if not reason.is_failure)
-        if granted:
-            self._callbacks.on_subscribed(granted)
+        with self._lock:
+            topic = self._asked.pop(mid, None)
+            if topic is None:
+                self._answered_early[mid] = reasons
+        if topic is not None:
+            self._answered(topic, reasons)
+
+    def _answered(self, topic: str, reasons: list[ReasonCode]) -> None:
+        if reasons[0].is_failure:
+            self._callbacks.on_refused(f"the broker refuses the subscription to {topic}: {reasons[0]}")
+        else:
+            self._callbacks.on_subscribed((topic,))
 
     def _on_publish(
         self, client: Any, userdata: Any, mid: int, reason: ReasonCode, properties: Properties | None
