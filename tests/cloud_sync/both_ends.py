@@ -109,9 +109,6 @@ class MemoryCloud:
             streams[stream] = StreamReply(state.next_seq, state.last_crc, stream in forked, crcs)
         return encode_reply(Reply(0, streams, results))
 
-    def acknowledged(self, reply: Reply) -> bool:
-        return any(result.verdict in ACKNOWLEDGED for result in reply.results)
-
     def _take(self, part: Frame | Void, log: list[Entry]) -> Verdict:
         stream = part.stream
         verdict = judge(self._state(stream, log), part.lo, part.hi, part.prev_crc)

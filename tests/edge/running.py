@@ -107,10 +107,6 @@ class Cloud(Program):
             found = re.search(r'<(?:http://[^/]*)?([^>]*)>; rel="next"', link)
             path = found[1] if found else None
 
-    def count(self, gateway: str) -> int:
-        """Readings of a gateway, by the gateway's own seqs."""
-        return sum(1 for _ in self.rows(gateway))
-
     def _is_up(self) -> bool:
         try:
             with urlopen(self.url + "/healthz", timeout=1) as reply:

@@ -14,9 +14,9 @@ from golmok_cloud_sync.client import CourierState
 from golmok_cloud_sync.protocol import Record
 from golmok_edge.gateway.devices import DeviceState
 from golmok_edge.gateway.live import Live, newest_of
-from golmok_edge.gateway.status import Parts, Rate, document, normal_silence_s
+from golmok_edge.gateway.status import Parts, Rate, document
 from golmok_edge.gateway.timekeeper import Timekeeper
-from golmok_edge.settings import load
+from golmok_edge.settings import load, normal_silence_s
 from golmok_edge.store import GroupCommit, Store, StoreFullError
 
 from .gateway_support import T0, HandClock, device, record

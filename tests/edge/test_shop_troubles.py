@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 
 from golmok_cloud_sync.web import LANGUAGES
-from golmok_edge.settings import Settings
+from golmok_edge.settings import Settings, normal_silence_s
 from golmok_edge.shop.heard import Said
 from golmok_edge.shop.situation import Situation
-from golmok_edge.shop.troubles import CLOUD_PATIENCE_S, Diary, Finding, find, normal_silence_s, tell
+from golmok_edge.shop.troubles import CLOUD_PATIENCE_S, Diary, Finding, find, tell
 from tests.edge.shop_support import ROWS, said, settings
 
 FRIDGE, DOOR, PLUG = "fridge.temperature", "door.open", "stall-plug.power"

@@ -31,9 +31,9 @@ from golmok_edge.gateway.memory import give_back
 from golmok_edge.gateway.notify import notify, watchdog_s
 from golmok_edge.gateway.past import Past
 from golmok_edge.gateway.publisher import Publisher
-from golmok_edge.gateway.status import SOFTWARE, Parts, Rate, document, normal_silence_s
+from golmok_edge.gateway.status import SOFTWARE, Parts, Rate, document
 from golmok_edge.gateway.timekeeper import ANCHOR, Timekeeper
-from golmok_edge.settings import Settings
+from golmok_edge.settings import Settings, normal_silence_s
 from golmok_edge.store import Commit, Found, GroupCommit, Item, Store, StoreError
 
 _log = logging.getLogger(__name__)

@@ -16,7 +16,7 @@ from golmok_edge.gateway.clock import Clock
 from golmok_edge.gateway.devices import DeviceState
 from golmok_edge.gateway.live import Live
 from golmok_edge.gateway.timekeeper import Timekeeper
-from golmok_edge.settings import Device, Settings
+from golmok_edge.settings import Device, Settings, normal_silence_s
 from golmok_edge.store import GroupCommit, Store, StoreFullError
 
 SOFTWARE: Final = f"golmok-gateway {__version__}"
@@ -65,13 +65,6 @@ class Rate:
         while self._counts and self._counts[0][0] < now_s - RATE_OVER_S:
             self._counts.popleft()
         return now_s
-
-
-def normal_silence_s(device: Device) -> float | None:
-    """The longest time between two readings that is no gap; None if any silence is normal."""
-    if device.interval_s is not None:
-        return max(2.5 * device.interval_s, device.interval_s + 5.0)
-    return device.expect_s
 
 
 def document(

@@ -9,7 +9,7 @@ from __future__ import annotations
 from golmok_edge.settings.files import Examination, examine, examine_closely, load
 from golmok_edge.settings.language import Language, language_of
 from golmok_edge.settings.mistakes import Mistake, SettingsError
-from golmok_edge.settings.model import Cloud, Device, Limit, Mqtt, Section, Settings, Site, Store, Web
+from golmok_edge.settings.model import Cloud, Device, Limit, Mqtt, Section, Settings, Site, Store, Web, normal_silence_s
 
 __all__ = [
     "Cloud",
@@ -29,4 +29,5 @@ __all__ = [
     "examine_closely",
     "language_of",
     "load",
+    "normal_silence_s",
 ]

@@ -214,6 +214,13 @@ class Device(msgspec.Struct, frozen=True, kw_only=True):
     """What it measures, in the order in which it is stored."""
 
 
+def normal_silence_s(device: Device) -> float | None:
+    """The longest time between two readings of `device` that is no gap; None if any silence is normal."""
+    if device.interval_s is not None:
+        return max(2.5 * device.interval_s, device.interval_s + 5.0)
+    return device.expect_s
+
+
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """A settings file without mistakes."""
 

@@ -18,11 +18,10 @@ from fastapi.responses import HTMLResponse, JSONResponse, PlainTextResponse, Str
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from golmok_cloud_sync.web import COOKIE, COOKIE_AGE_S, SECURITY_HEADERS, Language, assets, choose, is_language
-from golmok_edge.settings import Settings
+from golmok_edge.settings import Settings, normal_silence_s
 from golmok_edge.shop.curves import Point, Span, curve, today
 from golmok_edge.shop.link import Link, NoGatewayError
 from golmok_edge.shop.page import Page
-from golmok_edge.shop.troubles import normal_silence_s
 from golmok_edge.web import say
 
 _ASSETS: Final = assets("golmok_cloud_sync.web", "golmok_edge.web")

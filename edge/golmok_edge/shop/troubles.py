@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
 from golmok_cloud_sync.web import Language, quantity
-from golmok_edge.settings import Device
+from golmok_edge.settings import Device, normal_silence_s
 from golmok_edge.shop.heard import Said
 from golmok_edge.shop.situation import Situation
 from golmok_edge.shop.view import Level, Slot, is_outside, level_of, slots, title, with_unit
@@ -131,13 +131,6 @@ def _of_a_value(device: Device, slot: Slot, said: Said) -> list[Finding]:
         return [Finding("bad", device, slot, raw, patience_s=5.0)]
     side = is_outside(slot.limit, raw)
     return [Finding(side, device, slot, raw, patience_s=slot.limit.for_s)] if side and slot.limit else []
-
-
-def normal_silence_s(device: Device) -> float | None:
-    """The longest silence that means nothing; None if any may be."""
-    if device.interval_s is not None:
-        return max(2.5 * device.interval_s, device.interval_s + 5.0)
-    return device.expect_s
 
 
 def tell(language: Language, finding: Finding, lasting_s: float, backlog: int) -> Trouble:
