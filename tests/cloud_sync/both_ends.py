@@ -46,6 +46,20 @@ class MemoryOutbox:
     entries: dict[Stream, list[Entry]] = field(default_factory=lambda: {stream: [] for stream in STREAMS})
     bases: dict[Stream, int] = field(default_factory=lambda: dict.fromkeys(STREAMS, 0))
     hints: dict[Stream, int] = field(default_factory=lambda: dict.fromkeys(STREAMS, 0))
+    runs: dict[Stream, list[tuple[int, int]]] = field(default_factory=lambda: {stream: [] for stream in STREAMS})
+    """Where a run of a boot begins in a stream, and its number through all streams."""
+    boots: list[str] = field(default_factory=list)
+    """The boot of each run."""
+    seals: dict[Stream, int] | None = None
+
+    def append(self, stream: Stream, records: Sequence[Record]) -> None:
+        """As a store does it: each change of boots begins a new run."""
+        for record in records:
+            if not self.boots or self.boots[-1] != record.boot:
+                self.boots.append(record.boot)
+            if not self.runs[stream] or self.runs[stream][-1][1] != len(self.boots) - 1:
+                self.runs[stream].append((len(self.entries[stream]), len(self.boots) - 1))
+            self.entries[stream].append(record)
 
     def tail(self, stream: Stream) -> int:
         return len(self.entries[stream]) - self.bases[stream]
@@ -75,12 +89,29 @@ class MemoryOutbox:
         for at in range(self.bases[stream] + lo - 1, self.bases[stream] + hi - 1):
             self.entries[stream][at] = reason
 
+    def seal(self) -> Mapping[Stream, int]:
+        if self.seals is None:
+            self.seals = {stream: self.tail(stream) for stream in STREAMS}
+        return self.seals
+
+    def sealed(self) -> Mapping[Stream, int] | None:
+        return self.seals
+
     def new_epoch(self, bases: Mapping[Stream, int]) -> str:
-        self.epoch = f"e{next(_EPOCHS)}"
         for stream, base in bases.items():
             self.bases[stream] += base
+        run = min((run for stream in STREAMS if (run := self._run_behind(stream)) is not None), default=None)
+        self.epoch = f"e{next(_EPOCHS)}" if run is None else f"{hash((self.epoch, run, *self.boots[run : run + 1])):x}"
         self.hints = dict.fromkeys(STREAMS, 0)
+        self.seals = None
         return self.epoch
+
+    def _run_behind(self, stream: Stream) -> int | None:
+        """The number of the run of the first record behind the base."""
+        at = next(
+            (i for i, e in enumerate(self.entries[stream]) if i >= self.bases[stream] and type(e) is not str), None
+        )
+        return None if at is None else max((run for begin, run in self.runs[stream] if begin <= at), default=0)
 
     def clone(self) -> MemoryOutbox:
         return copy.deepcopy(self)

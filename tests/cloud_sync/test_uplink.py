@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import os
 import random
+from collections.abc import Iterable
+from typing import Any
 
 from hypothesis import Phase, settings
 from hypothesis import strategies as st
@@ -24,7 +26,7 @@ from golmok_cloud_sync.protocol import (
 )
 from golmok_cloud_sync.protocol.cas import ForkSearch, StreamState
 
-from .both_ends import MemoryCloud, MemoryOutbox
+from .both_ends import Entry, MemoryCloud, MemoryOutbox
 
 PHASES = [
     Phase.explicit,
@@ -37,11 +39,12 @@ HELLO = Hello("gw-1", "", "", "boot", 1, 2)
 SENT: tuple[Stream, ...] = ("events", "readings")
 
 
-class Branch:
-    """A card and the process that runs on it."""
+class Life:
+    """A card, the process that runs on it, and its boot."""
 
-    def __init__(self, outbox: MemoryOutbox) -> None:
+    def __init__(self, outbox: Any, boot: str) -> None:
         self.outbox = outbox
+        self.boot = boot
         self.uplink = Uplink(outbox)
 
     def request(self) -> bytes:
@@ -49,29 +52,58 @@ class Branch:
 
 
 class BothEnds(RuleBasedStateMachine):
-    """Any mix of losses, doubles, delays, restarts and evictions, with clones or roll-backs; then the line gets well.
+    """Any mix of losses, doubles, delays, restarts, clones of clones and roll-backs, also of cards in use; then the
+    line gets well.
 
-    A card is cloned once, or rolled back once: two lives that hold the same unsent records and have both lost the
-    old epoch cannot know of each other, and the cloud gets those from each.
+    `new`, `copy`, `append`, `forget` and `values` say what a card is: here lists, elsewhere a real store.
     """
+
+    MOST_LIVES = 4
 
     @initialize()
     def begin(self) -> None:
         self.made = 0
+        self.boots = 0
         self.cloud = MemoryCloud()
-        self.branches = [Branch(MemoryOutbox("e1"))]
+        self.lives = [Life(self.new(), self.next_boot())]
         self.old_requests: list[bytes] = []
-        self.backups: list[MemoryOutbox] = []
-        self.rolled_back = False
+        self.images: list[tuple[Any, str]] = []
         self.may_be_gone: set[int] = set()
         """Records that were evicted or rolled back: in the cloud once at most."""
 
+    def new(self) -> Any:
+        return MemoryOutbox("e1")
+
+    def copy(self, outbox: Any) -> Any:
+        return outbox.clone()
+
+    def append(self, outbox: Any, stream: Stream, records: list[Record]) -> None:
+        outbox.append(stream, records)
+
+    def forget(self, outbox: Any, stream: Stream, seq: int) -> None:
+        """The process dies; the hint on disk may be old."""
+        outbox.hints[stream] = min(seq, outbox.hints[stream])
+
+    def restarted(self, outbox: Any) -> Any:
+        return outbox
+
+    def values(self, outbox: Any) -> set[int]:
+        """What is on the card."""
+        entries = [entry for log in outbox.entries.values() for entry in log]
+        return {entry.value for entry in entries if isinstance(entry, Record) and isinstance(entry.value, int)}
+
+    def next_boot(self) -> str:
+        self.boots += 1
+        return f"b{self.boots}"
+
     @rule(stream=st.sampled_from(SENT), n=st.integers(1, 6), which=st.integers(0, 3))
-    def append(self, stream: Stream, n: int, which: int) -> None:
-        branch = self.branches[which % len(self.branches)]
-        for _ in range(n):
-            self.made += 1
-            branch.outbox.entries[stream].append(Record(f"{stream}.x", self.made, "", "b", self.made))
+    def take(self, stream: Stream, n: int, which: int) -> None:
+        life = self.lives[which % len(self.lives)]
+        self.append(life.outbox, stream, [self.record(stream, life.boot) for _ in range(n)])
+
+    def record(self, stream: Stream, boot: str) -> Record:
+        self.made += 1
+        return Record(f"{stream}.x", self.made, "", boot, self.made * 7 % 13)  # in no order of times
 
     @rule(
         which=st.integers(0, 3),
@@ -79,73 +111,71 @@ class BothEnds(RuleBasedStateMachine):
         fate=st.sampled_from(["well", "well", "lost", "no reply", "twice", "late"]),
     )
     def exchange(self, which: int, limit: int, fate: str) -> None:
-        branch = self.branches[which % len(self.branches)]
-        for lane in branch.uplink._lanes.values():
+        life = self.lives[which % len(self.lives)]
+        for lane in life.uplink._lanes.values():
             lane.limit = limit
-        body = branch.request()
+        body = life.request()
         if fate == "late":
             self.old_requests.append(body)
         if fate in ("lost", "late"):
-            branch.uplink.failed()
+            life.uplink.failed()
             return
         reply = self.cloud.handle(body)
         if fate == "twice":
             reply = self.cloud.handle(body)
         if fate == "no reply":
-            branch.uplink.failed()
+            life.uplink.failed()
         else:
-            branch.uplink.took(decode_reply(reply))
+            life.uplink.took(decode_reply(reply))
 
     @precondition(lambda self: self.old_requests)
     @rule(which=st.integers(0, 20))
     def a_late_request_arrives(self, which: int) -> None:
         self.cloud.handle(self.old_requests[which % len(self.old_requests)])
 
-    @rule(which=st.integers(0, 3), hint=st.integers(0, 30))
-    def restart(self, which: int, hint: int) -> None:
-        """The process dies; the hint on disk may be old."""
-        branch = self.branches[which % len(self.branches)]
+    @rule(which=st.integers(0, 3), hint=st.integers(0, 30), is_new_boot=st.booleans())
+    def restart(self, which: int, hint: int, is_new_boot: bool) -> None:
+        at = which % len(self.lives)
+        life = self.lives[at]
         for stream in SENT:
-            branch.outbox.hints[stream] = min(hint, branch.outbox.hints[stream])
-        branch.uplink = Uplink(branch.outbox)
+            self.forget(life.outbox, stream, hint)
+        self.lives[at] = Life(self.restarted(life.outbox), self.next_boot() if is_new_boot else life.boot)
 
-    @precondition(lambda self: len(self.branches) == 1 and not self.backups)
-    @rule(which=st.integers(0, 3), n=st.integers(1, 5), stream=st.sampled_from(SENT))
-    def evict(self, which: int, n: int, stream: Stream) -> None:
+    @precondition(lambda self: len(self.lives) == 1 and not self.images)
+    @rule(n=st.integers(1, 5), stream=st.sampled_from(SENT))
+    def evict(self, n: int, stream: Stream) -> None:
         """The disk is full: the oldest records that are not known to be acknowledged go.
 
-        Not while another card holds the same unsent records: where one voids what two others still have, those
-        two cannot know of each other, and the cloud gets it from both.
+        Not while another card holds the same unsent records: where one has voided what another still has, their
+        seqs cannot be compared any more, and the cloud gets what follows from both.
         """
-        outbox = self.branches[which % len(self.branches)].outbox
+        outbox = self.lives[0].outbox
+        before = self.values(outbox)
         lo = outbox.acked(stream) + 1
-        hi = min(lo + n, outbox.tail(stream) + 1)
-        for at in range(outbox.bases[stream] + lo - 1, outbox.bases[stream] + hi - 1):
-            entry = outbox.entries[stream][at]
-            if isinstance(entry, Record):
-                assert isinstance(entry.value, int)
-                self.may_be_gone.add(entry.value)
-        outbox.void(stream, lo, hi, "evicted")
+        outbox.void(stream, lo, min(lo + n, outbox.tail(stream) + 1), "evicted")
+        self.may_be_gone |= before - self.values(outbox)
 
-    @precondition(lambda self: len(self.branches) == 1)
     @rule(which=st.integers(0, 3))
-    def back_up(self, which: int) -> None:
-        self.backups.append(self.branches[which % len(self.branches)].outbox.clone())
+    def make_image(self, which: int) -> None:
+        """Also of a card in use."""
+        life = self.lives[which % len(self.lives)]
+        self.images.append((self.copy(life.outbox), life.boot))
 
-    @precondition(lambda self: self.backups and not self.rolled_back)
-    @rule(which=st.integers(0, 3), backup=st.integers(0, 9))
-    def roll_back(self, which: int, backup: int) -> None:
-        """An old image of the card is written back; what came since is gone from this card."""
-        self.rolled_back = True
-        at = which % len(self.branches)
-        self.may_be_gone |= self._on(self.branches[at].outbox)
-        self.branches[at] = Branch(self.backups[backup % len(self.backups)].clone())
+    @precondition(lambda self: self.images)
+    @rule(which=st.integers(0, 3), image=st.integers(0, 9), is_new_boot=st.booleans())
+    def roll_back(self, which: int, image: int, is_new_boot: bool) -> None:
+        """An old image is written to a card, perhaps for the third time; what came since is gone from this card."""
+        at = which % len(self.lives)
+        self.may_be_gone |= self.values(self.lives[at].outbox)
+        outbox, boot = self.images[image % len(self.images)]
+        self.lives[at] = Life(self.copy(outbox), self.next_boot() if is_new_boot else boot)
 
-    @precondition(lambda self: len(self.branches) < 2 and not self.backups)
-    @rule(which=st.integers(0, 3))
-    def clone(self, which: int) -> None:
-        """The card is copied and runs in two machines."""
-        self.branches.append(Branch(self.branches[which % len(self.branches)].outbox.clone()))
+    @precondition(lambda self: len(self.lives) < self.MOST_LIVES)
+    @rule(which=st.integers(0, 3), is_new_boot=st.booleans())
+    def clone(self, which: int, is_new_boot: bool) -> None:
+        """The card is copied, perhaps while in use, and runs in one machine more."""
+        life = self.lives[which % len(self.lives)]
+        self.lives.append(Life(self.copy(life.outbox), self.next_boot() if is_new_boot else life.boot))
 
     @invariant()
     def nothing_is_doubled(self) -> None:
@@ -156,29 +186,24 @@ class BothEnds(RuleBasedStateMachine):
     def teardown(self) -> None:
         if not hasattr(self, "cloud"):
             return
-        for _ in range(3):  # clones may find their forks one after the other
-            for branch in self.branches:
-                self._drain(branch)
+        for _ in range(2 * len(self.lives)):  # they may find their forks one after the other
+            for life in self.lives:
+                self._drain(life)
         stored = {entry.value for log in self.cloud.logs.values() for entry in log if isinstance(entry, Record)}
-        wanted = set().union(*(self._on(branch.outbox) for branch in self.branches))
+        wanted = set().union(*(self.values(life.outbox) for life in self.lives))
         assert wanted <= stored
         assert set(range(1, self.made + 1)) - stored <= self.may_be_gone
         self.nothing_is_doubled()
 
-    def _drain(self, branch: Branch) -> None:
+    def _drain(self, life: Life) -> None:
         for _ in range(300):
-            if branch.uplink.is_round_done and not any(map(branch.uplink.backlog, STREAMS)):
-                body = branch.request()
-                branch.uplink.took(decode_reply(self.cloud.handle(body)))
-                if branch.uplink.is_round_done and not any(map(branch.uplink.backlog, STREAMS)):
+            if life.uplink.is_round_done and not any(map(life.uplink.backlog, STREAMS)):
+                body = life.request()
+                life.uplink.took(decode_reply(self.cloud.handle(body)))
+                if life.uplink.is_round_done and not any(map(life.uplink.backlog, STREAMS)):
                     return
-            branch.uplink.took(decode_reply(self.cloud.handle(branch.request())))
+            life.uplink.took(decode_reply(self.cloud.handle(life.request())))
         raise AssertionError("it never came to an end")
-
-    @staticmethod
-    def _on(outbox: MemoryOutbox) -> set[int]:
-        entries = [entry for log in outbox.entries.values() for entry in log]
-        return {entry.value for entry in entries if isinstance(entry, Record) and isinstance(entry.value, int)}
 
 
 TestBothEnds = BothEnds.TestCase
@@ -262,3 +287,45 @@ def test_the_last_common_record_is_found_exactly() -> None:
             search.learn({seq: seq for seq in probes})
             rounds += 1
         assert (search.common, rounds <= 4) == (common, True)
+
+
+def test_a_card_that_is_copied_while_it_leaves_an_epoch_doubles_nothing() -> None:
+    """What came between the finding of the fork and the new epoch goes up in the new one, from card and copy."""
+    outbox, cloud = MemoryOutbox("e"), MemoryCloud()
+    outbox.append("readings", readings(3))
+    other = Life(outbox.clone(), "other")
+    outbox.append("readings", readings(3, 10))
+    other.outbox.append("readings", readings(3, 20))
+    card = Life(outbox, "boot")
+    settle(other, cloud)
+    while card.uplink.outbox.sealed() is None:
+        card.uplink.took(decode_reply(cloud.handle(card.request())))
+    outbox.append("events", readings(2, 30))
+    copy = Life(outbox.clone(), "copy")
+    settle(card, cloud)
+    settle(copy, cloud)
+    values = values_of(entry for log in cloud.logs.values() for entry in log)
+    assert sorted(values) == [0, 1, 2, 10, 11, 12, 20, 21, 22, 30, 31]
+
+
+def test_a_card_that_restarts_while_it_leaves_an_epoch_leaves_it() -> None:
+    outbox, cloud = MemoryOutbox("e"), MemoryCloud()
+    outbox.append("readings", readings(3))
+    outbox.seal()
+    outbox.append("readings", readings(3, 10))
+    settle(Life(outbox, "boot"), cloud)
+    assert values_of(cloud.logs["e", "readings"]) == [0, 1, 2]
+    assert values_of(cloud.logs[outbox.epoch, "readings"]) == [10, 11, 12]
+
+
+def values_of(entries: Iterable[Entry]) -> list[Any]:
+    return [entry.value for entry in entries if isinstance(entry, Record)]
+
+
+def settle(life: Life, cloud: MemoryCloud) -> None:
+    """Exchange until there is nothing more to say."""
+    for _ in range(100):
+        forward = life.uplink.took(decode_reply(cloud.handle(life.request())))
+        if not forward and life.uplink.is_all_sent:
+            return
+    raise AssertionError("it never came to an end")

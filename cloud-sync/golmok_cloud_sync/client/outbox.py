@@ -17,7 +17,7 @@ class Outbox(Protocol):
 
     @property
     def epoch(self) -> str:
-        """The current epoch's random id."""
+        """The current epoch's id."""
 
     def tail(self, stream: Stream) -> int:
         """The last seq of `stream`; 0 when there is none."""
@@ -37,5 +37,15 @@ class Outbox(Protocol):
     def void(self, stream: Stream, lo: int, hi: int, reason: str) -> None:
         """Records `lo` to `hi - 1` can never be sent."""
 
+    def seal(self) -> Mapping[Stream, int]:
+        """This epoch is to be left: its last seqs, for good. On disk when it returns; asked again, it says the same."""
+
+    def sealed(self) -> Mapping[Stream, int] | None:
+        """What `seal` said in this epoch; None if it was not sealed."""
+
     def new_epoch(self, bases: Mapping[Stream, int]) -> str:
-        """Begin an epoch in which the record after `bases[stream]` has seq 1; what is before stays as it was."""
+        """Begin an epoch in which the record after `bases[stream]` has seq 1; what is before stays as it was.
+
+        Its id follows from the old one and from the oldest records after `bases`: stores that share unsent records
+        come to the same epoch.
+        """

@@ -9,6 +9,7 @@ meantime waits for the next one, or a busy shop would send without a pause.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Final
 
@@ -54,11 +55,17 @@ class Uplink:
     forks: int = 0
     """Forks that were found and left behind in a new epoch."""
     _lanes: dict[Stream, _Lane] = field(init=False)
-    _goals: dict[Stream, int] = field(init=False)
+    _goals: Mapping[Stream, int] = field(init=False)
     """The last seq of each stream when the round began."""
+    _sealed: Mapping[Stream, int] | None = field(init=False)
+    """The last seq of each stream in an epoch that is being left; nothing beyond goes out in it."""
 
     def __post_init__(self) -> None:
+        self._begin_epoch()
+
+    def _begin_epoch(self) -> None:
         self._lanes = {stream: _Lane(self.outbox.acked(stream) + 1) for stream in STREAMS}
+        self._sealed = self.outbox.sealed()
         self._begin_round()
 
     @property
@@ -83,7 +90,7 @@ class Uplink:
         parts: list[Part] = []
         for stream, lane in self._lanes.items():
             probes = tuple(lane.search.probes()) if lane.search else ()
-            reports[stream] = StreamReport(self.outbox.tail(stream), lane.next_seq - 1, probes)
+            reports[stream] = StreamReport(self._tail(stream), lane.next_seq - 1, probes)
             lane.sent = 0
             if not lane.search and (part := self._cut(stream, lane)):
                 parts.append(part)
@@ -112,7 +119,11 @@ class Uplink:
                 lane.limit = max(LEAST_RECORDS, lane.sent // 2)
 
     def _begin_round(self) -> None:
-        self._goals = {stream: self.outbox.tail(stream) for stream in STREAMS}
+        self._goals = self._sealed or {stream: self.outbox.tail(stream) for stream in STREAMS}
+
+    def _tail(self, stream: Stream) -> int:
+        """The last seq that belongs to this epoch."""
+        return self._sealed[stream] if self._sealed else self.outbox.tail(stream)
 
     def _position(self) -> list[object]:
         """All that decides what is sent next."""
@@ -122,11 +133,15 @@ class Uplink:
 
     def _cut(self, stream: Stream, lane: _Lane) -> Part | None:
         """The next part of `stream`, if there is any."""
-        found = self.outbox.read(stream, lane.next_seq, lane.limit)
+        left = self._tail(stream) - lane.next_seq + 1
+        if left <= 0:
+            return None
+        found = self.outbox.read(stream, lane.next_seq, min(lane.limit, left))
         prev_crc = self.outbox.crc(stream, lane.next_seq - 1)
         if isinstance(found, Void):
-            lane.sent = found.hi - found.lo
-            return replace(found, prev_crc=prev_crc)
+            hi = min(found.hi, found.lo + left)
+            lane.sent = hi - found.lo
+            return replace(found, hi=hi, prev_crc=prev_crc)
         while found:
             try:
                 part = frame(stream, lane.next_seq, found, prev_crc, lane.codec)
@@ -160,26 +175,26 @@ class Uplink:
         """Whether the last record over there is not ours: an acknowledgement would be another card's."""
         seq = theirs.next_seq - 1
         own = self.outbox.crc(stream, seq)
-        return seq > self.outbox.tail(stream) or (own is not None and own != theirs.last_crc)
+        return seq > self._tail(stream) or (own is not None and own != theirs.last_crc)
 
     def _begin_search(self, stream: Stream, lane: _Lane, theirs: StreamState) -> None:
-        if not any(other.search for other in self._lanes.values()):
-            self._begin_round()
-        lane.search = ForkSearch.begin(lambda seq: self.outbox.crc(stream, seq), self.outbox.tail(stream), theirs)
+        if self._sealed is None:
+            self._sealed = self._goals = self.outbox.seal()
+        lane.search = ForkSearch.begin(lambda seq: self.outbox.crc(stream, seq), self._tail(stream), theirs)
 
     def _leave_fork(self) -> None:
         """Go on behind the last common record of each forked stream in a new epoch.
 
         The other streams first send what they have in the old one: a clone may hold the same records, and there
-        they are recognised.
+        they are recognised. The seal says what that is, on disk: a clone that is made meanwhile sends the same
+        there, and all else in the epoch that both come to.
         """
         lanes = self._lanes
-        if not any(lane.search for lane in lanes.values()):
+        if self._sealed is None:
             return
         if all(lane.search.is_found if lane.search else lane.next_seq > self._goals[s] for s, lane in lanes.items()):
             self.outbox.new_epoch(
                 {s: lane.search.common if lane.search else lane.next_seq - 1 for s, lane in lanes.items()}
             )
             self.forks += 1
-            self._lanes = {stream: _Lane(1) for stream in STREAMS}
-            self._begin_round()
+            self._begin_epoch()

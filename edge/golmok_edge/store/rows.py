@@ -10,6 +10,7 @@ import secrets
 import sqlite3
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from hashlib import blake2b
 from typing import Final, NamedTuple
 
 from golmok_cloud_sync.protocol.record import STREAMS, Stream
@@ -82,10 +83,57 @@ def current_epoch(db: sqlite3.Connection) -> Epoch | None:
 
 
 def begin_epoch(db: sqlite3.Connection, bases: Mapping[Stream, int]) -> Epoch:
-    """Begin a new epoch behind `bases`."""
-    epoch = secrets.token_hex(8)
+    """Begin a new epoch behind `bases`.
+
+    Its id follows from the epoch before and from the first run of a boot that has records behind `bases`. Two copies
+    of a store that both have to leave an epoch, and hold the same unsent records, so come to the same one, where the
+    cloud tells such records from others. Runs are numbered through all streams in the order in which they were
+    written, so what copies share is never newer than what only one has. Where nothing lies behind, it is random.
+    """
+    before, run = current_epoch(db), _first_run(db, bases)
+    epoch = secrets.token_hex(8) if before is None or run is None else _hashed(before.epoch, *run)
+    while db.execute("SELECT 1 FROM epoch WHERE epoch = ?", (epoch,)).fetchone():
+        epoch = _hashed(epoch)  # it had this one before
     db.execute("INSERT INTO epoch (epoch, bases) VALUES (?, ?)", (epoch, json.dumps(bases)))
     return _epoch(epoch, json.dumps(bases))
+
+
+def _first_run(db: sqlite3.Connection, bases: Mapping[Stream, int]) -> tuple[int, str] | None:
+    """The number and the boot of the first run of a boot with records behind `bases`; None if there are none."""
+    first: tuple[int, str] | None = None
+    for stream, at in bases.items():
+        name = table(stream)
+        row = db.execute(
+            f"SELECT boot.id, boot.boot FROM {name} JOIN boot ON boot.id = {name}.boot "  # noqa: S608  # our names
+            f"WHERE first_seq >= (SELECT IFNULL(MAX(first_seq), 0) FROM {name} WHERE first_seq <= ?) "
+            "AND first_seq + count > ? ORDER BY first_seq LIMIT 1",
+            (at + 1, at + 1),
+        ).fetchone()
+        if row and (first is None or row[0] < first[0]):
+            first = row
+    return first
+
+
+def _hashed(*parts: object) -> str:
+    return blake2b("\0".join(map(str, parts)).encode(), digest_size=8).hexdigest()
+
+
+def seal(db: sqlite3.Connection, last: Mapping[Stream, int]) -> None:
+    """The current epoch ends with the records `last`."""
+    for stream, seq in last.items():
+        save_hint(db, f"sealed.{stream}", seq)
+
+
+def unseal(db: sqlite3.Connection) -> None:
+    """The epoch that was sealed is left."""
+    db.executemany("DELETE FROM hint WHERE name = ?", [(f"sealed.{stream}",) for stream in STREAMS])
+
+
+def sealed(db: sqlite3.Connection) -> dict[Stream, int] | None:
+    """The last records of the current epoch, if it was sealed."""
+    known = hints(db)
+    found = {stream: known[f"sealed.{stream}"] for stream in STREAMS if f"sealed.{stream}" in known}
+    return found if len(found) == len(STREAMS) else None
 
 
 def base(db: sqlite3.Connection, stream: Stream) -> int:
@@ -103,7 +151,7 @@ def _epoch(epoch: str, bases: str) -> Epoch:
 
 
 def hints(db: sqlite3.Connection) -> dict[str, int]:
-    """Numbers that help but do not matter after a crash."""
+    """Numbers with names; most help but do not matter after a crash."""
     return dict(db.execute("SELECT name, value FROM hint"))
 
 

@@ -49,6 +49,7 @@ class Store:
     _bases: dict[Stream, int]
     _state: rows.State
     _acked: dict[Stream, int]  # seqs on disk, like _state
+    _sealed: dict[Stream, int] | None  # seqs on disk
     _session: int
     _bytes_written: int
     _save_hints_at: float
@@ -166,6 +167,26 @@ class Store:
             begin = max(lo + self._bases[stream], self._acked[stream] + 1)
             self._void(stream, begin, hi + self._bases[stream], reason)
 
+    def seal(self) -> dict[Stream, int]:
+        """The current epoch is to be left: fix where each stream ends in it, on disk. Gives these seqs.
+
+        Asked again, also after a restart, it gives the same until `new_epoch`.
+        """
+        with self._lock:
+            known = self.sealed()
+            if known is None:
+                with self._transaction() as db:
+                    last = {stream: self._state.ends[stream].last for stream in STREAMS}
+                    rows.seal(db, last)
+                self._sealed = last
+                known = {stream: self.tail(stream) for stream in STREAMS}
+            return known
+
+    def sealed(self) -> dict[Stream, int] | None:
+        """What `seal` gave in this epoch; None if it was not sealed."""
+        with self._lock:
+            return self._sealed and {stream: at - self._bases[stream] for stream, at in self._sealed.items()}
+
     def new_epoch(self, bases: Mapping[Stream, int]) -> str:
         """Begin a new numbering after a fork: what follows on record `bases[stream]` gets the seqs from 1.
 
@@ -179,8 +200,9 @@ class Store:
             with self._transaction() as db:
                 on_disk = {stream: self._bases[stream] + bases.get(stream, 0) for stream in STREAMS}
                 epoch = rows.begin_epoch(db, on_disk)
+                rows.unseal(db)
                 self._save_hints(db, on_disk)
-            self._epoch, self._bases, self._acked = epoch.epoch, on_disk, dict(on_disk)
+            self._epoch, self._bases, self._acked, self._sealed = epoch.epoch, on_disk, dict(on_disk), None
             for stream in STREAMS:
                 self._fill_hole(stream)
             return self._epoch
@@ -346,6 +368,7 @@ class Store:
         db.execute("COMMIT")
         self._epoch, self._bases = epoch.epoch, epoch.bases
         self._state = rows.load_state(db)
+        self._sealed = rows.sealed(db)
         hints = rows.hints(db)
         self._session = hints.get("session", 0)
         self._bytes_written = hints.get("bytes_written", 0)
