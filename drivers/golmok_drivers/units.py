@@ -50,6 +50,7 @@ UNITS: Final[dict[str, str]] = {
     "A.h": "Ah",
     "g": "g",
     "kg": "kg",
+    "[lb_av]": "lb",
     "mg": "mg",
     "m": "m",
     "cm": "cm",

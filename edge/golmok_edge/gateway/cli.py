@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from golmok_edge.gateway import check, listing
+from golmok_edge.gateway import ble, check, listing
 from golmok_edge.gateway.address import socket_path
 from golmok_edge.settings import Settings
 
@@ -25,6 +25,12 @@ examples:
   golmok-gateway devices list                     what can be connected?
 
 exit codes: 0 done, 1 what was asked for failed, 2 wrong usage or settings
+"""
+_BLE_EPILOG: Final = """\
+a line: {"servicedatauuid": "fcd2", "servicedata": "4002ca0903bf13"}
+    or: {"manufacturerdata": "99040512fc5394c37c0004fffc040cac364200cdcbb8334c884f"}
+        (the company's id first, its low byte first)
+also:   "key" (32 digits) and "address" of the sender, for an encrypted BTHome device
 """
 _ASK_S: Final = 5.0
 
@@ -74,7 +80,22 @@ def _parser() -> argparse.ArgumentParser:
     known.add_argument("--json", action="store_true", help="print one JSON document")
     known.add_argument("--lang", choices=["en", "ko"], help="language of the list")
     known.set_defaults(run=lambda args: listing.run(json=args.json, lang=args.lang))
+    _add_ble(commands.add_parser("ble", help="what Bluetooth adverts say", description="Bluetooth."))
     return parser
+
+
+def _add_ble(parser: argparse.ArgumentParser) -> None:
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    decode = commands.add_parser(
+        "decode",
+        help="read adverts: BTHome v2, RuuviTag, iBeacon",
+        description="Say what adverts mean: a line of JSON in, an answer out. Each line stands alone.",
+        epilog=_BLE_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    decode.add_argument("source", type=Path, metavar="FILE", help="lines of JSON; - reads standard input")
+    decode.add_argument("--json", action="store_true", help="answer in lines of JSON")
+    decode.set_defaults(run=lambda args: ble.run(args.source, as_json=args.json))
 
 
 def _config(parser: argparse.ArgumentParser) -> None:
