@@ -14,7 +14,9 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from datetime import datetime
 from pathlib import Path
+from statistics import median
 from typing import Any, Final
 from urllib.request import urlopen
 
@@ -93,6 +95,11 @@ def resident_mb(pid: int) -> float:
     return round(next(int(line.split()[1]) for line in lines if line.startswith("VmRSS")) / 1024, 1)
 
 
+def spread(values: list[float]) -> dict[str, float] | None:
+    """Their middle and their end."""
+    return {"median": round(median(values), 2), "most": round(max(values), 2)} if values else None
+
+
 def until(condition: Callable[[], Any], deadline_s: float) -> Any:
     """Wait for it."""
     end = time.monotonic() + deadline_s
@@ -139,21 +146,18 @@ class Bench:
             gateway.stop()
             gateway.wait(20)
 
-    def live_lag_s(self) -> float | None:
-        """How old the newest value of the hall is at the cloud."""
+    def newest_s(self) -> float | None:
+        """When the newest value of the hall that the cloud knows was taken, seconds since 1970."""
         with urlopen(f"http://127.0.0.1:{self.port}/v1/gateways/gw-bench", timeout=10) as reply:
             document = json.load(reply)
-        newest = [row for row in document.get("latest", []) if row["channel"] == "hall.temperature" and row["ts"]]
-        if not newest:
-            return None
-        from datetime import UTC, datetime
-
-        return (datetime.now(UTC) - datetime.fromisoformat(newest[0]["ts"])).total_seconds()
+        newest = [row["ts"] for row in document.get("latest", []) if row["channel"] == "hall.temperature" and row["ts"]]
+        return datetime.fromisoformat(newest[0]).timestamp() if newest else None
 
     def drain(self) -> dict[str, Any]:
         """The cloud comes up with a backlog waiting."""
         gateway, cloud = self.gateway(), None
-        lags: list[float] = []
+        ages: list[float] = []
+        lags: dict[float, float] = {}  # of each value that was seen: how long after it was taken
         peak = 0.0
         try:
             until(lambda: self.status()["ready"], 60)
@@ -162,9 +166,10 @@ class Bench:
             behind = self.status()["backlog"]["readings"]
             while sum(self.status()["backlog"].values()) > 50:
                 peak = max(peak, resident_mb(gateway.pid))
-                if (lag := self.live_lag_s()) is not None:
-                    lags.append(lag)
-                time.sleep(0.25)
+                if (newest_s := self.newest_s()) is not None:
+                    ages.append(time.time() - newest_s)
+                    lags.setdefault(newest_s, ages[-1])
+                time.sleep(0.05)
             seconds = time.monotonic() - begin
         finally:
             gateway.stop()
@@ -172,13 +177,13 @@ class Bench:
             if cloud:
                 cloud.stop()
                 cloud.wait(20)
-        lags.sort()
         return {
             "readings": behind,
             "seconds": round(seconds, 1),
             "readings_per_s": round(behind / seconds),
             "gateway_peak_mb": peak,
-            "live_lag_s": {"median": round(lags[len(lags) // 2], 2), "most": round(lags[-1], 2)} if lags else None,
+            "live_lag_s": spread(list(lags.values())),
+            "live_age_s": spread(ages),
         }
 
 
