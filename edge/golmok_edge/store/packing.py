@@ -179,6 +179,8 @@ class Unpacker:
         return found
 
     def _open(self, body: bytes, count: int) -> tuple[_Columns, _Said]:
+        if not isinstance(body, bytes):  # whatever a damaged page reads as
+            raise BodyError(f"a block is not bytes but {type(body).__name__}")
         try:
             if zstandard.frame_content_size(body) > _MAX_RAW:
                 raise BodyError("a block says that it is larger than any that is written")
