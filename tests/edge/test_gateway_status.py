@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +18,15 @@ from golmok_edge.gateway.live import Live, newest_of
 from golmok_edge.gateway.status import Parts, Rate, document
 from golmok_edge.gateway.timekeeper import Timekeeper
 from golmok_edge.settings import load, normal_silence_s
-from golmok_edge.store import GroupCommit, Store, StoreFullError
+from golmok_edge.store import (
+    GroupCommit,
+    Refusal,
+    Store,
+    StoreFullError,
+    StoreOverBudgetError,
+    StoreReadOnlyError,
+    StoreWriteError,
+)
 
 from .gateway_support import T0, HandClock, device, record
 from .store_support import prepared
@@ -56,8 +65,8 @@ class Stage:
         ranges = self.parts.store.append({"readings": records})
         self.parts.live.committed(newest_of(records, ranges["readings"]))
 
-    def told(self, *, is_ready: bool = True, refused: Exception | None = None) -> dict[str, Any]:
-        told = document(self.parts, is_ready=is_ready, readings_per_s=1.5, refused=refused, used_bytes=4096)
+    def told(self, *, is_ready: bool = True) -> dict[str, Any]:
+        told = document(self.parts, is_ready=is_ready, readings_per_s=1.5, used_bytes=4096)
         return dict(json.loads(json.dumps(told, allow_nan=False)))
 
     def told_of(self, name: str) -> dict[str, Any]:
@@ -71,10 +80,10 @@ def stage(tmp_path: Path) -> Iterator[Stage]:
     settings, clock = load(file), HandClock(mono=1_000_000, wall=T0 + 1_000_000)
     store = Store.open(prepared(tmp_path / "var"))
     with store, GroupCommit(store, lambda _: None, lambda *_: None) as group:
-        time = Timekeeper(clock)
-        live, cloud = Live(clock, time, {}), CourierState(last_success_mono_ms=990_000, state="connected")
+        keeper = Timekeeper(clock)
+        live, cloud = Live(clock, keeper, {}), CourierState(last_success_mono_ms=990_000, state="connected")
         devices = {"fridge": DeviceState()}
-        yield Stage(Parts(settings, clock, time, store, group, live, None, cloud, devices), clock)
+        yield Stage(Parts(settings, clock, keeper, store, group, live, None, cloud, devices), clock)
 
 
 def test_who_and_how(stage: Stage) -> None:
@@ -97,11 +106,25 @@ def test_the_way_to_the_cloud(stage: Stage) -> None:
     assert (told["url"], told["reachable"], told["last_ok_s"]) == ("http://127.0.0.1:9", True, 10.0)
 
 
-def test_a_full_disk_is_told_from_other_refusals(stage: Stage) -> None:
-    told = stage.told(refused=StoreFullError("no room is left"))
-    assert (told["disk_full"], told["refused"]) == (True, "no room is left")
-    told = stage.told(refused=OSError("the card is gone"))
-    assert (told["disk_full"], told["refused"]) == (False, "the card is gone")
+@pytest.mark.parametrize(
+    ("error", "reason", "is_full"),
+    [
+        (StoreFullError("no room is left"), "disk-full", True),
+        (StoreOverBudgetError("all that it may have"), "budget", True),
+        (StoreReadOnlyError("only to be read"), "read-only", False),
+        (StoreWriteError("the card is gone"), "error", False),
+    ],
+)
+def test_why_the_disk_refuses_is_told(stage: Stage, error: Exception, reason: str, is_full: bool) -> None:
+    group = stage.parts.group
+    assert stage.told()["store"]["refusing"] is None
+    since_s = time.monotonic() - 90
+    group.refusals["telemetry"] = Refusal(error, since_s, 7)
+    told = stage.told()
+    assert (told["disk_full"], told["refused"]) == (is_full, str(error))
+    refusing = told["store"]["refusing"]
+    assert (refusing["lanes"], refusing["reason"], refusing["records"]) == (["telemetry"], reason, 7)
+    assert (refusing["since"], 90 <= refusing["for_s"] < 600) == (None, True)
 
 
 def test_a_wired_device_is_as_its_task_says(stage: Stage) -> None:

@@ -43,7 +43,7 @@ def test_a_store_whose_making_was_interrupted_is_made_anew(tmp_path: Path) -> No
     layout.new_file.with_name(layout.new_file.name + "-journal").write_bytes(b"half")
     with Store.open(tmp_path) as store:
         store.append({"readings": some(3)})
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["store.db", "store.db.lock"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["store.db", "store.db.ballast", "store.db.lock"]
 
 
 def test_an_older_store_is_brought_forward_with_its_records(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,9 +7,10 @@ gateway's own survives as long as the process. Readings of wired devices do not 
 from __future__ import annotations
 
 import threading
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from itertools import count
-from typing import Final, NamedTuple, Protocol
+from typing import Any, Final, NamedTuple, Protocol
 
 from golmok_cloud_sync.protocol import Record
 from golmok_edge.store import Item, StoreClosedError
@@ -18,6 +19,9 @@ AGAIN_S: Final = 2.0
 """How long after a refusal it is tried again; what comes meanwhile waits behind it."""
 MOST_HELD: Final = 10_000
 """Beyond so many, what nobody will bring again is let go; what the broker keeps for us is bounded by its window."""
+
+MOST_CHANNELS: Final = 1_000
+"""So many channels a gap names."""
 
 
 class Cancellable(Protocol):
@@ -113,23 +117,30 @@ class Lost:
     """Readings that the disk refused and that are gone: to be told as a gap as soon as it takes something again."""
 
     def __init__(self) -> None:
-        self._count = 0
-        self._first_mono_ms = self._last_mono_ms = 0
+        self._counts = Counter[str]()
+        self._first: Record | None = None
 
     def add(self, records: Iterable[Record]) -> None:
         """These are gone."""
         for record in records:
-            self._first_mono_ms = min(self._first_mono_ms, record.mono_ms) if self._count else record.mono_ms
-            self._last_mono_ms = max(self._last_mono_ms, record.mono_ms)
-            self._count += 1
+            self._first = self._first or record
+            if record.channel in self._counts or len(self._counts) < MOST_CHANNELS:
+                self._counts[record.channel] += 1
 
-    def told(self) -> dict[str, int]:
-        """The gap, once; empty if there was none."""
-        if not self._count:
+    def told(self, taken: Record) -> dict[str, Any]:
+        """The gap until `taken`, which is on disk, once; empty if there was none."""
+        first, counts = self._first, self._counts
+        if first is None:
             return {}
-        fields = {"from_mono_ms": self._first_mono_ms, "to_mono_ms": self._last_mono_ms, "count": self._count}
-        self._count = self._last_mono_ms = 0
-        return fields
+        self._first, self._counts = None, Counter()
+        return {
+            "channels": dict(counts),
+            "count": counts.total(),
+            "from_boot": first.boot,
+            "from_mono_ms": first.mono_ms,
+            "to_boot": taken.boot,
+            "to_mono_ms": taken.mono_ms,
+        }
 
 
 def _number(item: Item) -> int:

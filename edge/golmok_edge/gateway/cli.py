@@ -177,8 +177,11 @@ def _told(status: dict[str, Any]) -> list[str]:
         f"{status['bytes_written'] / 1e6:,.1f} MB written",
         f"  clock      {'known' if status['clock_known'] else 'not known yet: readings are dated later'}",
     ]
-    if status["disk_full"]:
-        lines.append("  DISK FULL  nothing more is taken; make room on the disk of the store")
+    if refusing := status["store"]["refusing"]:
+        title = "DISK FULL" if status["disk_full"] else "REFUSED"
+        lines.append(
+            f"  {title:<10} for {refusing['for_s']:,.0f} s, {refusing['records']:,} records: {refusing['detail']}"
+        )
     if mqtt:
         lines.append(f"  local bus  {'connected' if mqtt['connected'] else 'NOT CONNECTED ' + mqtt['detail']}")
     if cloud:

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, suppress
 from itertools import islice
+from operator import itemgetter
 from pathlib import Path
 from typing import Any, Final
 
@@ -34,7 +35,7 @@ from golmok_edge.gateway.publisher import Publisher
 from golmok_edge.gateway.status import SOFTWARE, Parts, Rate, document
 from golmok_edge.gateway.timekeeper import ANCHOR, Timekeeper
 from golmok_edge.settings import Settings, normal_silence_s
-from golmok_edge.store import Commit, Found, GroupCommit, Item, Store, StoreError
+from golmok_edge.store import LANES, Budgets, Commit, Found, GroupCommit, Item, Store, StoreError, is_calm
 
 _log = logging.getLogger(__name__)
 
@@ -44,8 +45,8 @@ HOUSEKEEPING_S: Final = 10.0
 LAST_MESSAGES_S: Final = 3.0
 LAST_SENDING_S: Final = 3.0
 """How long the end waits for the cloud to take what is left."""
-_CALM: Final = ("clock.", "gateway.", "gap.")
-"""Events of which nobody is in a hurry to hear: a thousand gateways that start together must not all call at once."""
+LOOK_AGAIN_S: Final = 2.0
+"""How soon it is seen that there is room again, though nothing comes."""
 _MOST_ANCHORS: Final = 5_000
 
 
@@ -62,7 +63,6 @@ class Gateway:
         self._stopping = asyncio.Event()
         self._is_started = False
         self._rate = Rate()
-        self._refused: Exception | None = None
         self._lost = Lost()
         self._aside = ThreadPoolExecutor(3, "aside")  # not the loop's own: a driver may fill that with what hangs
         self._committing: GroupCommit | None = None
@@ -100,7 +100,11 @@ class Gateway:
             await self._open(stack)
             async with asyncio.TaskGroup() as tasks:
                 running = [tasks.create_task(task.run(), name=task.device.name) for task in self._tasks]
-                running += [tasks.create_task(self._keep_awake()), tasks.create_task(self._keep_house())]
+                running += [
+                    tasks.create_task(self._keep_awake()),
+                    tasks.create_task(self._keep_house()),
+                    tasks.create_task(self._look_again()),
+                ]
                 publishing = None
                 if self._simulation and self._simulation.publishes and self._bus:
                     publishing = tasks.create_task(self._publish_twins(self._simulation, self._bus))
@@ -120,7 +124,7 @@ class Gateway:
     async def _open(self, stack: AsyncExitStack) -> None:
         """Open everything, each with its closing on the stack: what takes in closes before what it gives to."""
         settings, clock = self.settings, self._clock
-        store = self._store = Store.open(settings.store.path, name=STORE)
+        store = self._store = Store.open(settings.store.path, name=STORE, budgets=_budgets(settings))
         stack.callback(store.close)
         known_boots = store.reader.boots()
         anchors = [one.record for one in islice(store.reader.find(ANCHOR, "events", newest_first=True), _MOST_ANCHORS)]
@@ -132,7 +136,8 @@ class Gateway:
         self._open_courier(stack, is_new_boot=known_boots[-1:] != [clock.boot])
         drivers = [(device, driver_of(device, settings.site.timezone)) for device in settings.devices]
         self._group = GroupCommit(store, self._on_commit, self._on_refuse, interval_s=settings.store.commit_interval_s)
-        self._committing, self._events = self._group, Again(self._hand_over)
+        self._committing = self._group
+        self._events, self._bookkeeping = Again(self._hand_over), Again(self._hand_over)
         self._open_bus(stack, [Listener(d, one) for d, one in drivers if isinstance(one, MessageDriver)], latest)
         stack.callback(self._close_taking)
         self._put_event("gateway.start", {"software": SOFTWARE, "settings_version": settings.version})
@@ -205,6 +210,7 @@ class Gateway:
         if self._bus:
             self._bus.stop_taking()
         self._events.close()
+        self._bookkeeping.close()
         self._group.close()
 
     def _simulate(self) -> Simulation | None:
@@ -248,28 +254,28 @@ class Gateway:
         self._put_record(Record(channel, value, "", self._clock.boot, self._clock.mono_ms()))
 
     def _put_record(self, record: Record) -> None:
-        self._events.put(Item("events", [record]))
+        way = self._bookkeeping if is_calm(record) else self._events  # an alarm does not wait behind what is refused
+        way.put(Item("events", [record]))
 
     def _hand_over(self, items: Sequence[Item]) -> bool:
         self._group.put(*items)
         return True
 
     def _on_commit(self, commit: Commit) -> None:
-        self._refused = None
         if self._bus:
             self._bus.committed(commit)
         if self._courier and is_urgent(commit):
             self._courier.wake()
-        if fields := self._lost.told():
-            self._put_event("gap.disk-full", fields)
         records = commit.records.get("readings", [])
         if records:
+            if fields := self._lost.told(min(records, key=itemgetter(4))):
+                self._put_event("gap.disk-full", fields)
             newest = newest_of(records, commit.ranges["readings"])
             self._loop.call_soon_threadsafe(self._tell, newest, len(records))
 
     def _on_refuse(self, items: Sequence[Item], error: Exception) -> None:
-        self._refused = error
         self._events.refused(items)
+        self._bookkeeping.refused(items)
         if self._bus:
             self._bus.refuse(items)
         self._lost.add(record for item in items if item.tag is None for record in item.records)
@@ -308,7 +314,6 @@ class Gateway:
             ),
             is_ready=self._is_started and (bus is None or bus.is_caught_up),
             readings_per_s=self._rate.per_s(),
-            refused=self._refused,
             used_bytes=used_bytes,
         )
 
@@ -331,9 +336,22 @@ class Gateway:
             try:
                 if self._courier is None:
                     self._settle()
-                await self._loop.run_in_executor(self._aside, self._store.trim, self.settings.store.max_bytes)
+                await self._loop.run_in_executor(self._aside, self._store.tidy)
             except StoreError as error:
                 _log.error("the store could not be trimmed: %s", error)
+
+    async def _look_again(self) -> None:
+        """See that there is room again, also when nothing comes that could be refused."""
+        while True:
+            await asyncio.sleep(LOOK_AGAIN_S)
+            if not self._group.refusals:
+                continue
+            try:
+                await self._loop.run_in_executor(self._aside, self._store.look_again)
+            except StoreError:
+                continue  # it was said when it began
+            for lane in LANES:
+                self._group.recovered(lane)
 
     def _settle(self) -> None:
         """Without a cloud nobody acknowledges: all counts as delivered, so that the oldest can make room."""
@@ -350,6 +368,10 @@ class Gateway:
             self._put_record(anchor)
 
 
+def _budgets(settings: Settings) -> Budgets:
+    return Budgets(settings.store.max_bytes, **settings.store.shares, when_full=settings.store.when_full)
+
+
 def _moments(server: ServerTime) -> tuple[int, int, int]:
     return server.server_ms, server.sent_mono_ms, server.came_mono_ms
 
@@ -361,8 +383,7 @@ async def _until_caught_up(bus: LocalBus) -> None:
 
 def is_urgent(commit: Commit) -> bool:
     """Whether the cloud is to hear of it at once: orders and alarms."""
-    events = commit.records.get("events", [])
-    return "orders" in commit.records or not all(event.channel.startswith(_CALM) for event in events)
+    return "orders" in commit.records or not all(map(is_calm, commit.records.get("events", [])))
 
 
 async def serve(gateway: Gateway) -> None:

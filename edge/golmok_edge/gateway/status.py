@@ -14,13 +14,27 @@ from golmok_edge import __version__
 from golmok_edge.gateway.bus import LocalBus
 from golmok_edge.gateway.clock import Clock
 from golmok_edge.gateway.devices import DeviceState
-from golmok_edge.gateway.live import Live
+from golmok_edge.gateway.live import Live, rfc3339
 from golmok_edge.gateway.timekeeper import Timekeeper
 from golmok_edge.settings import Device, Settings, normal_silence_s
-from golmok_edge.store import GroupCommit, Store, StoreFullError
+from golmok_edge.store import (
+    LANES,
+    GroupCommit,
+    Lane,
+    Refusal,
+    Store,
+    StoreFullError,
+    StoreOverBudgetError,
+    StoreReadOnlyError,
+)
 
 SOFTWARE: Final = f"golmok-gateway {__version__}"
 RATE_OVER_S: Final = 60.0
+_REASONS: Final[tuple[tuple[type[Exception], str], ...]] = (
+    (StoreOverBudgetError, "budget"),
+    (StoreFullError, "disk-full"),
+    (StoreReadOnlyError, "read-only"),
+)
 
 
 class Parts(NamedTuple):
@@ -67,14 +81,10 @@ class Rate:
         return now_s
 
 
-def document(
-    parts: Parts, *, is_ready: bool, readings_per_s: float, refused: Exception | None, used_bytes: int
-) -> dict[str, Any]:
-    """The whole status. `refused` is why the disk took nothing the last time, None if it did.
-
-    `used_bytes` is brought, since to ask the store for it is to wait for a commit that is under way.
-    """
+def document(parts: Parts, *, is_ready: bool, readings_per_s: float, used_bytes: int) -> dict[str, Any]:
+    """The whole status. `used_bytes` is brought, since to ask the store for it is to wait for a commit under way."""
     settings, store = parts.settings, parts.store
+    refusing = _refusing(parts)
     devices = _devices(parts)
     return {
         "gateway": settings.site.gateway,
@@ -85,12 +95,12 @@ def document(
         "ready": is_ready,
         "clock_known": parts.time.is_known,
         "boot": parts.clock.boot,
-        "disk_full": isinstance(refused, StoreFullError),
-        "refused": str(refused) if refused else "",
+        "disk_full": refusing is not None and refusing["reason"] in ("disk-full", "budget"),
+        "refused": refusing["detail"] if refusing else "",
         "rates": {"readings_per_s": readings_per_s},
         "backlog": {stream: store.tail(stream) - store.acked(stream) for stream in STREAMS},
         "bytes_written": store.bytes_written,
-        "store": _store(parts, used_bytes),
+        "store": _store(parts, used_bytes) | {"refusing": refusing},
         "mqtt": _mqtt(parts.bus) if parts.bus else None,
         "cloud": _cloud(parts, parts.cloud) if parts.cloud else None,
         "devices": devices,
@@ -109,8 +119,32 @@ def _store(parts: Parts, used_bytes: int) -> dict[str, Any]:
         "waiting": group.waiting,
         "commits": group.counts.commits,
         "records": group.counts.records,
+        "when_full": store.budgets.when_full,
+        "budgets": {
+            stream: {"used_bytes": store.used_by(stream), "max_bytes": parts.settings.store.shares.get(stream)}
+            for stream in STREAMS
+        },
+        "evicted_records": store.evicted,
         "refused_records": group.counts.refused_records,
         "last_commit_s": round(group.counts.last_commit_s, 4),
+    }
+
+
+def _refusing(parts: Parts) -> dict[str, Any] | None:
+    """What is not taken now, since when and why: the most urgent lane's reason; None if all is."""
+    refusals: dict[Lane, Refusal] = dict(parts.group.refusals)
+    lanes = [lane for lane in LANES if lane in refusals]
+    if not lanes:
+        return None
+    for_s = max(parts.group.refused_s(lane) or 0.0 for lane in lanes)
+    now_ms, error = parts.time.now_ms(), refusals[lanes[0]].error
+    return {
+        "lanes": lanes,
+        "reason": next((reason for kind, reason in _REASONS if isinstance(error, kind)), "error"),
+        "detail": str(error),
+        "for_s": round(for_s, 1),
+        "since": None if now_ms is None else rfc3339(now_ms - round(for_s * 1000)),
+        "records": sum(refusals[lane].records for lane in lanes),
     }
 
 

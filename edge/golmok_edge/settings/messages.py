@@ -396,6 +396,12 @@ MESSAGES: Final[dict[str, Message]] = {
         "여기에 쓸 권한이 없습니다: {at}",
         "다른 폴더를 고르거나 게이트웨이 사용자에게 쓰기 권한을 주십시오(chown)",
     ),
+    "budgets": Message(
+        "the budgets, with the shares of those left out, are {found} bytes; at most {most} leave room for orders",
+        "lower them, or write max_bytes = {least}",
+        "빠진 것의 몫까지 합한 예산이 {found} 바이트입니다; 주문이 들어갈 자리를 남기려면 {most} 이하여야 합니다",
+        "예산을 줄이거나 max_bytes = {least} 로 쓰십시오",
+    ),
     "path-impossible": Message(
         "no path can be like this: {why}",
         "write a shorter path without special characters",

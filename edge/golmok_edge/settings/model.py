@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Final, TypeAlias
+from typing import Annotated, Final, Literal, TypeAlias
 
 import msgspec
 from msgspec import Meta
@@ -16,6 +16,10 @@ from golmok_drivers.api import Channel
 
 NAME_PATTERN: Final = r"^[a-z0-9][a-z0-9-]{0,31}\Z"
 DAY_S: Final = 86_400
+SHARES: Final[Mapping[str, float]] = {"readings": 0.7, "files": 0.1, "events": 0.1}
+"""Of `max_bytes`, for a stream without a budget of its own. What is left is for orders."""
+MOST_SHARED: Final = 0.95
+"""Of `max_bytes`, for all budgets together."""
 
 Name: TypeAlias = Annotated[str, Meta(pattern=NAME_PATTERN)]
 Text: TypeAlias = Annotated[str, Meta(min_length=1, max_length=200)]
@@ -51,6 +55,26 @@ class Site(Section, frozen=True):
         return self.name or self.gateway
 
 
+class Budgets(Section, frozen=True):
+    """What the streams of the store may take, each in bytes."""
+
+    readings: Annotated[
+        Annotated[int, Meta(ge=100_000, le=2**53)] | None,
+        Meta(description="Of measured values; 70 % of `max_bytes` if left out.", examples=[1_400_000_000]),
+    ] = None
+    events: Annotated[
+        Annotated[int, Meta(ge=50_000, le=2**53)] | None,
+        Meta(
+            description="Of events; 10 % of `max_bytes` if left out. Half of it is kept for alarms.",
+            examples=[200_000_000],
+        ),
+    ] = None
+    files: Annotated[
+        Annotated[int, Meta(ge=50_000, le=2**53)] | None,
+        Meta(description="Of what is known of files; 10 % of `max_bytes` if left out.", examples=[200_000_000]),
+    ] = None
+
+
 class Store(Section, frozen=True):
     """Where readings are kept on this machine, and how."""
 
@@ -72,10 +96,50 @@ class Store(Section, frozen=True):
         Meta(
             ge=1_000_000,
             le=2**53,
-            description="How large the store may grow before acknowledged readings are deleted, the oldest first.",
+            description="How large the store may grow. Beyond it what the cloud has is deleted, the oldest first; then "
+            "`when_full` decides.",
             examples=[2_000_000_000],
         ),
     ] = 2_000_000_000
+    when_full: Annotated[
+        Literal["drop-oldest", "refuse"],
+        Meta(
+            description="What happens to readings when the store is full of what the cloud does not have: the oldest "
+            "make room and become a named gap, or new ones are refused (MQTT messages then stay at the broker). Orders "
+            "and alarms are never dropped.",
+            examples=["drop-oldest"],
+        ),
+    ] = "drop-oldest"
+    budgets: Annotated[
+        Budgets | None,
+        Meta(
+            description="The share of each stream in bytes; those left out get theirs of `max_bytes`. Together at most "
+            "95 % of it: orders have no budget.",
+            examples=[{"readings": 1_400_000_000, "events": 200_000_000}],
+        ),
+    ] = None
+    card_endurance_bytes: Annotated[
+        Annotated[int, Meta(ge=1_000_000_000, le=2**60)] | None,
+        Meta(
+            description="How many bytes can be written to the SD card until it is worn out, by its data sheet (TBW). "
+            "Left out: its size x 1,000 cycles / 10, which is an assumption.",
+            examples=[30_000_000_000_000],
+        ),
+    ] = None
+
+    @property
+    def shares(self) -> dict[str, int]:
+        """The budget of each stream that has one, in bytes."""
+        return shares_of(self.max_bytes, self.budgets)
+
+
+def shares_of(max_bytes: int, given: Budgets | None) -> dict[str, int]:
+    """The budgets that are given, and for the other streams their share of `max_bytes`."""
+    said: dict[str, int | None] = msgspec.structs.asdict(given) if given else {}
+    return {
+        stream: int(max_bytes * share) if (budget := said.get(stream)) is None else budget
+        for stream, share in SHARES.items()
+    }
 
 
 class Mqtt(Section, frozen=True):

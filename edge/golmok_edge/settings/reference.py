@@ -22,7 +22,7 @@ from golmok_edge.settings.files import SECTIONS
 from golmok_edge.settings.kinds import bounds, example, plain, struct_type, told, toml, wanted
 from golmok_edge.settings.language import Say
 from golmok_edge.settings.messages import PHRASES, fill
-from golmok_edge.settings.model import Common, Limit
+from golmok_edge.settings.model import Budgets, Common, Limit
 
 EXAMPLE: Final = """\
 [site]
@@ -101,7 +101,7 @@ A section that no installed application registers is a mistake.
 """
 
 
-_COMMON: Final = (*SECTIONS.values(), Common, Limit)
+_COMMON: Final = (*SECTIONS.values(), Budgets, Common, Limit)
 _BESIDE: Final = frozenset(Common.__struct_fields__)
 """Keys that a driver reads too are told of once, among the common ones."""
 
@@ -109,7 +109,9 @@ _BESIDE: Final = frozenset(Common.__struct_fields__)
 def page() -> str:
     """The whole page."""
     parts = [_HEAD.format(example=EXAMPLE)]
-    parts += [f"## `[{name}]`\n\n{_said(cls)}\n\n{_table(cls)}" for name, cls in SECTIONS.items()]
+    for name, cls in SECTIONS.items():
+        parts.append(f"## `[{name}]`\n\n{_said(cls)}\n\n{_table(cls)}")
+        parts += [f"### `{key}`\n\n{_said(inner)}\n\n{_table(inner)}" for key, inner in _inside(cls)]
     parts += [f"{_DEVICES}\n{_table(Common)}", f"{_LIMITS}\n{_table(Limit)}"]
     parts += [_driver(name) for name in catalogue.names(found=lambda group: ())]
     return "\n".join([*parts, _APPLICATIONS])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import ipaddress
+import math
 import os
 import stat
 from collections.abc import Callable, Mapping
@@ -12,9 +13,12 @@ from typing import Any, Final
 from urllib.parse import SplitResult, urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
 
+from msgspec import structs
+
 from golmok_edge.settings import locate
 from golmok_edge.settings.language import Say
 from golmok_edge.settings.mistakes import Report, nearest, shown
+from golmok_edge.settings.model import MOST_SHARED, SHARES, Budgets, shares_of
 
 MOST_SECRET_BYTES: Final = 4_096
 _HOST_ONLY: Final = frozenset("/@ #?")
@@ -41,9 +45,21 @@ def judge_site(site: Values, report: Report) -> None:
 
 
 def judge_store(store: Values, report: Report) -> None:
-    """The folder is there and may be written, or can be made."""
+    """The folder is there and may be written, or can be made; the budgets leave something for orders."""
     if "path" in store:
         _judge_folder(store["path"], ("store", "path"), report)
+    if store.get("budgets") and "max_bytes" in store:
+        _judge_budgets(store["budgets"], store["max_bytes"], report)
+
+
+def _judge_budgets(given: Budgets, max_bytes: int, report: Report) -> None:
+    shared, most = sum(shares_of(max_bytes, given).values()), int(max_bytes * MOST_SHARED)
+    if shared > most:
+        own = sum(budget or 0 for budget in structs.asdict(given).values())
+        left = sum(share for stream, share in SHARES.items() if getattr(given, stream) is None)
+        # Budgets that are not given grow with max_bytes.
+        least = (math.ceil(own / (MOST_SHARED - left)) // 1_000_000 + 1) * 1_000_000
+        report.add(("store", "budgets"), "budgets", found=f"{shared:_}", most=f"{most:_}", least=f"{least:_}")
 
 
 def judge_mqtt(mqtt: Values, report: Report) -> None:

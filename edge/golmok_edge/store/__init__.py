@@ -3,49 +3,62 @@
 `Store` is the file, `GroupCommit` the thread that writes to it, `Reader` what pages and tools look with.
 """
 
+from .budget import CALM, LANES, Budgets, Lane, WhenFull, is_calm
 from .errors import (
     StoreClosedError,
     StoreDamagedError,
     StoreError,
     StoreFullError,
     StoreLockedError,
+    StoreOverBudgetError,
+    StoreReadOnlyError,
     StoreTooNewError,
     StoreUnusableError,
     StoreWriteError,
 )
-from .group import Commit, GroupCommit, Item
+from .group import Commit, GroupCommit, Item, Refusal
 from .history import Bucket, buckets, history, numbers
 from .layout import Layout
 from .reader import TRIMMED, Found, Reader
-from .removal import Trimmed
+from .removal import EVICTED, Trimmed
 from .rows import Epoch
 from .store import Store
 from .taken import WINDOW, Taken, message_hash
 
 __all__ = [
+    "CALM",
+    "EVICTED",
+    "LANES",
     "TRIMMED",
     "WINDOW",
     "Bucket",
+    "Budgets",
     "Commit",
     "Epoch",
     "Found",
     "GroupCommit",
     "Item",
+    "Lane",
     "Layout",
     "Reader",
+    "Refusal",
     "Store",
     "StoreClosedError",
     "StoreDamagedError",
     "StoreError",
     "StoreFullError",
     "StoreLockedError",
+    "StoreOverBudgetError",
+    "StoreReadOnlyError",
     "StoreTooNewError",
     "StoreUnusableError",
     "StoreWriteError",
     "Taken",
     "Trimmed",
+    "WhenFull",
     "buckets",
     "history",
+    "is_calm",
     "message_hash",
     "numbers",
 ]

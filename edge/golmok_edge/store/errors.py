@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Final
 
 
 class StoreError(Exception):
@@ -32,14 +35,24 @@ class StoreFullError(StoreError, OSError):
     """There is no room for more; nothing of the refused batch was stored."""
 
 
+class StoreOverBudgetError(StoreFullError):
+    """A stream has all the room that the settings let it have; nothing of the refused batch was stored."""
+
+
 class StoreWriteError(StoreError, OSError):
     """The disk refused a write or a sync; nothing of the refused batch was stored."""
+
+
+class StoreReadOnlyError(StoreWriteError):
+    """The disk may only be read; nothing of the refused batch was stored."""
 
 
 class StoreClosedError(StoreError, ValueError):
     """The store was closed."""
 
 
+_PROBE_BYTES: Final = 64 << 10
+_NAMED: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS})
 _DAMAGED = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
 _UNUSABLE = frozenset({sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_PERM, sqlite3.SQLITE_AUTH})
 
@@ -67,13 +80,56 @@ def explain(path: Path, error: sqlite3.Error) -> StoreError:
     code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_MISUSE) & 0xFF
     if code in _DAMAGED:
         return damaged(path, str(error))
+    if code == sqlite3.SQLITE_FULL:
+        return full(path)
+    if code == sqlite3.SQLITE_IOERR or code in _UNUSABLE:
+        why = refusal(path.parent)  # SQLite says only "disk I/O error"
+        if why and (code == sqlite3.SQLITE_IOERR or why.errno in _NAMED):
+            return refused(path, why)
     if code in _UNUSABLE:
         return StoreUnusableError(f"{path}: {error}. Make the folder and the file readable and writable for this user.")
-    if code == sqlite3.SQLITE_FULL:
-        return StoreFullError(
-            f"{path}: no room is left on the disk. Make room there, or lower [store] max_bytes; "
-            "capture goes on by itself as soon as there is room."
-        )
     if code == sqlite3.SQLITE_MISUSE:
         return StoreClosedError(f"{path}: {error}. The store was closed.")
     return StoreWriteError(f"{path}: {error}. Look at the disk's health (dmesg); the store goes on when it answers.")
+
+
+def refused(path: Path, why: OSError) -> StoreError:
+    """The error for a disk that answers `why` to a write."""
+    if why.errno in (errno.ENOSPC, errno.EDQUOT):
+        return full(path, has_quota=why.errno == errno.EDQUOT)
+    if why.errno == errno.EROFS:
+        return StoreReadOnlyError(
+            f"{path}: the disk has become read-only, as the system makes it when it finds faults. Look at dmesg, save "
+            "what is on it, replace the SD card; capture goes on by itself once it can be written again."
+        )
+    return StoreWriteError(
+        f"{path}: the disk refuses to write ({why.strerror}). Look at its health (dmesg): an SD card that does so is "
+        "worn out or badly seated; capture goes on by itself when the disk answers."
+    )
+
+
+def full(path: Path, *, has_quota: bool = False) -> StoreFullError:
+    """The error for a disk, or a user's share of it, that has no room."""
+    where = "in this user's quota of the disk" if has_quota else "on the disk"
+    return StoreFullError(
+        f"{path}: no room is left {where}. Make room there, or lower [store] max_bytes; "
+        "capture goes on by itself as soon as there is room."
+    )
+
+
+def refusal(folder: Path) -> OSError | None:
+    """Why nothing can be written in `folder`; None if something can."""
+    probe = folder / "store.db.probe"
+    try:
+        descriptor = os.open(probe, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            os.write(descriptor, bytes(_PROBE_BYTES))
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+    except OSError as error:
+        return error
+    finally:
+        with suppress(OSError):
+            probe.unlink(missing_ok=True)
+    return None

@@ -3,6 +3,9 @@
 A commit falls due `interval_s` after the first item that waits, or at once when many records wait or an item is
 urgent. Only after it do the sources learn that they were heard. Whoever puts an item must not be kept waiting, so
 nothing here blocks in `put`; `waiting` tells how much has piled up.
+
+When there is no room for all, orders and alarms are stored without the rest. What is refused takes along all of its
+lane that waits behind it, so that nothing is stored before what came earlier.
 """
 
 from __future__ import annotations
@@ -19,7 +22,8 @@ from typing import Final, NamedTuple, Protocol, Self
 
 from golmok_cloud_sync.protocol.record import STREAMS, Record, Stream
 
-from .errors import StoreClosedError
+from .budget import LANES, Lane, lane_of
+from .errors import StoreClosedError, StoreFullError
 from .packing import checked
 from .store import Store
 from .taken import Taken
@@ -55,6 +59,20 @@ class Commit(NamedTuple):
     records: dict[Stream, list[Record]]
     ranges: dict[Stream, range]
     bytes_written: int
+
+
+Unit = Sequence[Item]
+"""What was put together."""
+
+
+@dataclass(slots=True)
+class Refusal:
+    """A lane from which nothing is taken now."""
+
+    error: Exception
+    since_s: float
+    """By the clock of the group."""
+    records: int = 0
 
 
 class Clock(Protocol):
@@ -105,13 +123,15 @@ class GroupCommit:
         clock: Clock | None = None,
     ) -> None:
         self.counts = Counts()
+        self.refusals: dict[Lane, Refusal] = {}
+        """What is refused now, and why."""
         self._store = store
         self._on_commit = on_commit
         self._on_refuse = on_refuse
         self._interval_s = interval_s
         self._clock = clock or MonotonicClock()
         self._changed = threading.Condition()
-        self._items: list[Item] = []
+        self._units: list[Unit] = []
         self._waiting = 0
         self._due: float | None = None
         self._is_closing = False
@@ -130,7 +150,7 @@ class GroupCommit:
         with self._changed:
             if self._is_closing:
                 raise StoreClosedError("the store is being closed; nothing more is taken")
-            self._items += good
+            self._units.append(good)
             self._waiting += sum(max(1, len(item.records)) for item in good)
             is_at_once = self._waiting >= MOST_WAITING or any(item.is_urgent for item in good)
             due = now if is_at_once else now + self._interval_s
@@ -161,39 +181,89 @@ class GroupCommit:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         self.close()
 
-    def _run(self) -> None:
-        while items := self._next_items():
-            self._commit(items)
+    def refused_s(self, lane: Lane) -> float | None:
+        """For how long nothing of `lane` has been taken; None if it is."""
+        refusal = self.refusals.get(lane)
+        return None if refusal is None else self._clock.now() - refusal.since_s
 
-    def _next_items(self) -> list[Item]:
-        """The items of the next commit, once it is due; none at the end."""
+    def recovered(self, lane: Lane) -> None:
+        """The store would take something of `lane` again, though nothing came."""
+        if refusal := self.refusals.pop(lane, None):
+            _log.warning("%s is taken again; %d records were refused", lane, refusal.records)
+
+    def _run(self) -> None:
+        while units := self._next_units():
+            self._commit(units)
+
+    def _next_units(self) -> list[Unit]:
+        """What the next commit is to hold, once it is due; nothing at the end."""
         with self._changed:
             while not self._is_closing:
                 now = self._clock.now()
                 if self._due is not None and self._due <= now:
                     break
                 self._clock.wait(self._changed, None if self._due is None else self._due - now)
-            items, self._items = self._items, []
+            units, self._units = self._units, []
             self._waiting, self._due = 0, None
-            return items
+            return units
 
-    def _commit(self, items: list[Item]) -> None:
+    def _commit(self, units: list[Unit]) -> None:
+        """Store all of it, or else what there is room for."""
+        lanes: dict[Lane, list[Unit]] = {}
+        for unit in units:
+            lanes.setdefault(_lane(unit), []).append(unit)
+        error = self._stored(units, lanes)
+        if error is None:
+            return
+        for lane in filter(lanes.get, LANES):
+            has_more = len(lanes) > 1 and isinstance(error, StoreFullError)
+            if why := self._stored(lanes[lane], (lane,)) if has_more else error:
+                self._refuse(lane, lanes[lane], why)
+
+    def _stored(self, units: Sequence[Unit], lanes: Iterable[Lane]) -> Exception | None:
+        """Store `units`, all or nothing; gives why it could not be."""
+        items = [item for unit in units for item in unit]
         records = in_order(items)
         started, written = self._clock.now(), self._store.bytes_written
         try:
             ranges = self._store.append(records, [message for item in items for message in item.taken])
         except Exception as error:  # noqa: BLE001  # this thread must live on, and every source must be told
-            _log.error("%d items were refused: %s", len(items), error)
-            self.counts.refused_commits += 1
-            self.counts.refused_records += sum(map(len, records.values()))
-            self._tell(partial(self._on_refuse, items, error))
-            return
+            return error
         commit = Commit(items, records, ranges, self._store.bytes_written - written)
         self.counts.commits += 1
         self.counts.records += sum(map(len, records.values()))
         self.counts.bytes_written += commit.bytes_written
         self.counts.last_commit_s = self._clock.now() - started
+        for lane in lanes:
+            self.recovered(lane)
         self._tell(partial(self._on_commit, commit))
+        return None
+
+    def _refuse(self, lane: Lane, units: list[Unit], error: Exception) -> None:
+        """Give back `units` and what waits behind them; twice, for what is put until the source has heard of it."""
+        refusal = self.refusals.get(lane)
+        if refusal is None or type(refusal.error) is not type(error):
+            _log.error("%s is refused: %s", lane, error)  # once, however long it lasts
+        refusal = self.refusals.setdefault(lane, Refusal(error, self._clock.now()))
+        refusal.error = error
+        for refused in (units, None, None):
+            items = [item for unit in refused or self._behind(lane) for item in unit]
+            if items:
+                count = sum(len(item.records) for item in items)
+                refusal.records += count
+                self.counts.refused_commits += 1
+                self.counts.refused_records += count
+                self._tell(partial(self._on_refuse, items, error))
+
+    def _behind(self, lane: Lane) -> list[Unit]:
+        """Take out all of `lane` that waits."""
+        with self._changed:
+            mine = [unit for unit in self._units if _lane(unit) == lane]
+            self._units = [unit for unit in self._units if _lane(unit) != lane]
+            self._waiting -= sum(max(1, len(item.records)) for unit in mine for item in unit)
+            if not self._units:
+                self._due = None
+            return mine
 
     def _tell(self, listener: Callable[[], None]) -> None:
         try:
@@ -220,3 +290,7 @@ def in_order(items: Iterable[Item]) -> dict[Stream, list[Record]]:
         else:
             records.sort(key=lambda record: (boots[record.boot], record.mono_ms))
     return {stream: batch[stream] for stream in STREAMS if stream in batch}
+
+
+def _lane(unit: Unit) -> Lane:
+    return lane_of((item.stream, item.records) for item in unit)

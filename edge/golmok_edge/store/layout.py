@@ -67,6 +67,11 @@ class Layout:
         """SQLite's write-ahead log."""
         return self.folder / f"{FILE_NAME}-wal"
 
+    @property
+    def ballast_file(self) -> Path:
+        """Takes room to be given up on a full disk; see `ballast.py`."""
+        return self.folder / f"{FILE_NAME}.ballast"
+
     def make_folder(self) -> None:
         """Make the folder (and those above it), so that it outlives a power cut."""
         missing = [folder for folder in (self.folder, *self.folder.parents) if not folder.exists()]

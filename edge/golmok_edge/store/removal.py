@@ -18,6 +18,8 @@ from . import rows
 from .packing import BodyError, Unpacker
 from .taken import WINDOW
 
+EVICTED: Final = "evicted"
+"""The reason where unsent readings had to make room for newer ones."""
 _CHUNK: Final = 256
 _MOST_CHANNELS: Final = 1_000
 
@@ -29,11 +31,18 @@ class Trimmed(NamedTuple):
     blocks: int
 
 
+class Evicted(NamedTuple):
+    """What was voided because readings had no more room."""
+
+    records: int
+    bytes: int
+
+
 class Remover(NamedTuple):
-    """Deletes blocks; knows which messages of the broker must outlive them."""
+    """Deletes blocks; knows which messages of the broker must outlive them, and counts what becomes free."""
 
     db: sqlite3.Connection
-    messages: int
+    state: rows.State
     session: int
 
     def void(self, stream: Stream, begin: int, end: int, reason: str) -> int:
@@ -52,9 +61,25 @@ class Remover(NamedTuple):
         self._delete(stream, [first for first, count, _ in blocks if self._is_void(stream, first, first + count)])
         return end
 
-    def trim(self, acked: Mapping[Stream, int]) -> Trimmed:
-        """Delete some of the oldest acknowledged blocks of the least urgent stream that has any."""
-        for stream in reversed(STREAMS):
+    def evict(self, stream: Stream, begin: int, least_bytes: int) -> Evicted:
+        """Void whole blocks from `begin` on, the oldest first, until so much is free or a chunk is through."""
+        while already := rows.void_at(self.db, stream, begin):
+            begin = already.hi
+        used, end, freed = self.state.used[stream], begin, 0
+        for first, count, body, taken in rows.sizes(
+            self.db, stream, begin, rows.next_void(self.db, stream, begin), _CHUNK
+        ):
+            if freed >= least_bytes:
+                break
+            end = first + count
+            freed += rows.row_bytes(body, taken)
+        if end > begin:
+            end = self.void(stream, begin, end, EVICTED)
+        return Evicted(end - begin, used - self.state.used[stream])
+
+    def trim(self, acked: Mapping[Stream, int], streams: Sequence[Stream] = STREAMS) -> Trimmed:
+        """Delete some of the oldest acknowledged blocks of the least urgent of `streams` that has any."""
+        for stream in reversed(streams):
             # The block with the last acknowledged record stays: the next frame names that record's CRC.
             found = self.db.execute(
                 f"SELECT first_seq, count FROM {rows.table(stream)} "  # noqa: S608  # our names
@@ -74,9 +99,13 @@ class Remover(NamedTuple):
 
     def _delete(self, stream: Stream, firsts: Sequence[int]) -> None:
         for first in firsts:
-            rows.keep_taken(self.db, stream, first, self.messages - WINDOW, self.session)
-            self.db.execute(f"DELETE FROM {rows.table(stream)} WHERE first_seq = ?", (first,))  # noqa: S608  # our names
-        self.db.execute("DELETE FROM taken WHERE messages <= ?", (self.messages - WINDOW,))
+            rows.keep_taken(self.db, stream, first, self.state.messages - WINDOW, self.session)
+            ((body, taken),) = self.db.execute(
+                f"DELETE FROM {rows.table(stream)} WHERE first_seq = ? RETURNING length(body), length(taken)",  # noqa: S608  # our names
+                (first,),
+            ).fetchall()
+            self.state.used[stream] -= rows.row_bytes(body, taken)
+        self.db.execute("DELETE FROM taken WHERE messages <= ?", (self.state.messages - WINDOW,))
 
 
 def _counts(blocks: Sequence[tuple[int, int, bytes]], begin: int, end: int) -> dict[str, int]:

@@ -15,10 +15,16 @@ from typing import Final, NamedTuple
 
 from golmok_cloud_sync.protocol.record import STREAMS, Stream
 
+from .layout import PAGE_BYTES
 from .taken import session_of
 
 END: Final = 2**63 - 1
 """Beyond every seq."""
+_ROW_HEAD: Final = 48
+"""What a row has beside its blobs: its numbers, its header, its place in the page."""
+_MOST_IN_LEAF: Final = PAGE_BYTES - 35
+_LEAST_IN_LEAF: Final = (PAGE_BYTES - 12) * 32 // 255 - 23
+"""How SQLite divides a row between its page and others: https://www.sqlite.org/fileformat2.html#b_tree_pages ."""
 
 
 class Epoch(NamedTuple):
@@ -55,10 +61,12 @@ class State:
     boot: tuple[int, str] = (0, "")
     messages: int = 0
     """Messages taken from the broker so far."""
+    used: dict[Stream, int] = field(default_factory=dict)
+    """About how many bytes of the file each stream's rows take."""
 
     def copy(self) -> State:
         """Another that can be changed without this one."""
-        return State(dict(self.ends), self.boot, self.messages)
+        return State(dict(self.ends), self.boot, self.messages, dict(self.used))
 
 
 def table(stream: Stream) -> str:
@@ -176,7 +184,39 @@ def load_state(db: sqlite3.Connection) -> State:
         ).fetchone()
         state.ends[stream] = End(last_seq(db, stream, base(db, stream)), row[0], row[1], max(row[2], kept_at))
         state.messages = max(state.messages, row[3], messages)
+        state.used[stream] = _used(db, stream)
     return state
+
+
+def row_bytes(body: int, taken: int | None) -> int:
+    """About how much of the file a row takes: its share of a page, and the pages of its own that it overflows to."""
+    size = body + (taken or 0) + _ROW_HEAD
+    pages = 0
+    if size > _MOST_IN_LEAF:
+        inside = _LEAST_IN_LEAF + (size - _LEAST_IN_LEAF) % (PAGE_BYTES - 4)
+        inside = inside if inside <= _MOST_IN_LEAF else _LEAST_IN_LEAF
+        pages, size = -(-(size - inside) // (PAGE_BYTES - 4)), inside
+    return pages * PAGE_BYTES + PAGE_BYTES // max(1, _MOST_IN_LEAF // size)
+
+
+def save_used(db: sqlite3.Connection, state: State) -> None:
+    """Keep what the rows take, in the transaction that deletes some of them, and now and then; see `_used`."""
+    for stream, used in state.used.items():
+        save_hint(db, f"used.{stream}", used)
+        save_hint(db, f"counted.{stream}", state.ends[stream].last)
+
+
+def _used(db: sqlite3.Connection, stream: Stream) -> int:
+    """What the rows of `stream` take: what was counted last, and what came after it."""
+    known = dict(
+        db.execute("SELECT name, value FROM hint WHERE name IN (?, ?)", (f"used.{stream}", f"counted.{stream}"))
+    )
+    counted = known.get(f"counted.{stream}", 0)
+    sizes = db.execute(
+        f"SELECT length(body), length(taken) FROM {table(stream)} WHERE first_seq > ?",  # noqa: S608  # our names
+        (counted,),
+    )
+    return int(known.get(f"used.{stream}", 0)) + sum(row_bytes(*size) for size in sizes)
 
 
 def last_seq(db: sqlite3.Connection, stream: Stream, base: int) -> int:
@@ -196,6 +236,17 @@ def blocks(db: sqlite3.Connection, stream: Stream, lo: int, hi: int, limit: int 
         f"WHERE first_seq >= (SELECT IFNULL(MAX(first_seq), 0) FROM {name} WHERE first_seq <= ?) AND first_seq < ? "
         "ORDER BY first_seq LIMIT ?",
         (lo, hi, limit),
+    )
+
+
+def sizes(db: sqlite3.Connection, stream: Stream, lo: int, hi: int, limit: int) -> sqlite3.Cursor:
+    """first_seq, count and the lengths of both blobs of the blocks that hold lo to hi-1, without reading the blobs."""
+    name = table(stream)
+    return db.execute(
+        f"SELECT first_seq, count, length(body), length(taken) FROM {name} "  # noqa: S608  # our names
+        f"WHERE first_seq >= (SELECT IFNULL(MAX(first_seq), 0) FROM {name} WHERE first_seq <= ?) AND first_seq < ? "
+        "AND first_seq + count > ? ORDER BY first_seq LIMIT ?",
+        (lo, hi, lo, limit),
     )
 
 

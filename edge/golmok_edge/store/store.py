@@ -17,15 +17,28 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from types import TracebackType
-from typing import Final, Self
+from typing import Final, Self, TypeVar
 
 from golmok_cloud_sync.protocol.frame import Void
 from golmok_cloud_sync.protocol.record import STREAMS, Record, Stream
 
 from . import rows
-from .errors import StoreFullError, StoreWriteError, damaged, explained
+from .ballast import Ballast
+from .budget import EVICTABLE, TELEMETRY, Budgets, is_calm
+from .errors import (
+    StoreError,
+    StoreFullError,
+    StoreOverBudgetError,
+    StoreWriteError,
+    damaged,
+    explained,
+    full,
+    refusal,
+    refused,
+)
 from .layout import PAGE_BYTES, SCHEMA, Layout, Schema
 from .packing import Block, BodyError, Packer, Unpacker, blocks_of
 from .reader import TRIMMED, Reader
@@ -35,6 +48,13 @@ from .wear import thread_bytes_written
 
 HINT_INTERVAL_S: Final = 60.0
 """How often at most the cursor hints are saved."""
+LOG_BYTES: Final = 8 << 20
+"""The log is cut to this when it has grown beyond, which it does only while somebody reads for long."""
+MOST_LOG_BYTES: Final = 24 << 20
+"""With a log of this size that cannot be carried over telemetry is refused: it would grow without end."""
+_LOG_LIMIT: Final = f"journal_size_limit = {LOG_BYTES}"
+_SPARE_BYTES: Final = 64 << 10
+_Done = TypeVar("_Done")
 
 
 class Store:
@@ -54,10 +74,18 @@ class Store:
     _bytes_written: int
     _save_hints_at: float
 
-    def __init__(self, layout: Layout, lock_descriptor: int, name: str, clock: Callable[[], float]) -> None:
+    def __init__(
+        self, layout: Layout, lock_descriptor: int, name: str, clock: Callable[[], float], budgets: Budgets
+    ) -> None:
         """Use `Store.open`."""
         self.name = name
-        self._file = layout.file
+        self.budgets = budgets
+        self.evicted = 0
+        """Records that had to make room for newer ones, since the store was opened."""
+        self._file, self._log_file = layout.file, layout.wal_file
+        self._ballast = Ballast(layout.ballast_file)
+        self._resume_at: dict[Stream, int] = {}
+        """Of streams that are refused: how far they must shrink to be taken again."""
         self._lock_descriptor = lock_descriptor
         self._clock = clock
         self._lock = threading.RLock()
@@ -81,6 +109,7 @@ class Store:
         name: str = "readings",
         clock: Callable[[], float] = time.monotonic,
         schema: Schema = SCHEMA,
+        budgets: Budgets = Budgets(),  # noqa: B008  # never changed
     ) -> Self:
         """Open the store in `folder` for this process alone; make it if there is none. Raises `StoreError`.
 
@@ -91,10 +120,17 @@ class Store:
         lock_descriptor = layout.lock()
         try:
             layout.prepare(schema)
-            return cls(layout, lock_descriptor, name, clock)
+            return cls(layout, lock_descriptor, name, clock, budgets)
+        except StoreFullError:
+            # Even to read, SQLite needs some room beside the file.
+            if not Ballast(layout.ballast_file).give_up():
+                os.close(lock_descriptor)
+                raise
         except BaseException:
             os.close(lock_descriptor)
             raise
+        os.close(lock_descriptor)
+        return cls.open(folder, name=name, clock=clock, schema=schema, budgets=budgets)
 
     def close(self) -> None:
         """Save the hints and let go of the file."""
@@ -104,10 +140,12 @@ class Store:
             self._is_closed = True
             try:
                 with suppress(StoreFullError, StoreWriteError), self._transaction() as db:
-                    self._save_hints(db)
+                    self._save_hints(db, self._state)
             finally:
-                self.reader.close()
-                self._db.close()
+                # The last to let go removes the log, unless it may only read: then its room is still ours when we
+                # come back to a disk that is full.
+                for one in (self.reader, self._db) if self._ballast.make() else (self._db, self.reader):
+                    one.close()
                 os.close(self._lock_descriptor)
 
     def __enter__(self) -> Self:
@@ -124,24 +162,14 @@ class Store:
         All or nothing: on `StoreError` or `RecordError` none of them is stored, and the next append may work. `taken`
         are the messages of the broker that these records came in; they are forgotten where there are no records.
         """
-        ranges: dict[Stream, range] = {}
         with self._lock:
-            with self._transaction() as db:
-                state = self._state.copy()
-                packed, count = pack_taken(taken)
-                state.messages += count
-                for stream in filter(batch.get, STREAMS):
-                    before = state.ends[stream].last
-                    for block in blocks_of(batch[stream]):
-                        self._insert(db, state, stream, block, packed)
-                        packed = None
-                    base = self._bases[stream]
-                    ranges[stream] = range(before + 1 - base, state.ends[stream].last + 1 - base)
-                if ranges and self._clock() >= self._save_hints_at:
-                    self._save_hints(db)
-            if ranges:
-                self._state = state
-        return ranges
+            packed = {stream: self._packed(batch[stream]) for stream in filter(batch.get, STREAMS)}
+            messages, count = pack_taken(taken)
+            are_calm = all(map(is_calm, batch.get("events", ())))
+            sizes = {stream: _size(blocks) + len(messages or b"") for stream, blocks in packed.items()}
+            self._admit(sizes, are_calm=are_calm)
+            work = partial(self._append, packed, messages, count)
+            return self._insisting(work, may_use_ballast=TELEMETRY.isdisjoint(packed))
 
     def note_acked(self, stream: Stream, seq: int) -> None:
         """The cloud has everything up to `seq`. It may also fall, when the cloud has lost what it had.
@@ -175,10 +203,7 @@ class Store:
         with self._lock:
             known = self.sealed()
             if known is None:
-                with self._transaction() as db:
-                    last = {stream: self._state.ends[stream].last for stream in STREAMS}
-                    rows.seal(db, last)
-                self._sealed = last
+                self._sealed = self._insisting(self._seal)
                 known = {stream: self.tail(stream) for stream in STREAMS}
             return known
 
@@ -197,11 +222,8 @@ class Store:
                 tail = self.tail(stream)
                 if not 0 <= bases.get(stream, 0 if tail == 0 else -1) <= tail:
                     raise ValueError(f"{stream}: its last common record must be named, from 0 to {tail}")
-            with self._transaction() as db:
-                on_disk = {stream: self._bases[stream] + bases.get(stream, 0) for stream in STREAMS}
-                epoch = rows.begin_epoch(db, on_disk)
-                rows.unseal(db)
-                self._save_hints(db, on_disk)
+            on_disk = {stream: self._bases[stream] + bases.get(stream, 0) for stream in STREAMS}
+            epoch = self._insisting(partial(self._begin_epoch, on_disk))
             self._epoch, self._bases, self._acked, self._sealed = epoch.epoch, on_disk, dict(on_disk), None
             for stream in STREAMS:
                 self._fill_hole(stream)
@@ -210,8 +232,7 @@ class Store:
     def start_broker_session(self) -> int:
         """The broker has forgotten us: messages taken so far are never compared again. Gives the new session."""
         with self._lock:
-            with self._transaction() as db:
-                rows.save_hint(db, "session", self._session + 1)
+            self._insisting(partial(self._save_hint, "session", self._session + 1))
             self._session += 1
             return self._session
 
@@ -223,12 +244,29 @@ class Store:
         """
         records = blocks = 0
         while self.used_bytes() > budget_bytes:
-            with self._lock, self._transaction() as db:
-                chunk = self._remover(db).trim(self._acked)
+            with self._lock:
+                chunk = self._trim(STREAMS)
             if not chunk.blocks:
                 break
             records, blocks = records + chunk.records, blocks + chunk.blocks
         return Trimmed(records, blocks)
+
+    def tidy(self) -> Trimmed:
+        """What is to be done now and then: keep within the budget, set the ballast aside again."""
+        trimmed = self.trim(self.budgets.max_bytes)
+        with self._lock:
+            self._ballast.make()
+        return trimmed
+
+    def look_again(self) -> None:
+        """Whether something would be taken now of what was refused before; raises what it would be told."""
+        with self._lock:
+            for stream in list(self._resume_at):
+                self._make_room(stream, 0, self.budgets.limit(stream))
+            self._see_to_the_disk(0)
+            if self._free_bytes() < _SPARE_BYTES and (why := refusal(self._file.parent)):
+                raise refused(self._file, why)
+            self._insisting(partial(self._save_hint, "session", self._session), may_use_ballast=False)
 
     # --- looking
 
@@ -274,12 +312,157 @@ class Store:
 
     def used_bytes(self) -> int:
         """What the records take on disk: the file without its free pages (beside it lies a log of some 4 MB)."""
-        with self._lock, explained(self._file):
+        with self._lock:
+            return self._used_bytes()
+
+    def used_by(self, stream: Stream) -> int:
+        """About what the records of `stream` take in the file."""
+        return self._state.used[stream]
+
+    # --- room
+
+    def _admit(self, sizes: Mapping[Stream, int], *, are_calm: bool) -> None:
+        """See that there is room for what comes, by what the settings allow; raises `StoreFullError`."""
+        if not TELEMETRY.isdisjoint(sizes):
+            self._see_to_the_disk(sum(sizes.values()))
+        for stream, size in sizes.items():
+            limit = self.budgets.limit(stream, is_calm=are_calm)
+            if self._over(stream, size, min(limit, self._resume_at.get(stream, limit))) > 0:
+                self._make_room(stream, size, limit)
+
+    def _over(self, stream: Stream, size: int, limit: int) -> int:
+        """How much too large the store would be with so much more of `stream`."""
+        over = self._state.used[stream] + size - limit
+        if stream in TELEMETRY:  # orders and events may be more than they should; then these give way
+            over = max(over, self._used_bytes() + size - self.budgets.max_bytes)
+        return over
+
+    def _make_room(self, stream: Stream, size: int, limit: int) -> None:
+        """What was acknowledged goes first, then the policy; raises `StoreOverBudgetError`."""
+        step = self.budgets.step(stream)
+        while self._state.used[stream] + size + step > limit and self._trim((stream,)).blocks:
+            pass
+        if stream in TELEMETRY:
+            while self._over(stream, size + step, limit) > 0 and self._trim(STREAMS).blocks:
+                pass
+        if self.budgets.when_full == "drop-oldest" and stream in EVICTABLE:
+            while (over := self._over(stream, size + step, limit)) > 0 and self._evict(stream, over):
+                pass
+        goal = limit - step if stream in self._resume_at else limit
+        if self._over(stream, size, goal) > 0 and self._waits(stream):
+            self._resume_at[stream] = limit - step
+            raise StoreOverBudgetError(self._too_much(stream))
+        self._resume_at.pop(stream, None)
+
+    def _waits(self, stream: Stream) -> bool:
+        """Whether the file holds anything that the cloud does not have: what alone is too large must go in."""
+        with explained(self._file):
+            return bool(rows.sizes(self._db, stream, self._acked[stream] + 1, rows.END, 1).fetchall())
+
+    def _too_much(self, stream: Stream) -> str:
+        return (
+            f"{self._file}: {self._state.used[stream] / 1e6:,.1f} MB of {stream} wait for the cloud, all that [store] "
+            "max_bytes and budgets allow. See to the way to the cloud, or allow more; with "
+            'when_full = "drop-oldest" the oldest readings make room. Capture goes on by itself.'
+        )
+
+    def _evict(self, stream: Stream, least_bytes: int) -> int:
+        """Void some of the oldest unacknowledged records; how many."""
+        evicted = self._insisting(
+            lambda: self._removing(lambda remover: remover.evict(stream, self._acked[stream] + 1, least_bytes))
+        )
+        self.evicted += evicted.records
+        return evicted.records
+
+    def _trim(self, streams: Sequence[Stream]) -> Trimmed:
+        """Delete some of the oldest acknowledged blocks."""
+        return self._insisting(lambda: self._removing(lambda remover: remover.trim(self._acked, streams)))
+
+    def _see_to_the_disk(self, size: int) -> None:
+        """Telemetry may not take the room that the ballast was given up for, nor make the log grow without end."""
+        if self._log_bytes() > MOST_LOG_BYTES and not self._carry_over():
+            raise StoreFullError(
+                f"{self._log_file}: cannot be carried over into the store. End the program that reads the store for so "
+                "long (fuser names it), or make room on the disk; capture goes on by itself."
+            )
+        if self._ballast.make():
+            return
+        needed = 2 * size + _SPARE_BYTES
+        while self._free_bytes() < needed and self._trim(STREAMS).blocks:
+            pass
+        if self._free_bytes() < needed:
+            raise full(self._file)
+
+    def _insisting(self, work: Callable[[], _Done], *, may_use_ballast: bool = True) -> _Done:
+        """Do `work`. Where the disk has no room, make what can be made, and try again."""
+        last = (self._ballast.give_up, self._carry_over) if may_use_ballast else (self._clear_up,)
+        remedies: list[Callable[[], object]] = [self._carry_over, *last]
+        for remedy in remedies:
+            try:
+                return work()
+            except StoreFullError:
+                remedy()
+        return work()
+
+    def _clear_up(self) -> None:
+        """Make room for telemetry inside the file; what was given up for that is not for telemetry to take."""
+        if not self._trim(STREAMS).blocks or (not self._ballast.bytes and self._free_bytes() < _SPARE_BYTES):
+            raise full(self._file)
+
+    def _carry_over(self) -> bool:
+        """Carry the log over into the file, so that its room is used again; whether all of it was."""
+        written = thread_bytes_written()
+        try:
+            with explained(self._file):
+                busy, pages, carried = self._db.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
+                return not busy and pages == carried
+        except StoreError:
+            return False  # what was to be done says why
+        finally:
+            self._bytes_written += thread_bytes_written() - written
+
+    def _used_bytes(self) -> int:
+        with explained(self._file):
             (pages,) = self._db.execute("PRAGMA page_count").fetchone()
             (free,) = self._db.execute("PRAGMA freelist_count").fetchone()
             return int(pages - free) * PAGE_BYTES
 
+    def _log_bytes(self) -> int:
+        try:
+            return self._log_file.stat().st_size
+        except OSError:
+            return 0
+
+    def _free_bytes(self) -> int:
+        """Room inside the file."""
+        with explained(self._file):
+            (free,) = self._db.execute("PRAGMA freelist_count").fetchone()
+            return int(free) * PAGE_BYTES
+
     # --- inside
+
+    def _packed(self, records: Sequence[Record]) -> list[tuple[Block, bytes]]:
+        return [(block, self._packer.pack(block)) for block in blocks_of(records)]
+
+    def _append(
+        self, packed: Mapping[Stream, Sequence[tuple[Block, bytes]]], messages: bytes | None, count: int
+    ) -> dict[Stream, range]:
+        ranges: dict[Stream, range] = {}
+        with self._transaction() as db:
+            state = self._state.copy()
+            state.messages += count
+            for stream, blocks in packed.items():
+                before = state.ends[stream].last
+                for block, body in blocks:
+                    self._insert(db, state, stream, block, body, messages)
+                    messages = None
+                base = self._bases[stream]
+                ranges[stream] = range(before + 1 - base, state.ends[stream].last + 1 - base)
+            if ranges and self._clock() >= self._save_hints_at:
+                self._save_hints(db, state)
+        if ranges:
+            self._state = state
+        return ranges
 
     @contextmanager
     def _transaction(self) -> Iterator[sqlite3.Connection]:
@@ -305,7 +488,13 @@ class Store:
             self._bytes_written += thread_bytes_written() - written
 
     def _insert(
-        self, db: sqlite3.Connection, state: rows.State, stream: Stream, block: Block, packed: bytes | None
+        self,
+        db: sqlite3.Connection,
+        state: rows.State,
+        stream: Stream,
+        block: Block,
+        body: bytes,
+        messages: bytes | None,
     ) -> None:
         end = state.ends[stream]
         first, last = end.last + 1, end.last + block.count
@@ -328,27 +517,55 @@ class Store:
                 mono_top,
                 state.messages,
                 end.taken_at,
-                packed,
-                self._packer.pack(block),
+                messages,
+                body,
             ),
         )
         if done.rowcount != 1 or done.lastrowid != first:
             raise StoreWriteError(f"{self._file}: {stream} {first} was not stored. Restart the gateway.")
-        state.ends[stream] = rows.End(last, state.boot[0], mono_top, end.taken_at if packed is None else first)
+        state.ends[stream] = rows.End(last, state.boot[0], mono_top, end.taken_at if messages is None else first)
+        state.used[stream] += rows.row_bytes(len(body), None if messages is None else len(messages))
 
-    def _save_hints(self, db: sqlite3.Connection, acked: Mapping[Stream, int] | None = None) -> None:
+    def _seal(self) -> dict[Stream, int]:
+        with self._transaction() as db:
+            last = {stream: self._state.ends[stream].last for stream in STREAMS}
+            rows.seal(db, last)
+        return last
+
+    def _begin_epoch(self, bases: Mapping[Stream, int]) -> rows.Epoch:
+        with self._transaction() as db:
+            epoch = rows.begin_epoch(db, bases)
+            rows.unseal(db)
+            self._save_hints(db, self._state, bases)
+        return epoch
+
+    def _save_hint(self, name: str, value: int) -> None:
+        with self._transaction() as db:
+            rows.save_hint(db, name, value)
+
+    def _save_hints(self, db: sqlite3.Connection, state: rows.State, acked: Mapping[Stream, int] | None = None) -> None:
         for stream, seq in (acked or self._acked).items():
             rows.save_hint(db, f"acked.{stream}", seq)
+        rows.save_used(db, state)
         rows.save_hint(db, "bytes_written", self._bytes_written)
         self._save_hints_at = self._clock() + HINT_INTERVAL_S
 
-    def _remover(self, db: sqlite3.Connection) -> Remover:
-        return Remover(db, self._state.messages, self._session)
+    def _removing(self, work: Callable[[Remover], _Done]) -> _Done:
+        """One transaction that deletes, with the count of what is left."""
+        with self._transaction() as db:
+            state = self._state.copy()
+            done = work(Remover(db, state, self._session))
+            if state.used != self._state.used:  # else nothing is written, which a full disk would refuse
+                rows.save_used(db, state)
+        self._state = state
+        return done
 
     def _void(self, stream: Stream, begin: int, end: int, reason: str) -> None:
         while begin < end:
-            with self._transaction() as db:
-                begin = self._remover(db).void(stream, begin, end, reason)
+            begin = self._insisting(partial(self._void_chunk, stream, begin, end, reason))
+
+    def _void_chunk(self, stream: Stream, begin: int, end: int, reason: str) -> int:
+        return self._removing(lambda remover: remover.void(stream, begin, end, reason))
 
     def _fill_hole(self, stream: Stream) -> None:
         """Where the cloud wants records that were deleted after it once had them, say so with a void."""
@@ -360,7 +577,7 @@ class Store:
     def _read_all(self) -> None:
         """Read what the file says beside its records, and see that any use of it can go well."""
         db = self._db
-        for pragma in ("journal_mode = WAL", "synchronous = FULL", "cache_size = -1024"):
+        for pragma in ("journal_mode = WAL", "synchronous = FULL", "cache_size = -1024", _LOG_LIMIT):
             db.execute(f"PRAGMA {pragma}")
         self._check()
         db.execute("BEGIN IMMEDIATE")
@@ -377,6 +594,7 @@ class Store:
             for stream, base in self._bases.items()
         }
         self._save_hints_at = self._clock() + HINT_INTERVAL_S
+        self._ballast.make()
 
     def _check(self) -> None:
         """Look at the schema and at both ends of each stream: what a start can afford, not the entire file."""
@@ -392,3 +610,8 @@ class Store:
                         unpacker.unpack(body, count)
                     except BodyError as error:
                         raise damaged(self._file, f"{stream} {first}: {error}") from error
+
+
+def _size(blocks: Sequence[tuple[Block, bytes]]) -> int:
+    """About what these take in the file."""
+    return sum(rows.row_bytes(len(body), None) for _, body in blocks)
