@@ -19,6 +19,7 @@ from threading import Lock
 from typing import Final, NamedTuple
 
 from golmok_cloud_sync.server.errors import ServerError
+from golmok_cloud_sync.server.folders import make_folder
 
 FILE: Final = "registry.db"
 NAME: Final = re.compile(r"[a-z0-9][a-z0-9-]{0,31}", re.ASCII)
@@ -47,11 +48,12 @@ class Registry:
         self._path = folder / FILE
         self._lock = Lock()
         try:
-            folder.mkdir(parents=True, exist_ok=True)
+            make_folder(folder)
             os.close(os.open(self._path, os.O_RDWR | os.O_CREAT, 0o600))
             self._path.chmod(0o600)
             self._db = sqlite3.connect(self._path, isolation_level=None, check_same_thread=False, timeout=10)
-            self._db.execute("pragma synchronous = full")
+            # extra: the journal's end is the commit, and is on disk only when its folder is synced as well.
+            self._db.execute("pragma synchronous = extra")
             if self._db.execute("pragma user_version").fetchone() != (_VERSION,):
                 from golmok_cloud_sync.server import migrations  # see there why only now
 

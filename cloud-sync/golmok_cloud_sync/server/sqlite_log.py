@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import IO, Any, Final
 
 from golmok_cloud_sync.protocol import STREAMS, Stream, StreamState
+from golmok_cloud_sync.server.folders import make_folder
 from golmok_cloud_sync.server.log import (
     Appended,
     Batch,
@@ -219,7 +220,7 @@ class SqliteBatchLog:
 
 def _lock(folder: Path) -> IO[bytes]:
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        make_folder(folder)
         file = (folder / "server.lock").open("wb")
     except OSError as error:
         raise LogError(f"{folder} cannot be used for the data: {error.strerror}; name a folder with --data") from error
