@@ -1,0 +1,134 @@
+"""`golmok-scan`: a piece on the turntable becomes points and a mesh in millimetres, stage by stage."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+from golmok_edge.scan.progress import Progress
+
+_EPILOG: Final = """\
+examples:
+  golmok-scan simulate --mesh last.stl --out scan1 --seed 1     pictures of a scanner that is not there, with the truth
+
+exit codes: 0 done, 1 what was asked for failed, 2 wrong usage
+"""
+# As in golmok_vision.render, which takes a second to load.
+FINISHES: Final = ("plain", "gloss", "dark", "texture")
+FAULTS: Final = (
+    "missing", "black", "saturated", "shifted", "truncated", "bumped", "board", "empty", "laser-moved", "steps",
+)  # fmt: skip
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """The command; gives the exit code."""
+    args = _parser().parse_args(argv)
+    try:
+        code = _run(args)
+        sys.stdout.flush()
+    except BrokenPipeError:  # whoever read has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    return code
+
+
+def _run(args: argparse.Namespace) -> int:
+    # Only here: cv2, numpy and scipy take a second to load, and `--help` must not.
+    from golmok_vision.scan import OrderError, ScanError
+
+    try:
+        found: dict[str, Any] = args.run(args)
+    except (ScanError, OSError) as error:
+        if args.json:
+            print(json.dumps({"error": str(error)}, ensure_ascii=False))
+        print(f"golmok-scan: {error}", file=sys.stderr)
+        return 2 if isinstance(error, OrderError) else 1
+    except KeyboardInterrupt:
+        print("golmok-scan: stopped; the same command goes on from here", file=sys.stderr)
+        return 130
+    if args.json:
+        print(json.dumps(found, ensure_ascii=False, allow_nan=False))
+    else:
+        print(args.tell(found))
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="golmok-scan",
+        description="Scans a piece on a turntable with laser lines: points, meshes, sizes in millimetres.",
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    _simulate_parser(
+        _command(commands, "simulate", "make a dataset with the twin, and its truth", _simulate, _simulated)
+    )
+    return parser
+
+
+def _command(
+    commands: Any, name: str, title: str, run: Callable[[argparse.Namespace], dict[str, Any]],
+    tell: Callable[[dict[str, Any]], str],
+) -> argparse.ArgumentParser:  # fmt: skip
+    parser: argparse.ArgumentParser = commands.add_parser(
+        name, help=title, description=title[0].upper() + title[1:] + "."
+    )
+    parser.add_argument("--json", action="store_true", help="print one JSON document; progress goes to stderr")
+    parser.set_defaults(run=run, tell=tell)
+    return parser
+
+
+# --- simulate
+
+
+def _simulate_parser(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--mesh", type=Path, required=True, metavar="FILE", help="the piece: STL, PLY or OBJ, z up")
+    parser.add_argument(
+        "--out", type=Path, required=True, metavar="DIR", help="the dataset; an interrupted one goes on"
+    )
+    parser.add_argument("--seed", type=int, required=True, metavar="S", help="the same seed makes the same pictures")
+    parser.add_argument("--size", type=float, default=100.0, metavar="MM", help="length of the longest edge (100)")
+    parser.add_argument("--steps", type=int, default=400, metavar="N", help="stops of the table in one turn (400)")
+    parser.add_argument("--finish", choices=FINISHES, default="plain", help="what the surface is like")
+    parser.add_argument(
+        "--fault", action="append", default=[], choices=FAULTS, help="something that goes wrong; may be given again"
+    )
+    parser.add_argument("--scale", type=float, default=1.0, metavar="F", help="of the picture: 1 is 1640 x 1232 (1)")
+    parser.add_argument("--no-color", action="store_true", help="leave out the pictures in colour")
+
+
+def _simulate(args: argparse.Namespace) -> dict[str, Any]:
+    from golmok_vision.render.simulate import Order, Simulation
+    from golmok_vision.scan import Dataset
+
+    order = Order(
+        args.seed, args.size, args.steps, args.finish, tuple(dict.fromkeys(args.fault)), scale=args.scale,
+        color=not args.no_color,
+    )  # fmt: skip
+    simulation = Simulation(order, args.mesh, Dataset(args.out))
+    simulation.run(Progress("simulate"), threads=max(1, min(4, os.cpu_count() or 1)))
+    low, high = simulation.solid.vertices.min(0), simulation.solid.vertices.max(0)
+    return {
+        "dataset": str(args.out),
+        "seed": args.seed,
+        "steps": args.steps,
+        "pictures": sum(len(simulation.files(stop)) for stop in simulation.stops()),
+        "triangles": len(simulation.solid.faces),
+        "size_mm": [round(float(edge), 4) for edge in high - low],
+        "faults": list(order.faults),
+    }
+
+
+def _simulated(found: dict[str, Any]) -> str:
+    size = " x ".join(f"{edge:.1f}" for edge in found["size_mm"])
+    return f"{found['dataset']}: {found['pictures']} pictures of a piece of {size} mm, the truth in truth/"
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,64 @@
+"""`golmok-scan` as a user types it."""
+
+from __future__ import annotations
+
+import io
+import json
+from pathlib import Path
+
+import pytest
+import trimesh
+
+from golmok_edge.scan import cli
+from golmok_edge.scan.progress import Progress, told
+from golmok_vision.render.objects import FINISHES
+from golmok_vision.render.simulate import FAULTS
+
+
+@pytest.fixture
+def mesh(tmp_path: Path) -> Path:
+    file = tmp_path / "piece.ply"
+    trimesh.creation.icosphere(subdivisions=2, radius=3).export(file)
+    return file
+
+
+def simulate(mesh: Path, out: Path, *more: str) -> int:
+    small = ["--scale", "0.12", "--steps", "2", "--no-color", "--size", "50"]
+    return cli.main(["simulate", "--mesh", str(mesh), "--out", str(out), "--seed", "1", *small, *more])
+
+
+def test_simulate_makes_a_dataset_and_says_so(mesh: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert simulate(mesh, tmp_path / "scan", "--json") == 0
+    said = capsys.readouterr()
+    found = json.loads(said.out)
+    assert found["pictures"] == len(list((tmp_path / "scan").rglob("*.png"))) == 24 + 48 * 3 + 2 * 3
+    assert max(found["size_mm"]) == pytest.approx(50, abs=0.05)
+    assert "took" in said.err
+
+
+def test_mistakes_are_told_without_a_trace(mesh: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert simulate(tmp_path / "none.stl", tmp_path / "scan", "--json") == 1
+    said = capsys.readouterr()
+    assert "none.stl" in json.loads(said.out)["error"]
+    assert said.err.startswith("golmok-scan: ")
+    assert simulate(mesh, tmp_path / "scan", "--size", "5000") == 2
+    assert "size must be from" in capsys.readouterr().err
+    assert not (tmp_path / "scan").exists()
+
+
+def test_the_choices_are_those_of_the_twin() -> None:
+    assert set(cli.FAULTS) == set(FAULTS)
+    assert set(cli.FINISHES) == set(FINISHES)
+
+
+def test_progress_says_how_long_it_will_take() -> None:
+    clock = iter([0.0, 0.0, 20.0, 40.0])
+    out = io.StringIO()
+    progress = Progress("simulate", out, lambda: next(clock))
+    for done in (10, 20, 30):
+        progress(done, 30)
+    assert out.getvalue().splitlines() == ["simulate: 20 of 30, 20 s left", "simulate: 30 of 30, took 40 s"]
+
+
+def test_durations_are_told_for_people() -> None:
+    assert [told(s) for s in (4.4, 75, 7260)] == ["4 s", "1 min 15 s", "2 h 01 min"]

@@ -1,0 +1,42 @@
+"""The 3D scanner: from pictures of laser lines on a turning piece to points in millimetres.
+
+`Dataset` is where a scan's things lie, `Rig` the scanner as numbers.
+Each stage reads from the dataset and writes to it, and can be run again alone.
+"""
+
+from .dataset import LASERS, Board, Dataset, Description, Light, Picture, Steps, read_description, write_description
+from .errors import (
+    DatasetError,
+    MeshError,
+    NoRoomError,
+    OrderError,
+    PictureDamagedError,
+    PictureMissingError,
+    ScanError,
+)
+from .rig import Lens, Plane, Pose, Rig, Turntable, turn
+
+__all__ = [
+    "LASERS",
+    "Board",
+    "Dataset",
+    "DatasetError",
+    "Description",
+    "Lens",
+    "Light",
+    "MeshError",
+    "NoRoomError",
+    "OrderError",
+    "Picture",
+    "PictureDamagedError",
+    "PictureMissingError",
+    "Plane",
+    "Pose",
+    "Rig",
+    "ScanError",
+    "Steps",
+    "Turntable",
+    "read_description",
+    "turn",
+    "write_description",
+]

@@ -1,0 +1,347 @@
+"""Where the things of one scan lie on disk: one folder, one class, so that every stage can be run again alone.
+
+    dataset.toml                       what was put in front of the camera, and how far the table moved
+    calib/camera/NNN.png               the board held in the hand, in many poses
+    calib/table/NNN_{off,l0,l1}.png    the board on the turning table: lasers off, the first alone, the second alone
+    frames/NNNN_{off,l0,l1,color}.png  the piece: the same, and one picture in colour
+    calibration.json, cloud.ply, mesh.{stl,ply,glb}, report.json, truth/…    what the stages make of it
+
+`docs/scan.md` is the description for people. A file that is there is whole: it is written beside its place, synced,
+and renamed. So a stage that was killed looks which files are there and goes on.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import tomllib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Final, Literal, TypeAlias
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from golmok_vision.scan.errors import DatasetError, NoRoomError, PictureDamagedError, PictureMissingError
+from golmok_vision.scan.rig import Rig
+
+Picture: TypeAlias = npt.NDArray[np.uint8]
+"""Rows x columns, or rows x columns x 3 in OpenCV's order (blue, green, red)."""
+
+Light: TypeAlias = Literal["off", "l0", "l1", "color"]
+
+FORMAT: Final = 1
+LASERS: Final[tuple[Light, ...]] = ("l0", "l1")
+_TAIL: Final = b"IEND\xaeB`\x82"
+_SPARE_BYTES: Final = 64 << 20
+"""What stays free on the disk whatever is captured: a gateway's store lives there too."""
+
+_PNG: Final = [
+    cv2.IMWRITE_PNG_COMPRESSION, 1, cv2.IMWRITE_PNG_STRATEGY, cv2.IMWRITE_PNG_STRATEGY_HUFFMAN_ONLY,
+    cv2.IMWRITE_PNG_FILTER, cv2.IMWRITE_PNG_FILTER_NONE,
+]  # fmt: skip
+"""Noise does not repeat: looking for repetitions takes twice the time, and the files grow."""
+
+
+@dataclass(frozen=True)
+class Board:
+    """The ChArUco board: chessboard squares with markers in the white ones, as OpenCV draws it.
+
+    `square_mm` is what a caliper says, not what was sent to the printer. `thickness_mm` is how far the printed side
+    lies above the plate when the board lies on it.
+    """
+
+    squares_x: int = 8
+    squares_y: int = 6
+    square_mm: float = 20.0
+    marker_mm: float = 15.0
+    dictionary: str = "DICT_4X4_50"
+    thickness_mm: float = 0.0
+
+    def __post_init__(self) -> None:
+        if not re.fullmatch(r"DICT_\w+", self.dictionary) or not hasattr(cv2.aruco, self.dictionary):
+            raise DatasetError(f"board.dictionary: there is no {self.dictionary!r}; for instance DICT_4X4_50")
+        if min(self.squares_x, self.squares_y) < 3:
+            raise DatasetError("board: it must have three squares or more each way")
+        if not 0 < self.marker_mm < self.square_mm:
+            raise DatasetError("board: marker_mm must be more than 0 and less than square_mm")
+
+    def opencv(self) -> cv2.aruco.CharucoBoard:
+        """The board as OpenCV's detector wants it; its corners are in millimetres."""
+        dictionary = cv2.aruco.getPredefinedDictionary(getattr(cv2.aruco, self.dictionary))
+        return cv2.aruco.CharucoBoard((self.squares_x, self.squares_y), self.square_mm, self.marker_mm, dictionary)
+
+
+@dataclass(frozen=True)
+class Steps:
+    """How the table moved, in steps of its motor. How many make a turn is measured, `nominal_per_turn` is a hint.
+
+    `frames[i]` is the motor's step of frame i. `table[i]` is that of the table picture i, and `placement[i]` tells
+    apart how the board lay or stood: between pictures of one placement it moved with the plate and not otherwise.
+    `lying` names the placements where the board lay flat on the plate (they say where z = 0 is).
+    """
+
+    nominal_per_turn: int = 3200
+    frames: tuple[float, ...] = ()
+    table: tuple[float, ...] = ()
+    placement: tuple[int, ...] = ()
+    lying: tuple[int, ...] = ()
+
+    def __post_init__(self) -> None:
+        if len(self.placement) != len(self.table):
+            raise DatasetError(
+                f"steps.placement has {len(self.placement)} numbers and steps.table {len(self.table)}: "
+                f"each picture needs one of both"
+            )
+        if not set(self.lying) <= set(self.placement):
+            raise DatasetError("steps.lying names a placement that steps.placement does not have")
+
+
+@dataclass(frozen=True)
+class Description:
+    """What `dataset.toml` says. Lengths are millimetres; `units` stands there so that nobody must guess."""
+
+    board: Board = Board()
+    steps: Steps = Steps()
+    units: str = "mm"
+    title: str = ""
+
+
+class Dataset:
+    """One scan's folder. Nothing is read before it is asked for; pictures are never kept in memory."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    # --- names
+
+    @property
+    def description_file(self) -> Path:
+        """`dataset.toml`."""
+        return self.folder / "dataset.toml"
+
+    @property
+    def calibration_file(self) -> Path:
+        """What calibrating found: a `Rig`."""
+        return self.folder / "calibration.json"
+
+    @property
+    def cloud_file(self) -> Path:
+        """The measured points, mm, turntable's frame."""
+        return self.folder / "cloud.ply"
+
+    @property
+    def report_file(self) -> Path:
+        """What measuring found."""
+        return self.folder / "report.json"
+
+    @property
+    def truth(self) -> Path:
+        """Only the twin fills it, and only comparing reads it."""
+        return self.folder / "truth"
+
+    def mesh_file(self, kind: str) -> Path:
+        """`mesh.stl`, `mesh.ply`, `mesh.glb`."""
+        return self.folder / f"mesh.{kind}"
+
+    def camera_file(self, index: int) -> Path:
+        """The board in the hand."""
+        return self.folder / "calib" / "camera" / f"{index:03d}.png"
+
+    def table_file(self, index: int, light: Light) -> Path:
+        """The board on the table."""
+        return self.folder / "calib" / "table" / f"{index:03d}_{light}.png"
+
+    def frame_file(self, index: int, light: Light) -> Path:
+        """The piece on the table."""
+        return self.folder / "frames" / f"{index:04d}_{light}.png"
+
+    def camera_pictures(self) -> list[int]:
+        """Which of the board's pictures are there, in order; holes are allowed, the board may not have been seen."""
+        return _numbered(self.folder / "calib" / "camera", r"(\d{3})\.png")
+
+    # --- description
+
+    @cached_property
+    def description(self) -> Description:
+        """What `dataset.toml` says; raises `DatasetError` that names the member and the remedy."""
+        try:
+            text = self.description_file.read_text(encoding="utf-8")
+        except FileNotFoundError:
+            raise DatasetError(f"{self.folder} is no dataset: it has no dataset.toml; docs/scan.md shows one") from None
+        try:
+            return read_description(text)
+        except DatasetError as error:
+            raise DatasetError(f"{self.description_file}: {error}") from None
+
+    def describe(self, description: Description) -> None:
+        """Begin the dataset: make its folders, and write `dataset.toml`."""
+        for part in ("calib/camera", "calib/table", "frames"):
+            (self.folder / part).mkdir(parents=True, exist_ok=True)
+        self.write_bytes(self.description_file, write_description(description).encode())
+        self.__dict__.pop("description", None)
+
+    # --- pictures
+
+    def read_picture(self, file: Path, *, color: bool = False) -> Picture:
+        """One picture, one-channel unless `color`; raises what names the file and the remedy."""
+        try:
+            content = file.read_bytes()
+        except FileNotFoundError:
+            raise PictureMissingError(f"{self._name(file)} is missing: capture this picture again") from None
+        if content[:8] == b"\x89PNG\r\n\x1a\n" and _TAIL not in content[-16:]:
+            raise PictureDamagedError(f"{self._name(file)} is cut off: capture this picture again")
+        flags = cv2.IMREAD_COLOR if color else cv2.IMREAD_GRAYSCALE
+        picture = cv2.imdecode(np.frombuffer(content, np.uint8), flags) if content else None
+        if picture is None:
+            raise PictureDamagedError(f"{self._name(file)} is no picture: capture it again")
+        return np.asarray(picture, np.uint8)
+
+    def read_pictures(self, files: Sequence[Path], size: tuple[int, int] | None = None) -> Iterator[Picture]:
+        """One-channel pictures that must all be of one size (width, height), that of the first unless given."""
+        for file in files:
+            picture = self.read_picture(file)
+            height, width = picture.shape[:2]
+            if size is None:
+                size = width, height
+            if size != (width, height):
+                raise PictureDamagedError(
+                    f"{self._name(file)} is {width} x {height} pixels, the others are {size[0]} x {size[1]}: "
+                    f"one scan needs one resolution"
+                )
+            yield picture
+
+    def write_picture(self, file: Path, picture: Picture) -> None:
+        """The picture, whole or not at all."""
+        _, png = cv2.imencode(".png", picture, _PNG)
+        self.write_bytes(file, np.asarray(png).tobytes())
+
+    # --- documents
+
+    def read_json(self, file: Path) -> dict[str, Any]:
+        """A document that a stage before has written."""
+        try:
+            document = json.loads(file.read_bytes())
+        except FileNotFoundError:
+            raise DatasetError(f"{self._name(file)} is missing: run the stage that writes it") from None
+        except ValueError as error:
+            raise DatasetError(f"{self._name(file)} is damaged ({error}): run the stage that writes it again") from None
+        if not isinstance(document, dict):
+            raise DatasetError(f"{self._name(file)} is damaged: run the stage that writes it again")
+        return document
+
+    def write_json(self, file: Path, document: Any) -> None:
+        """A document, never with NaN."""
+        text = json.dumps(document, indent=1, ensure_ascii=False, allow_nan=False)
+        self.write_bytes(file, text.encode() + b"\n")
+
+    def calibration(self) -> Rig:
+        """What calibrating found."""
+        return Rig.from_document(self.read_json(self.calibration_file), self._name(self.calibration_file))
+
+    # --- disk
+
+    def write_bytes(self, file: Path, content: bytes | memoryview) -> None:
+        """Beside its place, synced, renamed: a file that is there is whole, also after a power cut."""
+        file.parent.mkdir(parents=True, exist_ok=True)
+        beside = file.with_name(f".{file.name}.{os.getpid()}.part")
+        try:
+            with beside.open("wb") as out:
+                out.write(content)
+                out.flush()
+                os.fsync(out.fileno())
+            beside.replace(file)
+        except OSError as error:
+            beside.unlink(missing_ok=True)
+            raise NoRoomError(error.errno, f"{self._name(file)} cannot be written: {error.strerror}") from error
+
+    def require_room(self, needed_bytes: int) -> None:
+        """Raises `NoRoomError` unless so much can be written and some is left over."""
+        place = self.folder.absolute()
+        while not place.exists():
+            place = place.parent
+        free = shutil.disk_usage(place).free - _SPARE_BYTES
+        if free < needed_bytes:
+            raise NoRoomError(
+                f"{needed_bytes / 1e6:,.0f} MB are needed in {place} and {max(free, 0) / 1e6:,.0f} MB are free: "
+                f"delete old scans, or take fewer steps"
+            )
+
+    def sweep(self) -> None:
+        """Remove what a killed run had begun to write. Only for whoever alone writes here."""
+        for part in self.folder.rglob(".*.part"):
+            part.unlink(missing_ok=True)
+
+    def _name(self, file: Path) -> str:
+        return str(file.relative_to(self.folder)) if file.is_relative_to(self.folder) else str(file)
+
+
+def _numbered(folder: Path, pattern: str) -> list[int]:
+    names = (re.fullmatch(pattern, file.name) for file in folder.glob("*.png"))
+    return sorted(int(name[1]) for name in names if name)
+
+
+# --- dataset.toml
+
+_KINDS: Final[dict[str, dict[str, type]]] = {
+    "board": {
+        "squares_x": int, "squares_y": int, "square_mm": float, "marker_mm": float, "dictionary": str,
+        "thickness_mm": float,
+    },
+    "steps": {"nominal_per_turn": int, "frames": list, "table": list, "placement": list, "lying": list},
+}  # fmt: skip
+_WORDS: Final = {int: "a whole number", float: "a number", str: "a text", list: "a list of numbers"}
+
+
+def read_description(text: str) -> Description:
+    """`dataset.toml`; raises `DatasetError` that names what is wrong."""
+    try:
+        document = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise DatasetError(f"it is no TOML: {error}") from None
+    if document.get("format", FORMAT) != FORMAT:
+        raise DatasetError(f"format is {document['format']!r}, this version reads {FORMAT}")
+    if document.get("units", "mm") != "mm":
+        raise DatasetError(f"units is {document['units']!r}: all lengths must be in mm")
+    parts: dict[str, dict[str, Any]] = {}
+    for section, kinds in _KINDS.items():
+        given = document.get(section, {})
+        if not isinstance(given, dict):
+            raise DatasetError(f"{section} must be a table: [{section}]")
+        parts[section] = {name: _member(section, name, given[name], kinds) for name in given}
+    return Description(Board(**parts["board"]), Steps(**parts["steps"]), title=str(document.get("title", "")))
+
+
+def _member(section: str, name: str, value: Any, kinds: dict[str, type]) -> Any:
+    kind = kinds.get(name)
+    if kind is None:
+        raise DatasetError(f"{section}.{name} is not known; {section} has {', '.join(kinds)}")
+    if kind is list:
+        if isinstance(value, list) and all(_is_number(each) for each in value):
+            return tuple(value)
+    elif kind is float and _is_number(value):
+        return float(value)
+    elif isinstance(value, kind) and not isinstance(value, bool):
+        return value
+    raise DatasetError(f"{section}.{name} must be {_WORDS[kind]}, it is {value!r}")
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and bool(np.isfinite(value))
+
+
+def write_description(description: Description) -> str:
+    """The text of `dataset.toml`; `read_description` of it gives the same again."""
+    lines = [f"format = {FORMAT}", f"title = {json.dumps(description.title, ensure_ascii=False)}"]
+    lines.append(f'units = "{description.units}"')
+    for section, part in (("board", description.board), ("steps", description.steps)):
+        lines += ["", f"[{section}]"]
+        for name, kind in _KINDS[section].items():
+            value = getattr(part, name)
+            lines.append(f"{name} = {json.dumps(list(value) if kind is list else value, ensure_ascii=False)}")
+    return "\n".join(lines) + "\n"
