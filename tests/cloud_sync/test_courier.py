@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import random
 import socket
 import threading
 import time
@@ -15,7 +16,7 @@ from typing import Any
 import pytest
 
 from golmok_cloud_sync.client import Courier, Outbox, Pace, ServerTime, is_loopback
-from golmok_cloud_sync.protocol import Frame, Hello, Part, Record, decode_request
+from golmok_cloud_sync.protocol import MAX_URGENT, Frame, Hello, Part, Record, decode_request
 
 from .both_ends import MemoryCloud, MemoryOutbox
 
@@ -212,14 +213,123 @@ def test_409_is_an_answer_of_the_protocol(server: TinyServer, start: Callable[..
     assert courier.state.failures == 0
 
 
-def test_retry_after_is_heeded_even_by_an_alarm(server: TinyServer, start: Callable[..., Courier]) -> None:
+def only_urgent(server: TinyServer, otherwise: Answer) -> Answer:
+    """Takes urgent requests, and answers all others so."""
+
+    def answer(handler: Handler, body: bytes) -> None:
+        (server.take if handler.headers["Golmok-Lane"] == "urgent" else otherwise)(handler, body)
+
+    return answer
+
+
+def alarm(at: int = 5) -> Record:
+    return Record("fridge.alarm", str(at), "", "boot", at)
+
+
+def test_retry_after_is_heeded(server: TinyServer, start: Callable[..., Courier]) -> None:
     server.script += [status(429, Retry_After="1")]
     courier = start(outbox_with(1))
     until(lambda: courier.state.state == "waiting", "it was told to wait")
     told = time.monotonic()
-    courier.wake()
     until(server.values, "it came at last")
     assert time.monotonic() - told > 0.9
+
+
+def test_the_exact_time_is_in_the_problem_document(server: TinyServer, start: Callable[..., Courier]) -> None:
+    server.script += [status(429, {"retry_after_s": 0.3, "detail": "full"}, Retry_After="3600")]
+    courier = start(outbox_with(1))
+    until(lambda: courier.state.state == "waiting", "it was told to wait")
+    until(server.values, "it came soon")
+
+
+@pytest.mark.parametrize("told", ["-5", "nan", "inf", "1e999", "soon", "", "Wed, 21 Oct 2026 07:28:00 GMT"])
+def test_a_retry_after_that_is_no_time_is_none(told: str, server: TinyServer, start: Callable[..., Courier]) -> None:
+    server.script += [status(429, {"retry_after_s": [1]}, Retry_After=told)]
+    start(outbox_with(1))
+    until(server.values, "it came")
+
+
+def test_alarms_go_though_telemetry_is_told_to_wait_for_ever(server: TinyServer, start: Callable[..., Courier]) -> None:
+    server.script += [only_urgent(server, status(429, Retry_After="3600"))] * 9
+    outbox = outbox_with(10)
+    courier = start(outbox)
+    until(lambda: courier.state.state == "waiting", "it was told to wait")
+    for n in range(1, 4):
+        outbox.entries["events"].append(alarm(n))
+        courier.wake()
+        until(lambda n=n: len(server.values("events")) == n, "the alarm is there")  # type: ignore[misc]
+    assert server.values() == []
+    assert courier.state.state == "waiting"
+    assert [part.stream for one in server.asked[1:] for part in one.parts] == ["events"] * 3
+
+
+def test_an_alarm_overtakes_a_request_that_hangs(server: TinyServer, start: Callable[..., Courier]) -> None:
+    server.script += [server.take, only_urgent(server, server.black_hole), only_urgent(server, server.black_hole)]
+    outbox = outbox_with(10)
+    courier = start(outbox)
+    until(lambda: len(server.asked) == 2, "telemetry hangs")
+    outbox.entries["orders"].append(alarm())
+    courier.wake()
+    until(lambda: server.values("orders") == ["5"], "the order is there")
+    assert server.asked[1].connection != server.asked[2].connection
+    assert server.values() == []
+
+
+def test_an_alarm_that_is_told_to_wait_heeds_it(server: TinyServer, start: Callable[..., Courier]) -> None:
+    outbox = outbox_with(1)
+    server.pace_s = 3600
+    courier = start(outbox, interval_s=3600)
+    until(lambda: courier.state.backlog and not any(courier.state.backlog.values()), "all is there")
+    server.script += [status(429, Retry_After="1")]
+    outbox.entries["events"].append(alarm())
+    told = time.monotonic()
+    courier.wake()
+    until(lambda: server.values("events"), "it came at last")
+    assert time.monotonic() - told > 0.9
+
+
+def test_orders_of_the_last_run_do_not_wait_for_the_spread_of_a_new_boot(server: TinyServer) -> None:
+    outbox = outbox_with(10)
+    outbox.entries["orders"].append(alarm())
+    pace = Pace(60, lambda low, high: high)
+    away = server.url.replace("127.0.0.1", "0.0.0.0")  # leads to this machine, but is no loopback address
+    courier = Courier(away, HELLO, lambda: outbox, clock=Machine(), pace=pace, new_boot=True)
+    courier.start()
+    until(lambda: server.values("orders") == ["5"], "the order is there")
+    assert server.values() == []
+    courier.close(0)
+
+
+def test_more_than_an_urgent_request_holds_goes_in_several(server: TinyServer, start: Callable[..., Courier]) -> None:
+    dice = random.Random(1)
+    outbox = outbox_with(1)
+    server.pace_s = 3600
+    courier = start(outbox, interval_s=3600)
+    until(lambda: courier.state.backlog and not any(courier.state.backlog.values()), "all is there")
+    count = len(server.asked)
+    texts = [dice.randbytes(6_000).hex() for _ in range(40)]
+    outbox.entries["orders"] += [Record("table.order", text, "", "boot", 5) for text in texts]
+    courier.wake()
+    until(lambda: server.values("orders") == texts, "they are all there")
+    urgent = server.asked[count:]
+    assert len(urgent) > 2
+    assert all(one.headers["Golmok-Lane"] == "urgent" for one in urgent)
+    assert all(int(one.headers["Content-Length"]) <= MAX_URGENT for one in urgent)
+
+
+def test_an_order_too_large_for_an_urgent_request_goes_at_once_with_all_else(
+    server: TinyServer, start: Callable[..., Courier]
+) -> None:
+    outbox = outbox_with(1)
+    server.pace_s = 3600
+    courier = start(outbox, interval_s=3600)
+    until(lambda: courier.state.backlog and not any(courier.state.backlog.values()), "all is there")
+    count = len(server.asked)
+    text = random.Random(2).randbytes(65_536).translate(bytes(at % 128 for at in range(256))).decode()
+    outbox.entries["orders"].append(Record("table.order", text, "", "boot", 5))
+    courier.wake()
+    until(lambda: server.values("orders") == [text], "it is there")
+    assert [one.headers.get("Golmok-Lane") for one in server.asked[count:]] == [None]
 
 
 def test_a_black_hole_is_given_up_by_the_end_and_the_thread_stays_behind(

@@ -13,6 +13,7 @@ from golmok_cloud_sync.client.pace import (
     MOST_CLOSED_S,
     MOST_WAIT_S,
     START_SPREAD_S,
+    URGENT_MOST_WAIT_S,
     Pace,
 )
 
@@ -87,27 +88,27 @@ def test_the_server_can_only_ask_for_more_often_and_not_for_a_flood(interval_s: 
 
 
 @given(failures=st.integers(0, 12))
-def test_an_alarm_goes_at_once_when_the_last_request_was_answered(failures: int) -> None:
+def test_what_hurries_goes_at_once_when_the_last_request_was_answered(failures: int) -> None:
     """Also soon after a long outage, when others still go slowly."""
     mine, _ = pace()
     for _ in range(failures):
         mine.failed(0)
     mine.succeeded(0, 60)
     assert mine.wait_s(0) == 60
-    assert mine.wait_s(0, urgent=True) == 0
+    assert mine.wait_s(0, hurry=True) == 0
 
 
 @given(share=SHARES, failures=st.integers(1, 12))
-def test_an_alarm_waits_behind_a_failure_like_everything_else(share: float, failures: int) -> None:
+def test_what_hurries_waits_behind_a_failure_like_everything_else(share: float, failures: int) -> None:
     mine, _ = pace(share=share)
     for _ in range(failures):
         mine.failed(0)
-    assert mine.wait_s(0, urgent=True) == mine.wait_s(0)
+    assert mine.wait_s(0, hurry=True) == mine.wait_s(0)
 
 
-@given(retry_after_s=st.floats(0, 1e6), urgent=st.booleans(), fails=st.booleans())
+@given(retry_after_s=st.floats(0, 1e6), hurry=st.booleans(), fails=st.booleans())
 def test_nobody_speaks_before_the_server_said_but_within_the_hour(
-    retry_after_s: float, urgent: bool, fails: bool
+    retry_after_s: float, hurry: bool, fails: bool
 ) -> None:
     mine, _ = pace(share=0.0)
     if fails:
@@ -115,11 +116,32 @@ def test_nobody_speaks_before_the_server_said_but_within_the_hour(
     else:
         mine.succeeded(0, 2, retry_after_s)
     closed_s = min(retry_after_s, MOST_CLOSED_S)
-    assert closed_s <= mine.wait_s(0, urgent=urgent) <= max(2, closed_s)
+    assert closed_s <= mine.wait_s(0, hurry=hurry) <= max(2, closed_s)
 
 
-def test_an_alarm_at_the_start_does_not_wait_for_the_spread() -> None:
-    mine, _ = pace()
+@given(retry_after_s=st.floats(0.1, 1e6), failures=st.integers(1, 12))
+def test_who_is_told_the_same_as_all_others_does_not_come_with_them(retry_after_s: float, failures: int) -> None:
+    """What the server said, and beyond it a spread of half of that; more if it says so again and again."""
+    mine, dice = pace()
+    for _ in range(failures):
+        mine.failed(0, retry_after_s)
+    told_s = min(retry_after_s, MOST_CLOSED_S)
+    ceiling = min(MOST_WAIT_S, LEAST_WAIT_S * 2 ** (failures - 1), max(LEAST_WAIT_S, 8 * told_s))
+    assert dice.asked[-1] == (0, max(ceiling, told_s / 2))
+    assert abs(mine.wait_s(0) - told_s - dice.asked[-1][1]) < 1e-6
+
+
+@given(tells=st.lists(st.one_of(st.none(), st.floats(0, 1e9)), min_size=1, max_size=30), share=SHARES)
+def test_orders_have_a_pace_of_their_own_and_never_wait_for_long(tells: list[float | None], share: float) -> None:
+    """Whatever happened to telemetry, and whatever they are told themselves."""
+    mine, _ = pace(share=share)
     mine.start(0, new_boot=True, loopback=False)
-    assert mine.wait_s(0) == START_SPREAD_S
-    assert mine.wait_s(0, urgent=True) == 0
+    urgent = mine.for_urgent()
+    for told in tells:
+        mine.failed(0, told or 0.0)
+        assert urgent.wait_s(0) == 0
+    for told in tells:
+        urgent.failed(0, told or 0.0)
+        assert urgent.wait_s(0) <= 2 * URGENT_MOST_WAIT_S
+    urgent.succeeded(0, 60, more=True)
+    assert urgent.wait_s(0) == 0

@@ -36,7 +36,7 @@ PHASES = [
     *([Phase.shrink] if os.environ.get("SHRINK") else []),
 ]
 HELLO = Hello("gw-1", "", "", "boot", 1, 2)
-SENT: tuple[Stream, ...] = ("events", "readings")
+SENT: tuple[Stream, ...] = ("orders", "events", "readings")
 
 
 class Life:
@@ -47,13 +47,17 @@ class Life:
         self.boot = boot
         self.uplink = Uplink(outbox)
 
-    def request(self) -> bytes:
-        return encode_request(*self.uplink.compose(HELLO))
+    def request(self, limit: int = 0, *, urgent: bool = False) -> bytes:
+        for lane in self.uplink._lanes.values():
+            lane.limit = limit or lane.limit
+        return encode_request(*self.uplink.compose(HELLO, urgent=urgent))
 
 
 class BothEnds(RuleBasedStateMachine):
     """Any mix of losses, doubles, delays, restarts, clones of clones and roll-backs, also of cards in use; then the
     line gets well.
+
+    Urgent requests go at any time, also while another request is under way; either may be turned away (429).
 
     `new`, `copy`, `append`, `forget` and `values` say what a card is: here lists, elsewhere a real store.
     """
@@ -67,6 +71,7 @@ class BothEnds(RuleBasedStateMachine):
         self.cloud = MemoryCloud()
         self.lives = [Life(self.new(), self.next_boot())]
         self.old_requests: list[bytes] = []
+        self.under_way: list[tuple[Life, bool, bytes]] = []
         self.images: list[tuple[Any, str]] = []
         self.may_be_gone: set[int] = set()
         """Records that were evicted or rolled back: in the cloud once at most."""
@@ -108,25 +113,53 @@ class BothEnds(RuleBasedStateMachine):
     @rule(
         which=st.integers(0, 3),
         limit=st.integers(1, 5),
-        fate=st.sampled_from(["well", "well", "lost", "no reply", "twice", "late"]),
+        fate=st.sampled_from(["well", "well", "lost", "no reply", "twice", "late", "turned away"]),
+        urgent=st.booleans(),
     )
-    def exchange(self, which: int, limit: int, fate: str) -> None:
+    def exchange(self, which: int, limit: int, fate: str, urgent: bool) -> None:
         life = self.lives[which % len(self.lives)]
-        for lane in life.uplink._lanes.values():
-            lane.limit = limit
-        body = life.request()
+        if self.is_under_way(life, urgent):
+            return
+        body = life.request(limit, urgent=urgent)
+        if fate == "turned away":
+            return
         if fate == "late":
             self.old_requests.append(body)
         if fate in ("lost", "late"):
-            life.uplink.failed()
+            life.uplink.failed(urgent=urgent)
             return
         reply = self.cloud.handle(body)
         if fate == "twice":
             reply = self.cloud.handle(body)
         if fate == "no reply":
-            life.uplink.failed()
+            life.uplink.failed(urgent=urgent)
         else:
-            life.uplink.took(decode_reply(reply))
+            life.uplink.took(decode_reply(reply), urgent=urgent)
+
+    def is_under_way(self, life: Life, urgent: bool) -> bool:
+        return any(one is life and is_urgent == urgent for one, is_urgent, _ in self.under_way)
+
+    @rule(which=st.integers(0, 3), limit=st.integers(1, 5), urgent=st.booleans())
+    def set_out(self, which: int, limit: int, urgent: bool) -> None:
+        """A request that takes long: others come and go meanwhile."""
+        life = self.lives[which % len(self.lives)]
+        if not self.is_under_way(life, urgent):
+            self.under_way.append((life, urgent, life.request(limit, urgent=urgent)))
+
+    @precondition(lambda self: self.under_way)
+    @rule(which=st.integers(0, 9), fate=st.sampled_from(["well", "well", "lost", "no reply", "turned away"]))
+    def arrive(self, which: int, fate: str) -> None:
+        life, urgent, body = self.under_way.pop(which % len(self.under_way))
+        reply = self.cloud.handle(body) if fate in ("well", "no reply") else b""
+        if fate == "well":
+            life.uplink.took(decode_reply(reply), urgent=urgent)
+        elif fate != "turned away":
+            life.uplink.failed(urgent=urgent)
+
+    def is_dead(self, life: Life) -> None:
+        """What was under way may still arrive, and nobody hears the answer."""
+        self.old_requests += [body for one, _, body in self.under_way if one is life]
+        self.under_way = [one for one in self.under_way if one[0] is not life]
 
     @precondition(lambda self: self.old_requests)
     @rule(which=st.integers(0, 20))
@@ -139,6 +172,7 @@ class BothEnds(RuleBasedStateMachine):
         life = self.lives[at]
         for stream in SENT:
             self.forget(life.outbox, stream, hint)
+        self.is_dead(life)
         self.lives[at] = Life(self.restarted(life.outbox), self.next_boot() if is_new_boot else life.boot)
 
     @precondition(lambda self: len(self.lives) == 1 and not self.images)
@@ -167,6 +201,7 @@ class BothEnds(RuleBasedStateMachine):
         """An old image is written to a card, perhaps for the third time; what came since is gone from this card."""
         at = which % len(self.lives)
         self.may_be_gone |= self.values(self.lives[at].outbox)
+        self.is_dead(self.lives[at])
         outbox, boot = self.images[image % len(self.images)]
         self.lives[at] = Life(self.copy(outbox), self.next_boot() if is_new_boot else boot)
 
@@ -186,9 +221,15 @@ class BothEnds(RuleBasedStateMachine):
     def teardown(self) -> None:
         if not hasattr(self, "cloud"):
             return
+        for life in self.lives:
+            self.is_dead(life)
+        for body in self.old_requests:
+            self.cloud.handle(body)
         for _ in range(2 * len(self.lives)):  # they may find their forks one after the other
             for life in self.lives:
                 self._drain(life)
+        if len(self.lives) == 1 and not self.images:
+            assert self.lives[0].uplink.forks == 0, "nobody was cloned"
         stored = {entry.value for log in self.cloud.logs.values() for entry in log if isinstance(entry, Record)}
         wanted = set().union(*(self.values(life.outbox) for life in self.lives))
         assert wanted <= stored

@@ -1,6 +1,8 @@
-"""The thread that speaks with the cloud: HTTP around `Uplink` and `Pace`.
+"""The threads that speak with the cloud: HTTP around `Uplink` and `Pace`.
 
-It owns its connection and its own reader of the store. Nothing it does can hold up the taking of readings.
+One sends all there is, at the pace that was agreed. A second one, with a connection of its own, sends orders and
+alarms as soon as they are there: they wait neither behind a large request on a slow line, nor behind one that hangs,
+nor for what a busy cloud has told telemetry. Nothing they do can hold up the taking of readings.
 """
 
 from __future__ import annotations
@@ -8,17 +10,23 @@ from __future__ import annotations
 import ipaddress
 import json
 import logging
+import math
+import re
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import accumulate
-from typing import Final, Protocol
+from typing import Any, Final, Protocol
 from urllib.parse import urlsplit
 
 from golmok_cloud_sync.protocol import (
     CONTENT_TYPE,
+    LANE_HEADER,
     STREAMS,
+    URGENT,
+    URGENT_STREAMS,
     Hello,
+    Part,
     ProtocolError,
     Record,
     Reply,
@@ -35,10 +43,14 @@ from .uplink import MOST_RECORDS, Uplink
 
 _log = logging.getLogger(__name__)
 
-URGENT: Final[tuple[Stream, ...]] = ("orders", "events")
 CONNECT_S: Final = 5.0
 ANSWER_S: Final = 30.0
 """A request that is under way so long is given up; the next one is half as large."""
+URGENT_ANSWER_S: Final = 10.0
+"""The same for an urgent request, which is small."""
+IDLE_S: Final = 30.0
+"""A connection that was silent for so long may be dead without either end knowing: orders take a new one."""
+_HELD: Final = re.compile(r"\bheld;dur=([0-9.]{1,12})")
 _ANSWERS: Final = frozenset({200, 409})
 _GRACE_S: Final = 0.5
 _LONGEST_TEXT: Final = 200
@@ -98,7 +110,7 @@ class Courier(threading.Thread):
         on_time: Callable[[ServerTime], None] = lambda _: None,
         on_reply: Callable[[Reply], None] = lambda _: None,
     ) -> None:
-        """`open_outbox` is called in the thread itself; the callbacks run there too and must be quick."""
+        """`open_outbox` is called in one of the threads; the callbacks run there too and must be quick."""
         super().__init__(name="uplink", daemon=True)
         self.state = CourierState(pace_s=pace.interval_s)
         self._url, self._hello, self._open_outbox = url.rstrip("/") + "/v1/sync", hello, open_outbox
@@ -106,8 +118,13 @@ class Courier(threading.Thread):
         self._token = token
         self._latest, self._on_time, self._on_reply = latest, on_time, on_reply
         self._answer_s = answer_s
+        self._urgent_pace = pace.for_urgent()
+        self._lock = threading.RLock()
+        """Holds what both threads use: the uplink and the state. Never held while something is on the line."""
         self._wake = threading.Event()
         self._urgent = threading.Event()
+        self._is_hurried = False
+        """Something urgent waits that does not fit into an urgent request."""
         self._has_met = False
         self._closing = self._is_left = False
         self._last_s = 0.0
@@ -116,7 +133,6 @@ class Courier(threading.Thread):
     def wake(self) -> None:
         """Orders or alarms are in the store: send them now."""
         self._urgent.set()
-        self._wake.set()
 
     def close(self, last_s: float = 5.0) -> None:
         """Send what is in the store as long as the cloud takes it, for `last_s` seconds at most, and stop.
@@ -126,20 +142,22 @@ class Courier(threading.Thread):
         self._last_s = last_s
         self._closing = True
         self._wake.set()
+        self._urgent.set()
         if self.is_alive():
             self.join(last_s + _GRACE_S)
             self._is_left = True
 
     def run(self) -> None:
         self._pace.start(self._now_s(), new_boot=self._new_boot, loopback=is_loopback(self._url))
+        threading.Thread(target=self._run_urgent, name="urgent uplink", daemon=True).start()
         line = Line(self._url)
         while not self._closing:
-            wait_s = self._pace.wait_s(self._now_s(), urgent=self._urgent.is_set())
+            wait_s = self._pace.wait_s(self._now_s(), hurry=self._is_hurried)
             if wait_s > 0:
                 self._wake.wait(wait_s)
                 self._wake.clear()
                 continue
-            self._urgent.clear()
+            self._is_hurried = False
             self._turn(line, self._answer_s)
         until_s = self._now_s() + self._last_s
         while (left_s := until_s - self._now_s()) > 0 and not self._is_left:
@@ -150,82 +168,166 @@ class Courier(threading.Thread):
     def _turn(self, line: Line, answer_s: float) -> bool:
         """One exchange; whether it brought anything forward and more is to be sent."""
         try:
+            uplink = self._opened()
+            return self._exchange(line, uplink, answer_s) and not uplink.is_all_sent
+        except Exception as error:  # noqa: BLE001  # this thread must live on; the next turn begins from what is stored
+            self._broke(error, self._pace)
+            return False
+
+    def _run_urgent(self) -> None:
+        line, used_s = Line(self._url), self._now_s()
+        waits = self._has_orders()  # of the last run; alarms of then go with all else
+        while not self._closing:
+            wait_s = self._urgent_pace.wait_s(self._now_s()) if waits else None
+            if wait_s is None or wait_s > 0:
+                self._urgent.wait(wait_s)
+                waits = waits or self._urgent.is_set()
+                self._urgent.clear()
+                continue
+            if self._now_s() - used_s > IDLE_S:
+                line.close()
+            waits = self._urgent_turn(line)
+            used_s = self._now_s()
+        line.close()
+
+    def _has_orders(self) -> bool:
+        try:
+            with self._lock:
+                return self._opened().backlog("orders") > 0
+        except Exception as error:  # noqa: BLE001  # as in `_turn`
+            self._broke(error, self._urgent_pace)
+            return True
+
+    def _urgent_turn(self, line: Line) -> bool:
+        """One urgent exchange, if there is anything for one; whether more is to be sent."""
+        try:
+            uplink = self._opened()
+            with self._lock:
+                hello, parts = uplink.compose(self._now(), urgent=True)
+            if parts:
+                self._post(line, uplink, hello, parts, min(URGENT_ANSWER_S, self._answer_s), urgent=True)
+            elif any(map(uplink.backlog, URGENT_STREAMS)):
+                self._is_hurried = True
+                self._wake.set()
+                return False
+            return any(map(uplink.backlog, URGENT_STREAMS))
+        except Exception as error:  # noqa: BLE001  # as in `_turn`
+            self._broke(error, self._urgent_pace)
+            return True
+
+    def _opened(self) -> Uplink:
+        with self._lock:
             if self._uplink is None:
                 self._uplink = Uplink(self._open_outbox())
-            return self._exchange(line, self._uplink, answer_s) and not self._uplink.is_all_sent
-        except Exception as error:  # noqa: BLE001  # this thread must live on; the next turn begins from what is stored
-            if not self._is_left:
-                _log.exception("the way to the cloud broke")
+            return self._uplink
+
+    def _broke(self, error: Exception, pace: Pace) -> None:
+        if not self._is_left:
+            _log.error("the way to the cloud broke", exc_info=error)
+            with self._lock:
                 self._uplink = None
-                self._failed("broken", f"{type(error).__name__}: {error}")
-            return False
+                self._failed("broken", f"{type(error).__name__}: {error}", pace)
+
+    def _now(self) -> Hello:
+        return replace(self._hello, mono_ms=self._clock.mono_ms(), wall_ms=self._clock.wall_ms())
 
     def _exchange(self, line: Line, uplink: Uplink, answer_s: float) -> bool:
         """One request and what follows from its reply; whether it brought anything forward."""
-        sent_ms = self._clock.mono_ms()
-        latest = _fitting(self._latest()) if uplink.backlog("readings") > MOST_RECORDS else ()
-        hello = replace(self._hello, mono_ms=sent_ms, wall_ms=self._clock.wall_ms(), latest=latest)
-        hello, parts = uplink.compose(hello)
+        with self._lock:
+            latest = _fitting(self._latest()) if uplink.backlog("readings") > MOST_RECORDS else ()
+            hello, parts = uplink.compose(replace(self._now(), latest=latest))
         if not self._has_met:
             parts = []  # the first request is small: its reply tells the time exactly, and what the cloud has
+        return self._post(line, uplink, hello, parts, answer_s)
+
+    def _post(
+        self, line: Line, uplink: Uplink, hello: Hello, parts: list[Part], answer_s: float, *, urgent: bool = False
+    ) -> bool:
         body = encode_request(hello, parts)
+        pace = self._urgent_pace if urgent else self._pace
         self.state.requests += 1
+        sent_ms = self._clock.mono_ms()
         try:
-            answer = line.post(body, self._headers(), min(CONNECT_S, answer_s), answer_s)
-            if answer.status not in _ANSWERS:
-                self._turned_away(uplink, answer)
-                return False
-            reply = decode_reply(answer.body)
+            answer = line.post(body, self._headers(urgent=urgent), min(CONNECT_S, answer_s), answer_s)
+            came_ms = self._clock.mono_ms()
+            reply = decode_reply(answer.body) if answer.status in _ANSWERS else None
         except (LineError, ProtocolError) as error:
-            if not isinstance(error, NobodyThereError):
-                uplink.failed()
             detail = str(error) if isinstance(error, LineError) else f"{type(error).__name__}: {error}"
-            self._failed("unreachable", detail)
+            with self._lock:
+                if not isinstance(error, NobodyThereError):
+                    uplink.failed(urgent=urgent)
+                self._failed("unreachable", detail, pace)
             return False
-        came_ms = self._clock.mono_ms()
-        forward = uplink.took(reply) or not self._has_met
-        self._has_met = True
-        self.state.sent_bytes += len(body)
-        self.state.last_success_mono_ms = came_ms
-        self.state.pace_s = min(self._pace.interval_s, reply.pace_s)
-        self._connected(uplink)
-        self._on_time(ServerTime(reply.server_ms, sent_ms, came_ms))
-        self._on_reply(reply)
-        if uplink.is_round_done or forward:
-            more = not uplink.is_round_done
-            self._pace.succeeded(self._now_s(), reply.pace_s, reply.retry_after_s, more=more)
-        else:
-            self._pace.failed(self._now_s(), reply.retry_after_s)
+        with self._lock:
+            if reply is None:
+                self._turned_away(uplink, answer, pace)
+                return False
+            if uplink is not self._uplink or self._is_left:  # it broke meanwhile, or nobody is there any more
+                return False
+            self.state.sent_bytes += len(body)
+            self.state.last_success_mono_ms = came_ms
+            server_time = ServerTime(reply.server_ms, sent_ms, came_ms)
+            forward = self._learn(uplink, reply, server_time, urgent=urgent)
+            if (held_s := _held_s(answer)) is not None:
+                uplink.was_on_line((came_ms - sent_ms) / 1000 - held_s, urgent=urgent)
         return forward
 
-    def _headers(self) -> dict[str, str]:
-        token = self._token()  # asked each time: it may come, or be another, while we run
-        return {"Content-Type": CONTENT_TYPE, **({"Authorization": f"Bearer {token}"} if token else {})}
+    def _learn(self, uplink: Uplink, reply: Reply, server_time: ServerTime, *, urgent: bool) -> bool:
+        forward = uplink.took(reply, urgent=urgent)
+        if urgent:
+            self._connected(uplink, also_if_waiting=False)
+            is_done = forward or not any(map(uplink.backlog, URGENT_STREAMS))
+            pace, more = self._urgent_pace, True
+        else:
+            forward = forward or not self._has_met
+            self._has_met = True
+            self.state.pace_s = min(self._pace.interval_s, reply.pace_s)
+            self._connected(uplink)
+            is_done = forward or uplink.is_round_done
+            pace, more = self._pace, not uplink.is_round_done
+        self._on_time(server_time)
+        self._on_reply(reply)
+        if is_done:
+            pace.succeeded(self._now_s(), reply.pace_s, reply.retry_after_s, more=more)
+        else:
+            pace.failed(self._now_s(), reply.retry_after_s)
+        return forward
 
-    def _turned_away(self, uplink: Uplink, answer: Answer) -> None:
+    def _headers(self, *, urgent: bool) -> dict[str, str]:
+        headers = {"Content-Type": CONTENT_TYPE}
+        if urgent:
+            headers[LANE_HEADER] = URGENT
+        if token := self._token():  # asked each time: it may come, or be another, while we run
+            headers["Authorization"] = f"Bearer {token}"
+        return headers
+
+    def _turned_away(self, uplink: Uplink, answer: Answer, pace: Pace) -> None:
         """A status that is no answer of this protocol: too busy, not enrolled, or something in between that broke."""
         status = answer.status
         detail = f"HTTP {status}: {_problem(answer)}"
         if status in (401, 403):
-            self._failed("refused", detail)
+            self._failed("refused", detail, pace)
         elif status in (429, 503):
-            self._failed("waiting", detail, _retry_after_s(answer))
+            self._failed("waiting", detail, pace, _retry_after_s(answer))
         else:
-            uplink.failed()
-            self._failed("unreachable", detail)
+            uplink.failed(urgent=pace is self._urgent_pace)
+            self._failed("unreachable", detail, pace)
 
-    def _failed(self, state: str, detail: str, retry_after_s: float = 0.0) -> None:
-        self._pace.failed(self._now_s(), retry_after_s)
+    def _failed(self, state: str, detail: str, pace: Pace, retry_after_s: float = 0.0) -> None:
+        pace.failed(self._now_s(), retry_after_s)
         self.state.failures += 1
         if self.state.state != state:
             _log.warning("cloud %s: %s", state, detail)
         self.state.state, self.state.detail = state, detail
 
-    def _connected(self, uplink: Uplink) -> None:
+    def _connected(self, uplink: Uplink, *, also_if_waiting: bool = True) -> None:
+        self.state.forks = uplink.forks
+        self.state.backlog = {stream: uplink.backlog(stream) for stream in STREAMS}
+        if self.state.state == "waiting" and not also_if_waiting:  # telemetry was told to wait; this was not telemetry
+            return
         if self.state.state != "connected":
             _log.info("cloud connected")
-        self.state.state, self.state.detail, self.state.forks = "connected", "", uplink.forks
-        self.state.backlog = {stream: uplink.backlog(stream) for stream in STREAMS}
+        self.state.state, self.state.detail = "connected", ""
 
     def _now_s(self) -> float:
         return self._clock.mono_ms() / 1000
@@ -249,16 +351,36 @@ def _fitting(latest: Sequence[Record]) -> list[Record]:
 
 def _problem(answer: Answer) -> str:
     """What the server says is wrong (RFC 9457), else the status' own words."""
+    problem = _document(answer)
+    return str(problem.get("detail") or problem.get("title"))[:300] if problem is not None else answer.reason
+
+
+def _document(answer: Answer) -> dict[str, Any] | None:
     try:
-        problem = json.loads(answer.body)
-        return str(problem.get("detail") or problem.get("title"))[:300]
-    except (ValueError, AttributeError, RecursionError):
-        return answer.reason
+        document = json.loads(answer.body)
+    except (ValueError, RecursionError):
+        return None
+    return document if isinstance(document, dict) else None
 
 
 def _retry_after_s(answer: Answer) -> float:
-    """Seconds that the server asks to wait (RFC 9110, 10.2.3; the form with a date is not used here)."""
+    """Seconds that the server asks to wait: exactly from its problem document, else the header's whole ones
+    (RFC 9110, 10.2.3; the form with a date is not used here)."""
+    document = _document(answer) or {}
+    for told in (document.get("retry_after_s"), answer.headers.get("Retry-After")):
+        try:
+            seconds = float(told)  # type: ignore[arg-type]  # anything may stand there
+        except (TypeError, ValueError):
+            continue
+        if 0 <= seconds < math.inf:
+            return seconds
+    return 0.0
+
+
+def _held_s(answer: Answer) -> float | None:
+    """How long the server worked on it: the rest of the time it was on the line (W3C Server-Timing)."""
+    found = _HELD.search(answer.headers.get("Server-Timing", ""))
     try:
-        return max(0.0, float(answer.headers.get("Retry-After", "0")))
+        return float(found[1]) / 1000 if found else None
     except ValueError:
-        return 0.0
+        return None

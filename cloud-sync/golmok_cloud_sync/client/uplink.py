@@ -1,7 +1,10 @@
 """What to send next, and what a reply means: the sender's half of the compare-and-set, without I/O.
 
-Ask `compose` for the next request, send it, and give its reply to `took`, or say `failed`. One request is under
-way at a time. Nothing about what is under way needs to survive: the receiver's next seq rules, always.
+Ask `compose` for the next request, send it, and give its reply to `took`, or say `failed`. Two requests may be under
+way at a time: one of all streams, and an urgent one of orders and events only, which does not wait for the other.
+Both may hold the same records; the receiver takes them once. Of a stream only the request that was composed last is
+believed, but for what it says to be acknowledged: an older one did not know all that was there. Nothing about what is
+under way needs to survive: the receiver's next seq rules, always.
 
 Requests come in rounds: a round ends when all that was there at its beginning is acknowledged. What came in the
 meantime waits for the next one, or a busy shop would send without a pause.
@@ -14,8 +17,11 @@ from dataclasses import dataclass, field, replace
 from typing import Final
 
 from golmok_cloud_sync.protocol import (
+    MAX_URGENT,
     STREAMS,
+    URGENT_STREAMS,
     ForkSearch,
+    Frame,
     Hello,
     Part,
     Reply,
@@ -33,6 +39,24 @@ from .outbox import Outbox
 MOST_RECORDS: Final = 4_000
 """Records in one frame. More would save little on the wire and cost memory on the gateway."""
 LEAST_RECORDS: Final = 1
+URGENT_RECORDS: Final = 500
+"""Records in one frame of an urgent request."""
+_URGENT_BYTES: Final = MAX_URGENT - (5 << 10)
+"""For the payloads; the rest is for the first line."""
+SLOW_S: Final = 2.0
+"""A request should not be on the line for longer: whoever shares the line waits behind it, also an order."""
+_LEAST_ON_SLOW: Final = 100
+
+
+@dataclass(slots=True, eq=False)
+class _Trip:
+    """A request that is under way."""
+
+    epoch: str
+    sent: dict[Stream, int] = field(default_factory=dict)
+    """Records in each stream's frame."""
+    limits: dict[Stream, int] = field(default_factory=dict)
+    """How many might have been in it."""
 
 
 @dataclass(slots=True)
@@ -42,8 +66,8 @@ class _Lane:
     next_seq: int
     limit: int = MOST_RECORDS
     codec: int = 1
-    sent: int = 0
-    """Records in the frame that is under way."""
+    trip: _Trip | None = None
+    """The last request that told of this stream."""
     search: ForkSearch | None = None
 
 
@@ -55,6 +79,8 @@ class Uplink:
     forks: int = 0
     """Forks that were found and left behind in a new epoch."""
     _lanes: dict[Stream, _Lane] = field(init=False)
+    _trips: dict[bool, _Trip] = field(default_factory=dict)
+    """The one request that is under way, and the urgent one."""
     _goals: Mapping[Stream, int] = field(init=False)
     """The last seq of each stream when the round began."""
     _sealed: Mapping[Stream, int] | None = field(init=False)
@@ -82,41 +108,64 @@ class Uplink:
         """Records of `stream` that the cloud is not known to have."""
         return max(0, self.outbox.tail(stream) - self._lanes[stream].next_seq + 1)
 
-    def compose(self, hello: Hello) -> tuple[Hello, list[Part]]:
-        """The next request: `hello` with what this end has of each stream, and the most urgent parts."""
-        if self.is_round_done:
+    def compose(self, hello: Hello, *, urgent: bool = False) -> tuple[Hello, list[Part]]:
+        """The next request: `hello` with what this end has of each stream, and the most urgent parts.
+
+        An urgent one tells of orders and events only, and has at most `MAX_URGENT` bytes.
+        """
+        if self.is_round_done and not urgent:
             self._begin_round()
+        trip = self._trips[urgent] = _Trip(self.outbox.epoch)
+        room = _URGENT_BYTES if urgent else None
         reports = {}
         parts: list[Part] = []
-        for stream, lane in self._lanes.items():
+        for stream in URGENT_STREAMS if urgent else STREAMS:
+            lane = self._lanes[stream]
             probes = tuple(lane.search.probes()) if lane.search else ()
             reports[stream] = StreamReport(self._tail(stream), lane.next_seq - 1, probes)
-            lane.sent = 0
-            if not lane.search and (part := self._cut(stream, lane)):
+            lane.trip = trip
+            if not lane.search and (part := self._cut(stream, lane, trip, room)):
                 parts.append(part)
+                room = room - len(part.payload) if room is not None and isinstance(part, Frame) else room
         return replace(hello, store=self.outbox.name, epoch=self.outbox.epoch, streams=reports), parts
 
-    def took(self, reply: Reply) -> bool:
+    def took(self, reply: Reply, *, urgent: bool = False) -> bool:
         """Learn from a reply; False if it brought nothing forward, so that the same would be sent again."""
+        trip = self._trips.get(urgent)
+        if trip is None or trip.epoch != self.outbox.epoch:  # of an epoch that was left meanwhile
+            return True
         before = self._position()
         verdicts = {result.stream: result.verdict for result in reply.results}
         for stream, theirs in reply.streams.items():
             lane, state = self._lanes[stream], StreamState(theirs.next_seq, theirs.last_crc)
-            if lane.search:
+            if lane.trip is not trip:
+                self._advance_late(stream, lane, state)
+            elif lane.search:
                 lane.search.learn(theirs.crcs)
             elif theirs.fork or self._is_other_history(stream, state):
                 self._begin_search(stream, lane, state)
             else:
                 self._advance(stream, lane, theirs.next_seq)
-                self._judge(stream, lane, verdicts.get(stream))
+                self._judge(stream, lane, trip.sent.get(stream, 0), verdicts.get(stream))
         self._leave_fork()
         return self._position() != before
 
-    def failed(self) -> None:
+    def failed(self, *, urgent: bool = False) -> None:
         """The request brought no reply: ask for less next time, the line may be too slow for so much."""
-        for lane in self._lanes.values():
-            if lane.sent:
-                lane.limit = max(LEAST_RECORDS, lane.sent // 2)
+        if trip := self._trips.get(urgent):
+            for stream, sent in trip.sent.items():
+                self._lanes[stream].limit = max(LEAST_RECORDS, sent // 2)
+
+    def was_on_line(self, line_s: float, *, urgent: bool = False) -> None:
+        """The last request and its reply took `line_s` on the way: keep what comes next from taking too long."""
+        trip = self._trips.get(urgent)
+        if trip is None or trip.epoch != self.outbox.epoch or line_s < SLOW_S / 2:
+            return
+        for stream, sent in trip.sent.items():
+            lane, fits = self._lanes[stream], trip.limits[stream]
+            if line_s > SLOW_S and sent > _LEAST_ON_SLOW:
+                fits = max(_LEAST_ON_SLOW, int(sent * SLOW_S / line_s))
+            lane.limit = min(lane.limit, fits)
 
     def _begin_round(self) -> None:
         self._goals = self._sealed or {stream: self.outbox.tail(stream) for stream in STREAMS}
@@ -131,28 +180,31 @@ class Uplink:
         probes = [lane.search.probes() if lane.search else [] for lane in lanes]
         return [self.outbox.epoch, probes, *((lane.next_seq, lane.limit, lane.codec) for lane in lanes)]
 
-    def _cut(self, stream: Stream, lane: _Lane) -> Part | None:
-        """The next part of `stream`, if there is any."""
+    def _cut(self, stream: Stream, lane: _Lane, trip: _Trip, room: int | None) -> Part | None:
+        """The next part of `stream`, if there is any, with a payload of at most `room` bytes."""
         left = self._tail(stream) - lane.next_seq + 1
         if left <= 0:
             return None
-        found = self.outbox.read(stream, lane.next_seq, min(lane.limit, left))
+        limit = min(lane.limit, left, URGENT_RECORDS if room is not None else left)
+        found = self.outbox.read(stream, lane.next_seq, limit)
         prev_crc = self.outbox.crc(stream, lane.next_seq - 1)
         if isinstance(found, Void):
             hi = min(found.hi, found.lo + left)
-            lane.sent = hi - found.lo
+            trip.sent[stream], trip.limits[stream] = hi - found.lo, lane.limit
             return replace(found, hi=hi, prev_crc=prev_crc)
         while found:
             try:
                 part = frame(stream, lane.next_seq, found, prev_crc, lane.codec)
+                if room is not None and len(part.payload) > room:
+                    raise TooLargeError(f"more than {room} bytes")
             except TooLargeError:
                 found = found[: len(found) // 2]
                 continue
-            lane.sent = len(found)
+            trip.sent[stream], trip.limits[stream] = len(found), lane.limit
             return part
         return None
 
-    def _judge(self, stream: Stream, lane: _Lane, verdict: Verdict | None) -> None:
+    def _judge(self, stream: Stream, lane: _Lane, sent: int, verdict: Verdict | None) -> None:
         """After a success ask for more again; what is refused is sent in smaller and plainer pieces, then voided."""
         if verdict in (Verdict.APPLY, Verdict.DUPLICATE):
             lane.limit = min(MOST_RECORDS, lane.limit * 2)
@@ -160,11 +212,16 @@ class Uplink:
         elif verdict is Verdict.REFUSED:
             if lane.codec == 1:
                 lane.codec = 0
-            elif lane.sent > 1:
-                lane.limit = lane.sent // 2
+            elif sent > 1:
+                lane.limit = sent // 2
             else:
                 self.outbox.void(stream, lane.next_seq, lane.next_seq + 1, "refused")
                 lane.limit, lane.codec = MOST_RECORDS, 1
+
+    def _advance_late(self, stream: Stream, lane: _Lane, theirs: StreamState) -> None:
+        """The reply to a request that knew less of this stream than one that was composed after it."""
+        if not lane.search and theirs.next_seq > lane.next_seq and not self._is_other_history(stream, theirs):
+            self._advance(stream, lane, theirs.next_seq)
 
     def _advance(self, stream: Stream, lane: _Lane, next_seq: int) -> None:
         if next_seq != lane.next_seq:

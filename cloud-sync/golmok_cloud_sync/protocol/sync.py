@@ -25,6 +25,12 @@ MAX_REQUEST: Final = 8 << 20
 """Most bytes of a request."""
 MAX_HEAD: Final = 1 << 20
 """Most bytes of a request's first line."""
+LANE_HEADER: Final = "Golmok-Lane"
+"""The header of a request that has only parts of `URGENT_STREAMS` and must not wait behind telemetry."""
+URGENT: Final = "urgent"
+URGENT_STREAMS: Final[tuple[Stream, ...]] = ("orders", "events")
+MAX_URGENT: Final = 64 << 10
+"""Most bytes of an urgent request; a larger one is an ordinary one."""
 MAX_SEQ: Final = 2**53 - 1
 _MAX_COUNTS: Final = 1_000
 

@@ -51,6 +51,7 @@ class Api:
     access: Access
     charts: Charts
     threads: Executor
+    load: Callable[[], models.Load]
 
     def router(self) -> APIRouter:
         """All routes below `/v1` but the sync."""
@@ -71,7 +72,11 @@ class Api:
             responses=documented(404))  # fmt: skip
         add("/live", self.live, response_class=StreamingResponse, summary="New values and contacts as they come",
             description=_LIVE, responses={**documented(404), 200: {"content": {"text/event-stream": {}}}})  # fmt: skip
+        add("/load", self.now, summary="How much the server has to do, and whether that is too much")
         return allowed
+
+    async def now(self) -> models.Load:
+        return self.load()
 
     async def gateways(self) -> list[models.GatewayStatus]:
         return [self.fleet.status(self.fleet.know(name)) for name in self._names()]

@@ -19,6 +19,7 @@ from starlette.types import Receive, Scope, Send
 from golmok_cloud_sync.protocol import CONTENT_TYPE
 from golmok_cloud_sync.server import metrics, models, pages, problems
 from golmok_cloud_sync.server.access import Access
+from golmok_cloud_sync.server.admission import Admission, Limits
 from golmok_cloud_sync.server.api import Api
 from golmok_cloud_sync.server.chart import Charts
 from golmok_cloud_sync.server.committer import Committer
@@ -30,6 +31,8 @@ from golmok_cloud_sync.server.log import BatchLog, LogError
 from golmok_cloud_sync.server.registry import Registry
 
 _THREADS: Final = 4
+_SYNC_THREADS: Final = 2
+"""Their own, so that neither questions nor large requests hold the others up."""
 _SNAPSHOT_S: Final = 60.0
 _log = logging.getLogger(__name__)
 
@@ -54,10 +57,11 @@ class Cloud:
         self.hub.close()
 
 
-def build(log: BatchLog, registry: Registry, *, is_open: bool) -> Cloud:
+def build(log: BatchLog, registry: Registry, *, is_open: bool, limits: Limits | None = None) -> Cloud:
     """The server on `log` and `registry`, which it closes when it ends."""
     fleet = Fleet()
-    threads = ThreadPoolExecutor(_THREADS, "reader")
+    threads, syncing = ThreadPoolExecutor(_THREADS, "reader"), ThreadPoolExecutor(_SYNC_THREADS, "sync")
+    admission = Admission(limits or Limits.of_memory())
     committer = Committer(log)
     counters = metrics.Metrics()
     access = Access(registry, is_open)
@@ -78,6 +82,7 @@ def build(log: BatchLog, registry: Registry, *, is_open: bool) -> Cloud:
         await asyncio.gather(*tasks, return_exceptions=True)
         await asyncio.to_thread(committer.close)
         await asyncio.to_thread(threads.shutdown)
+        await asyncio.to_thread(syncing.shutdown)
         _save(fleet, log)
         log.close()
         registry.close()
@@ -91,11 +96,11 @@ def build(log: BatchLog, registry: Registry, *, is_open: bool) -> Cloud:
         redoc_url=None,
     )
     problems.install(app)
-    sync = Sync(log, committer, fleet, hub, access, counters, threads)
+    sync = Sync(log, committer, fleet, hub, access, counters, syncing, admission)
     app.router.routes.append(Route("/v1/sync", sync, methods=["POST"]))  # so that a GET is told 405
-    app.include_router(Api(log, fleet, hub, access, Charts(log), threads).router())
+    app.include_router(Api(log, fleet, hub, access, Charts(log), threads, sync.load).router())
     app.include_router(pages.router())
-    _add_health(app, fleet, hub, committer, counters)
+    _add_health(app, fleet, hub, committer, sync)
     _add_schema(app)
     return Cloud(app, sync, hub)
 
@@ -113,7 +118,7 @@ def _save(fleet: Fleet, log: BatchLog) -> None:
         _log.warning("no snapshot was kept, the next start takes longer: %s", error)
 
 
-def _add_health(app: FastAPI, fleet: Fleet, hub: Hub, committer: Committer, counters: metrics.Metrics) -> None:
+def _add_health(app: FastAPI, fleet: Fleet, hub: Hub, committer: Committer, sync: Sync) -> None:
     @app.get("/healthz", tags=["health"], summary="That the server takes data")
     async def healthz() -> models.Health:
         return models.Health(status="ok", version=app.version)
@@ -121,7 +126,8 @@ def _add_health(app: FastAPI, fleet: Fleet, hub: Hub, committer: Committer, coun
     @app.get("/metrics", tags=["health"], summary="What the server counts, for Prometheus",
              response_class=PlainTextResponse)  # fmt: skip
     async def prometheus() -> PlainTextResponse:
-        text = metrics.render(counters, fleet.states(), hub.watchers, committer.commits, committer.failures)
+        sync.metrics.queue = sync.queue()
+        text = metrics.render(sync.metrics, fleet.states(), hub.watchers, committer.commits, committer.failures)
         return PlainTextResponse(text, media_type=metrics.MEDIA_TYPE)
 
 
@@ -182,6 +188,6 @@ _SYNC: Final[dict[str, Any]] = {
                 }
             },
         },
-        **problems.documented(400, 401, 403, 409, 413, 415, 503),
+        **problems.documented(400, 401, 403, 408, 409, 413, 415, 429, 503),
     },
 }

@@ -70,6 +70,13 @@ def _parser() -> argparse.ArgumentParser:
         action="store_true",
         help="for trying it out: gateways and readers need no token; only where --listen is a loopback address",
     )
+    serve.add_argument(
+        "--queue-bytes",
+        type=int,
+        metavar="N",
+        help="what requests that wait for their answer may take of the memory; beyond that gateways are told to come "
+        "again (429); default a sixteenth of the memory, 32 to 256 MiB",
+    )
     serve.set_defaults(run=_serve)
     token = commands.add_parser(
         "token",
@@ -98,6 +105,8 @@ def _serve(options: argparse.Namespace) -> int:
             f"--open-enrolment would let anybody at {options.listen} in; listen on 127.0.0.1, or leave it out and "
             "make tokens with: golmok-cloud token"
         )
+    if options.queue_bytes is not None and options.queue_bytes < 1:
+        raise UsageError("--queue-bytes: give a number of bytes, such as 67108864, or leave it out")
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s", stream=sys.stderr)
     _make_folder(options.data)
     listener = _listener(address)
@@ -107,12 +116,14 @@ def _serve(options: argparse.Namespace) -> int:
             log = SqliteBatchLog(options.data)
         except (LogError, RegistryError) as error:
             raise FailedError(str(error)) from error
+        from golmok_cloud_sync.server.admission import Limits
         from golmok_cloud_sync.server.serving import serve  # the web framework takes a second to load
 
         host, port = listener.getsockname()[:2]
         where = f"[{host}]" if ":" in host else host
         print(f"golmok-cloud listens on http://{where}:{port}", flush=True)
-        serve(log, registry, listener, is_open=options.open_enrolment)
+        limits = Limits.of(options.queue_bytes) if options.queue_bytes else Limits.of_memory()
+        serve(log, registry, listener, is_open=options.open_enrolment, limits=limits)
     return 0
 
 

@@ -9,16 +9,18 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
-from queue import Empty, SimpleQueue
-from threading import Thread
+from threading import Event, Thread
 from typing import Final
 
 from golmok_cloud_sync.server.log import Appended, Batch, BatchLog, EpochKey, LogError
 
 _MAX_GROUP: Final = 512
 """Requests in one transaction."""
+_MAX_BESIDE_URGENT: Final = 64
+"""The same if some of them are urgent."""
 _MAX_BYTES: Final = 32 << 20
 """Bytes of payload in one transaction: beyond that, waiting longer costs more than one fsync saves."""
 _log = logging.getLogger(__name__)
@@ -37,7 +39,10 @@ class Committer:
 
     def __init__(self, log: BatchLog) -> None:
         self._log = log
-        self._waiting: SimpleQueue[_Request | None] = SimpleQueue()
+        self._urgent: deque[_Request] = deque()
+        self._usual: deque[_Request] = deque()
+        self._bell = Event()
+        self._closing = False
         self._thread = Thread(target=self._run, name="committer", daemon=True)
         self.commits = 0
         """Transactions so far."""
@@ -45,38 +50,45 @@ class Committer:
         """Transactions that the disk or the database refused."""
         self._thread.start()
 
-    async def append(self, batches: Sequence[Batch], met: Sequence[EpochKey] = ()) -> list[Appended]:
-        """As `BatchLog.append`, together with what others append at the same time. Durable when this returns."""
+    async def append(
+        self, batches: Sequence[Batch], met: Sequence[EpochKey] = (), *, urgent: bool = False
+    ) -> list[Appended]:
+        """As `BatchLog.append`, together with what others append at the same time. Durable when this returns.
+
+        `urgent` ones are in the next transaction, and that one is kept short.
+        """
         loop = asyncio.get_running_loop()
         answer: asyncio.Future[list[Appended]] = loop.create_future()
-        self._waiting.put(_Request(batches, met, answer, loop))
+        (self._urgent if urgent else self._usual).append(_Request(batches, met, answer, loop))
+        self._bell.set()
         return await answer
 
     def close(self) -> None:
         """Write what waits, then end the thread."""
-        self._waiting.put(None)
+        self._closing = True
+        self._bell.set()
         self._thread.join()
 
     def _run(self) -> None:
-        while (first := self._waiting.get()) is not None:
-            group, ends = self._gather(first)
-            self._commit(group)
-            if ends:
+        while True:
+            self._bell.wait()
+            self._bell.clear()
+            is_last = self._closing
+            while group := self._gather():
+                self._commit(group)
+            if is_last:
                 return
 
-    def _gather(self, first: _Request) -> tuple[list[_Request], bool]:
-        group = [first]
-        size = _size(first)
-        while len(group) < _MAX_GROUP and size < _MAX_BYTES:
-            try:
-                request = self._waiting.get_nowait()
-            except Empty:
-                break
-            if request is None:
-                return group, True
-            group.append(request)
-            size += _size(request)
-        return group, False
+    def _gather(self) -> list[_Request]:
+        """What goes into the next transaction."""
+        group: list[_Request] = []
+        size = 0
+        for queue in (self._urgent, self._usual):
+            most = _MAX_BESIDE_URGENT if group else _MAX_GROUP
+            while queue and len(group) < most and size < _MAX_BYTES:
+                group.append(queue.popleft())
+                size += _size(group[-1])
+        return group
 
     def _commit(self, group: list[_Request]) -> None:
         try:

@@ -1,5 +1,6 @@
 """`POST /v1/sync`: bytes in, decisions, one durable commit, bytes out.
 
+Who is let in decides `admission`, before the body is read; in which order, `turns`.
 Each part is judged alone. What can be judged without I/O is judged before the log is asked (damage, what does not
 decode); the log decides by compare-and-set; only what it did not take is looked at closer. The answer leaves after
 the commit has returned, and a gateway's own word decides nothing: who it is says its token.
@@ -13,17 +14,16 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass, field
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, TypeVar
 
 import msgspec
 from starlette.types import Receive, Scope, Send
 
 from golmok_cloud_sync.protocol import (
     ACKNOWLEDGED,
-    MAX_REQUEST,
     Frame,
     Hello,
     Part,
@@ -40,20 +40,28 @@ from golmok_cloud_sync.protocol import (
     is_rolled_back,
     judge,
 )
+from golmok_cloud_sync.server import bodies
 from golmok_cloud_sync.server.access import Access
+from golmok_cloud_sync.server.admission import Admission, Ticket, TurnedAwayError
 from golmok_cloud_sync.server.committer import Committer
 from golmok_cloud_sync.server.fleet import Fleet
 from golmok_cloud_sync.server.history import crcs, is_same
 from golmok_cloud_sync.server.live import Hub
 from golmok_cloud_sync.server.log import Appended, BatchLog, EpochKey, LogError, StreamKey
-from golmok_cloud_sync.server.metrics import Metrics
+from golmok_cloud_sync.server.metrics import Metrics, Queue
+from golmok_cloud_sync.server.models import Load
+from golmok_cloud_sync.server.privilege import Allowance, claims, deserves
 from golmok_cloud_sync.server.problems import ProblemError
+from golmok_cloud_sync.server.registry import Holder
+from golmok_cloud_sync.server.turns import BusyError, Turns, Whose
 from golmok_cloud_sync.server.verify import RefusedError, Verified, verify
 
 _INLINE: Final = 32 << 10
 """Bodies up to so many bytes are decoded on the event loop: handing them to a thread would cost more."""
 
+_LATELY_S: Final = 60.0
 _log = logging.getLogger(__name__)
+_T = TypeVar("_T")
 
 Positions = dict[Stream, StreamState]
 
@@ -85,7 +93,27 @@ class Sync:
     access: Access
     metrics: Metrics
     threads: Executor
+    admission: Admission
+    turns: Turns = field(default_factory=Turns)
+    allowance: Allowance = field(default_factory=Allowance)
     _positions: dict[EpochKey, Positions] = field(default_factory=dict)
+
+    def queue(self) -> Queue:
+        """What is under way now."""
+        door = self.admission
+        return Queue(len(self.turns), door.held_bytes, round(self.turns.age_s(), 3), door.turned_away)
+
+    def load(self) -> Load:
+        """What the operator's page says of it."""
+        now = self.queue()
+        turned_away = sum(now.turned_away.values())
+        return Load(
+            overloaded=self.admission.is_overloaded(_LATELY_S),
+            turned_away=turned_away,
+            queue_requests=now.requests,
+            queue_bytes=now.bytes,
+            queue_age_s=now.age_s,
+        )
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         headers = dict(scope["headers"])
@@ -106,24 +134,79 @@ class Sync:
         if b"origin" in headers and not headers.get(b"content-type", b"").startswith(b"application/"):
             raise ProblemError(415, "a page of another site may not sync")
         holder = self.access.sender(headers.get(b"authorization"))
-        body = await _read(headers, receive)
+        length = bodies.told_length(headers)
+        sender = holder.gateway if holder is not None else None
+        try:
+            ticket = await self.admission.enter(length, sender, urgent=claims(headers, length))
+        except TurnedAwayError as away:
+            is_passed = b"expect" not in headers and await bodies.pass_over(receive, length)
+            raise bodies.come_again(away, close=not is_passed) from away
+        answer = None
+        try:
+            answer = await self._serve(receive, length, holder, ticket)
+            return answer
+        except TurnedAwayError as away:
+            raise bodies.come_again(away, close=not ticket.is_read) from away
+        finally:
+            self.admission.leave(ticket, done=answer is not None)
+
+    async def _read(self, receive: Receive, length: int | None, ticket: Ticket) -> bytes | None:
+        def note(size: int) -> None:
+            ticket.got = size
+
+        try:
+            async with bodies.deadline(length) as ticket.deadline:
+                body = await bodies.read(receive, note)
+        except TimeoutError:
+            if ticket.gave_way:
+                raise self.admission.turn_away("slow", "the body came too slowly for a server this busy") from None
+            raise bodies.too_slow() from None
+        if body is not None:
+            self.metrics.bytes += len(body)
+            self.admission.was_read(ticket, len(body))
+        return body
+
+    async def _serve(
+        self, receive: Receive, length: int | None, holder: Holder | None, ticket: Ticket
+    ) -> _Answer | None:
+        body = await self._read(receive, length, ticket)
         if body is None:
             return None
-        self.metrics.bytes += len(body)
-        hello, looked = await self._decode(body)
+        read_s = time.monotonic()
+        hello, parts = await self._off_loop(len(body), decode_request, body)
         if self.access.check_sender(holder, hello.gateway):
             await self._in_thread(self.access.enrol, hello.gateway)
-        return _answer(await self._sync(hello, looked))
-
-    async def _decode(self, body: bytes) -> tuple[Hello, list[_Looked]]:
+        if ticket.urgent:
+            self._check_privilege(hello.gateway, parts, ticket, len(body))
+        whose, cost, size = Whose(hello.gateway, hello.store, ticket.urgent), ticket.cost, len(body)
+        del body  # its pieces are held by the parts
         try:
-            if len(body) <= _INLINE:
-                return _decode(body)
-            return await asyncio.get_running_loop().run_in_executor(self.threads, _decode, body)
+            await self.turns.begin(whose, cost)
+        except BusyError as error:
+            raise self.admission.turn_away("gateway", str(error)) from error
+        try:
+            looked = await self._off_loop(size, _look, hello, parts)
+            reply = await self._sync(hello, looked, urgent=ticket.urgent)
+        finally:
+            self.turns.end(whose, cost)
+        return _answer(reply, time.monotonic() - read_s)
+
+    def _check_privilege(self, gateway: str, parts: Sequence[Part], ticket: Ticket, size: int) -> None:
+        if deserves(parts) and self.allowance.take(gateway, size, time.monotonic()):
+            self.metrics.urgent += 1
+        else:
+            self.admission.demote(ticket)
+
+    async def _off_loop(self, size: int, function: Callable[..., _T], *args: Any) -> _T:
+        """Work on a body of `size` bytes, off the event loop if that takes long. Raises 400."""
+        try:
+            if size <= _INLINE:
+                return function(*args)
+            return await asyncio.get_running_loop().run_in_executor(self.threads, function, *args)
         except ProtocolError as error:
             raise ProblemError(400, f"this is no sync request: {error}") from error
 
-    async def _sync(self, hello: Hello, looked: Sequence[_Looked]) -> Reply:
+    async def _sync(self, hello: Hello, looked: Sequence[_Looked], *, urgent: bool) -> Reply:
         epoch = EpochKey(hello.gateway, hello.store, hello.epoch)
         positions, met = await self._where(epoch)
         forks = {
@@ -133,7 +216,7 @@ class Sync:
         }
         good = [one.verified for one in looked if one.verified is not None and one.part.stream not in forks]
         try:
-            appended = await self.committer.append([v.batch for v in good], met) if good or met else []
+            appended = await self.committer.append([v.batch for v in good], met, urgent=urgent) if good or met else []
         except LogError as error:
             self._positions.pop(epoch, None)
             raise ProblemError(
@@ -220,36 +303,7 @@ class Sync:
             raise ProblemError(503, str(error), headers={"Retry-After": "5"}) from error
 
 
-async def _read(headers: dict[bytes, bytes], receive: Receive) -> bytes | None:
-    """The body; None if the client went away. Raises 413 as soon as it is known to be too large."""
-    length = headers.get(b"content-length", b"0")
-    if not length.isdigit() or int(length[:20]) > MAX_REQUEST:
-        raise _too_large()
-    message = await receive()
-    body: bytes = message.get("body", b"")
-    if message["type"] == "http.request" and not message.get("more_body"):
-        return body
-    pieces, size = [body], len(body)
-    while message["type"] == "http.request" and message.get("more_body"):
-        message = await receive()
-        pieces.append(message.get("body", b""))
-        size += len(pieces[-1])
-        if size > MAX_REQUEST:
-            raise _too_large()
-    return b"".join(pieces) if message["type"] == "http.request" else None
-
-
-def _too_large() -> ProblemError:
-    return ProblemError(
-        413,
-        f"a request may have at most {MAX_REQUEST} bytes",
-        remedy="send fewer frames at a time",
-        headers={"Connection": "close"},
-    )
-
-
-def _decode(body: bytes) -> tuple[Hello, list[_Looked]]:
-    hello, parts = decode_request(body)
+def _look(hello: Hello, parts: Sequence[Part]) -> list[_Looked]:
     epoch = EpochKey(hello.gateway, hello.store, hello.epoch)
     looked = []
     for part in parts:
@@ -257,7 +311,7 @@ def _decode(body: bytes) -> tuple[Hello, list[_Looked]]:
             looked.append(_Looked(part, verify(epoch, part), ""))
         except RefusedError as error:
             looked.append(_Looked(part, None, str(error)))
-    return hello, looked
+    return looked
 
 
 def _advance(positions: Positions, stream: Stream, state: StreamState) -> None:
@@ -266,14 +320,21 @@ def _advance(positions: Positions, stream: Stream, state: StreamState) -> None:
         positions[stream] = state
 
 
-def _answer(reply: Reply) -> _Answer:
+def _answer(reply: Reply, held_s: float) -> _Answer:
     """200, or 409 if there is something wrong and nothing was acknowledged: a problem document and a reply in one."""
     verdicts = {result.verdict for result in reply.results}
     fork = any(stream.fork for stream in reply.streams.values())
     body = encode_reply(reply)
     if verdicts & ACKNOWLEDGED or not (verdicts or fork):
-        length = b"%d" % len(body)
-        return _Answer(200, [(b"content-type", b"application/json"), (b"content-length", length)], body)
+        return _Answer(
+            200,
+            [
+                (b"content-type", b"application/json"),
+                (b"content-length", b"%d" % len(body)),
+                (b"server-timing", b"held;dur=%.1f" % (1000 * held_s)),
+            ],
+            body,
+        )
     detail = "; ".join(
         dict.fromkeys(f"{r.stream}: {r.verdict}{f' ({r.detail})' if r.detail else ''}" for r in reply.results)
     )

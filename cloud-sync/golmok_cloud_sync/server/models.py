@@ -90,3 +90,13 @@ class Health(_Document):
 
     status: Literal["ok"]
     version: str
+
+
+class Load(_Document):
+    """How much the server has to do."""
+
+    overloaded: bool = Field(description="whether gateways were told to come again (429) within the last minute")
+    turned_away: int = Field(description="requests that were told so since the server started")
+    queue_requests: int = Field(description="requests that wait for their answer")
+    queue_bytes: int = Field(description="what they take of the memory")
+    queue_age_s: float = Field(description="how long the oldest of them has waited for its turn")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import resource
 import signal
 import socket
 from collections.abc import Iterator
@@ -10,6 +11,7 @@ from typing import Final
 
 import uvicorn
 
+from golmok_cloud_sync.server.admission import Limits
 from golmok_cloud_sync.server.app import Cloud, build
 from golmok_cloud_sync.server.log import BatchLog
 from golmok_cloud_sync.server.registry import Registry
@@ -17,17 +19,30 @@ from golmok_cloud_sync.server.registry import Registry
 _KEEP_ALIVE_S: Final = 180
 """Longer than the usual pace: a gateway that had to connect anew each time would cost three times as much."""
 _END_S: Final = 1
+_MOST_FILES: Final = 1 << 18
+_OWN_FILES: Final = 128
+"""For the log, its readers and what else needs a file; who connects beyond what is left is answered 503."""
 
 
-def serve(log: BatchLog, registry: Registry, listener: socket.socket, *, is_open: bool) -> None:
+def serve(log: BatchLog, registry: Registry, listener: socket.socket, *, is_open: bool, limits: Limits) -> None:
     """Serve until SIGTERM or SIGINT; then close `log` and `registry`."""
-    _Server(build(log, registry, is_open=is_open)).run([listener])
+    most = raise_open_files() - _OWN_FILES
+    _Server(build(log, registry, is_open=is_open, limits=limits), most).run([listener])
+
+
+def raise_open_files() -> int:
+    """Every gateway holds a connection, and 1,024 open files are the usual limit; how many there may be now."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft < hard:
+        soft = min(hard, _MOST_FILES)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    return soft
 
 
 class _Server(uvicorn.Server):
     """Ends the streams that would never end by themselves before it waits for connections to end."""
 
-    def __init__(self, cloud: Cloud) -> None:
+    def __init__(self, cloud: Cloud, most_connections: int) -> None:
         super().__init__(
             uvicorn.Config(
                 cloud,
@@ -36,7 +51,7 @@ class _Server(uvicorn.Server):
                 access_log=False,
                 log_level="warning",
                 server_header=False,
-                limit_concurrency=None,
+                limit_concurrency=most_connections,
             )
         )
         self._cloud = cloud

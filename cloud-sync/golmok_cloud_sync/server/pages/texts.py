@@ -44,6 +44,8 @@ TEXTS: Final = table("""
     time_unknown     | 시각 모름                              | Time not known
     offline          | 클라우드와 연결이 끊겼습니다           | The connection to the cloud is lost
     offline_more     | 아래는 마지막으로 받은 내용입니다. 다시 연결되면 저절로 이어집니다. | What you see is what arrived last. It goes on by itself when the connection is back.
+    overloaded       | 클라우드가 몹시 바쁩니다               | The cloud is very busy
+    overloaded_more  | 게이트웨이들에게 조금 뒤에 다시 보내라고 했습니다(429). 기록은 게이트웨이에 남아 있고, 없어지지 않습니다. 주문과 알림은 먼저 받습니다. | Gateways were told to send again a little later (429). They keep their records and nothing is lost. Orders and alarms are taken first.
     failed           | 클라우드가 답하지 못했습니다 ({status}) | The cloud could not answer ({status})
     token_title      | 열람 토큰이 필요합니다                 | A reader's token is needed
     token_how        | 서버에서 이 명령으로 만듭니다          | Make one on the server with

@@ -31,6 +31,12 @@ export async function get(path) {
   return answer.json();
 }
 
+async function askLoad() {
+  byId("overloaded").hidden = !(await get("/v1/load"))?.overloaded;
+}
+askLoad();
+setInterval(askLoad, 10_000);
+
 // Listens for good; `open` is called at every new connection, `missing` when there is no such thing.
 export const listen = (path, on, { open, missing }) => live(path, { headers, on, state(now, answer) {
   byId("offline").hidden = now !== "lost";
