@@ -15,7 +15,7 @@ import os
 import sqlite3
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
@@ -26,7 +26,7 @@ from golmok_cloud_sync.protocol.frame import Void
 from golmok_cloud_sync.protocol.record import STREAMS, Record, Stream
 
 from . import rows
-from .ballast import Ballast
+from .ballast import Ballast, free_bytes
 from .budget import EVICTABLE, TELEMETRY, Budgets, is_calm
 from .errors import (
     StoreError,
@@ -391,12 +391,24 @@ class Store:
         while self._free_bytes() < needed and self._trim(STREAMS).blocks:
             pass
         if self._free_bytes() < needed:
-            raise full(self._file)
+            raise self._no_room(needed)
+
+    def _no_room(self, needed: int) -> StoreError:
+        folder = self._file.parent
+        why = refusal(folder) if free_bytes(folder) > needed else None  # a quota, perhaps
+        return refused(self._file, why) if why else full(self._file)
 
     def _insisting(self, work: Callable[[], _Done], *, may_use_ballast: bool = True) -> _Done:
         """Do `work`. Where the disk has no room, make what can be made, and try again."""
         last = (self._ballast.give_up, self._carry_over) if may_use_ballast else (self._clear_up,)
         remedies: list[Callable[[], object]] = [self._carry_over, *last]
+        done = self._with_remedies(work, remedies)
+        if not self._ballast.bytes:
+            self._carry_over()  # else the log takes all that is left, and then has nowhere to be carried to
+        return done
+
+    @staticmethod
+    def _with_remedies(work: Callable[[], _Done], remedies: Iterable[Callable[[], object]]) -> _Done:
         for remedy in remedies:
             try:
                 return work()
@@ -407,7 +419,7 @@ class Store:
     def _clear_up(self) -> None:
         """Make room for telemetry inside the file; what was given up for that is not for telemetry to take."""
         if not self._trim(STREAMS).blocks or (not self._ballast.bytes and self._free_bytes() < _SPARE_BYTES):
-            raise full(self._file)
+            raise self._no_room(_SPARE_BYTES)
 
     def _carry_over(self) -> bool:
         """Carry the log over into the file, so that its room is used again; whether all of it was."""
