@@ -53,7 +53,7 @@ class Sensor:
         self._mqtt.connect("127.0.0.1", port)
         assert up.wait(30)
 
-    def publish(self, topic: str, *numbers: int, retain: bool = False, **more: Any) -> None:
+    def publish(self, topic: str, *numbers: float, retain: bool = False, **more: Any) -> None:
         """Returns when the broker has them all."""
         payloads = [json.dumps({"n": number, **more}).encode() for number in numbers]
         for delivery in [self._mqtt.publish(topic, payload, retain=retain) for payload in payloads]:
