@@ -21,6 +21,7 @@ from .pages import PageRows, Row
 
 _MAGIC: Final = b"\x28\xb5\x2f\xfd"
 _MOST_TEXT: Final = 255
+_REMEMBERED: Final = 4_096
 _LARGEST: Final = 1 << 20
 _BEYOND: Final = 2**53
 
@@ -87,11 +88,12 @@ class Finder:
 
     def __init__(self) -> None:
         self._unpacker = Unpacker()
+        self._seen: dict[tuple[int, int], None] = {}
 
     def finds(self, page: bytes, said: PageRows) -> Iterator[Find]:
         """All that a page holds. Where its order is lost, the bytes themselves are searched for blocks."""
         is_whole = said.is_whole
-        for row in said.rows:
+        for row in filter(self._is_new, said.rows):
             find = self._find(row)
             if find is not None:
                 yield find
@@ -99,6 +101,16 @@ class Finder:
                 is_whole = False
         if not is_whole:
             yield from self._searched(page)
+
+    def _is_new(self, row: Row) -> bool:
+        """Whether it was not looked at lately: the log has a page once for each commit that added to it."""
+        key = (-1 if row.id is None else row.id, hash(row.columns))
+        if key in self._seen:
+            return False
+        if len(self._seen) >= _REMEMBERED:
+            self._seen.clear()
+        self._seen[key] = None
+        return True
 
     def _find(self, row: Row) -> Find | None:
         match row:

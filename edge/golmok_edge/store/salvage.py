@@ -21,8 +21,6 @@ from heapq import merge
 from pathlib import Path
 from typing import Any, Final
 
-import msgspec
-
 from golmok_cloud_sync.protocol.record import STREAMS, Stream
 
 from . import rows
@@ -198,7 +196,7 @@ class Salvage:
 
     def _epochs(self, db: sqlite3.Connection) -> list[rows.Epoch]:
         """The epochs as the file has them, as they were kept beside it, and as the store knew its last."""
-        found = [msgspec.convert(json.loads(said), rows.Epoch) for _, said in self._notes(db, "epoch")]
+        found = [rows.Epoch(**json.loads(said)) for _, said in self._notes(db, "epoch")]
         with suppress(OSError, ValueError, TypeError, KeyError):
             for said in json.loads(self._aside.epochs_file.read_text()):
                 epoch = rows.parse_epoch(said["epoch"], json.dumps({**said["bases"], "check": said["check"]}))
