@@ -13,7 +13,7 @@ import pytest
 
 from golmok_cloud_sync.client import CourierState
 from golmok_cloud_sync.protocol import Record
-from golmok_edge.gateway.devices import DeviceState
+from golmok_edge.gateway.health import DeviceState
 from golmok_edge.gateway.live import Live, newest_of
 from golmok_edge.gateway.status import Parts, Rate, document
 from golmok_edge.gateway.timekeeper import Timekeeper

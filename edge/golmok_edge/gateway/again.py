@@ -47,7 +47,7 @@ class Again:
         later: Callable[[float, Callable[[], None]], Cancellable] | None = None,
     ) -> None:
         """`put` hands items to the store, all or none; False: not now. `later` calls once after so many seconds."""
-        self._put, self._later = put, later or _in_a_thread
+        self._put, self._later = put, later or in_a_thread
         self._lock = threading.Lock()
         self._numbers = count()
         self._held: list[Item] = []
@@ -148,7 +148,8 @@ def _number(item: Item) -> int:
     return item.tag.number
 
 
-def _in_a_thread(after_s: float, call: Callable[[], None]) -> Cancellable:
+def in_a_thread(after_s: float, call: Callable[[], None]) -> Cancellable:
+    """Call once after so many seconds, in a thread of its own."""
     timer = threading.Timer(after_s, call)
     timer.daemon = True
     timer.start()

@@ -24,7 +24,8 @@ from golmok_edge.gateway.again import Again, Lost
 from golmok_edge.gateway.ask import AskServer
 from golmok_edge.gateway.bus import LocalBus
 from golmok_edge.gateway.clock import Clock, SystemClock
-from golmok_edge.gateway.devices import Buses, DeviceTask, driver_of
+from golmok_edge.gateway.decoding import Decoder
+from golmok_edge.gateway.devices import Buses, Deadlines, DeviceTask
 from golmok_edge.gateway.ending import LastResort
 from golmok_edge.gateway.inbox import Listener
 from golmok_edge.gateway.live import Live, Newest, newest_of
@@ -32,8 +33,10 @@ from golmok_edge.gateway.memory import give_back
 from golmok_edge.gateway.notify import notify, watchdog_s
 from golmok_edge.gateway.past import Past
 from golmok_edge.gateway.publisher import Publisher
+from golmok_edge.gateway.stall import Stall
 from golmok_edge.gateway.status import SOFTWARE, Parts, Rate, document
 from golmok_edge.gateway.timekeeper import ANCHOR, Timekeeper
+from golmok_edge.gateway.wards import Wards
 from golmok_edge.settings import Settings, normal_silence_s
 from golmok_edge.store import LANES, Budgets, Commit, Found, GroupCommit, Item, Store, StoreError, is_calm
 
@@ -54,12 +57,18 @@ class Gateway:
     """One gateway, from its settings to its last commit."""
 
     def __init__(
-        self, settings: Settings, *, twins: bool = False, ledger: Path | None = None, clock: Clock | None = None
+        self,
+        settings: Settings,
+        *,
+        twins: bool = False,
+        ledger: Path | None = None,
+        clock: Clock | None = None,
+        deadlines: Deadlines = Deadlines(),  # noqa: B008  # a tuple
     ) -> None:
         """`twins` puts the simulated other end on every bus; `ledger` is where they write down what they gave."""
         self.settings = settings
         self._twins, self._ledger = twins, ledger
-        self._clock = clock or SystemClock()
+        self._clock, self._deadlines = clock or SystemClock(), deadlines
         self._stopping = asyncio.Event()
         self._is_started = False
         self._rate = Rate()
@@ -101,6 +110,7 @@ class Gateway:
             async with asyncio.TaskGroup() as tasks:
                 running = [tasks.create_task(task.run(), name=task.device.name) for task in self._tasks]
                 running += [
+                    *(tasks.create_task(decoder.run(), name=decoder.device.name) for decoder in self._decoders),
                     tasks.create_task(self._keep_awake()),
                     tasks.create_task(self._keep_house()),
                     tasks.create_task(self._look_again()),
@@ -134,7 +144,10 @@ class Gateway:
         past = Past(store.new_reader(), clock, self._time)
         stack.callback(past.close)
         self._open_courier(stack, is_new_boot=known_boots[-1:] != [clock.boot])
-        drivers = [(device, driver_of(device, settings.site.timezone)) for device in settings.devices]
+        wards = Wards(settings.site.timezone, clock, self._deadlines)
+        stack.callback(wards.end)
+        drivers = [(device, wards.driver_of(device)) for device in settings.devices]
+        self._decoders = [driver for _, driver in drivers if isinstance(driver, Decoder)]
         self._group = GroupCommit(store, self._on_commit, self._on_refuse, interval_s=settings.store.commit_interval_s)
         self._committing = self._group
         self._events, self._bookkeeping = Again(self._hand_over), Again(self._hand_over)
@@ -148,7 +161,9 @@ class Gateway:
         buses = Buses(settings.file.parent, self._open_one_bus)
         stack.push_async_callback(buses.close)
         self._tasks = [
-            DeviceTask(device, one, buses, clock, self._put_readings)
+            DeviceTask(
+                device, one, buses, clock, self._put_readings, self._deadlines, elsewhere=wards.elsewhere(device)
+            )
             for device, one in drivers
             if not isinstance(one, MessageDriver)
         ]
@@ -202,6 +217,8 @@ class Gateway:
             on_open=self._on_bus_open,
         )
         self._publisher = Publisher(gateway, self.settings.site.title, self._bus.publish, self._live.row)
+        for decoder in self._decoders:
+            decoder.on_topics = self._bus.learn
         self._bus.open()
         stack.callback(self._bus.close)
 
@@ -310,7 +327,8 @@ class Gateway:
                 self._live,
                 bus,
                 self._courier.state if self._courier else None,
-                {task.device.name: task.state for task in self._tasks},
+                {one.device.name: one.state for one in self._tasks}
+                | {one.device.name: one.state for one in self._decoders},
             ),
             is_ready=self._is_started and (bus is None or bus.is_caught_up),
             readings_per_s=self._rate.per_s(),
@@ -389,7 +407,7 @@ def is_urgent(commit: Commit) -> bool:
 async def serve(gateway: Gateway) -> None:
     """Run until SIGTERM or SIGINT, and end then, whatever happens."""
     loop = asyncio.get_running_loop()
-    with LastResort(gateway.rescue) as last_resort:
+    with LastResort(gateway.rescue) as last_resort, Stall(loop):
 
         def end(*_: object) -> None:
             last_resort.begin()
