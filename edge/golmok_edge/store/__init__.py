@@ -5,7 +5,6 @@
 
 from .budget import CALM, LANES, Budgets, Lane, WhenFull, is_calm
 from .errors import (
-    BlockDamagedError,
     StoreClosedError,
     StoreDamagedError,
     StoreError,
@@ -32,7 +31,6 @@ __all__ = [
     "LANES",
     "TRIMMED",
     "WINDOW",
-    "BlockDamagedError",
     "Bucket",
     "Budgets",
     "Commit",
