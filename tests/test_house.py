@@ -26,7 +26,15 @@ PACKAGES = {
     "provisioning": "golmok_provisioning",
     "cloud-sync": "golmok_cloud_sync",
 }
-SCRIPTS = ["scripts/setup", "scripts/demo", "scripts/test", "scripts/check", "scripts/bench", ".ci/run"]
+SCRIPTS = [
+    "scripts/setup",
+    "scripts/demo",
+    "scripts/test",
+    "scripts/check",
+    "scripts/bench",
+    "scripts/faults",
+    ".ci/run",
+]
 PROJECT: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 COMMANDS: dict[str, str] = PROJECT["project"]["scripts"]
 

@@ -12,6 +12,7 @@ import inspect
 import pkgutil
 from collections.abc import Callable, Iterable
 from difflib import get_close_matches
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any, Final
 
 from golmok_drivers import devices
@@ -44,10 +45,33 @@ def load(name: str, found: Found = _installed) -> type[Driver]:
     return candidate
 
 
+def where(name: str, found: Found = _installed) -> str:
+    """Where the driver's class stands, as `module:class`; raises `UnknownDriver`."""
+    if name in _ours():
+        kind = load(name)
+        return f"{kind.__module__}:{kind.__qualname__}"
+    for point in found(DRIVERS):
+        if point.name == name:
+            return point.value
+    raise UnknownDriver(_unknown(name, "driver", names(found)))
+
+
+def load_from(place: str) -> type[Driver]:
+    """The driver's class that stands there, without looking for it; raises `WrongApi`."""
+    module, _, attributes = place.partition(":")
+    kind: type[Driver] = attrgetter(attributes)(importlib.import_module(module))
+    return _checked(place, kind, "driver")  # type: ignore[no-any-return]  # checked to be one
+
+
 def twin(name: str, found: Found = _installed) -> type[Twin]:
     """The class of the driver's twin; raises `UnknownDriver` (also when the driver has none) or `WrongApi`."""
     candidate: type[Twin] = _checked(name, _find(name, TWINS, "twin", found), "twin")
     return candidate
+
+
+def is_foreign(kind: type[Driver]) -> bool:
+    """Whether the driver is of another distribution."""
+    return kind.__module__.partition(".")[0] != __name__.partition(".")[0]
 
 
 def _ours() -> list[str]:

@@ -108,3 +108,37 @@ class WrongApi(DriverError, ImportError):
     """A plug-in written for another version of `golmok_drivers.api`."""
 
     reason = "settings"
+
+
+class Misbehaved(DriverError):
+    """Not the device but its driver: whatever it does, it is ended and started anew, ever later."""
+
+
+class DriverHangs(Misbehaved, TimeoutError):
+    """It neither ends what it does nor lets itself be stopped."""
+
+    reason = "hangs"
+
+
+class DriverRaises(Misbehaved, RuntimeError):
+    """It raised what is no `DriverError`, or its process ended."""
+
+    reason = "raises"
+
+
+class DriverLeaks(Misbehaved, MemoryError):
+    """It takes more and more memory, file descriptors, threads or tasks."""
+
+    reason = "leaks"
+
+
+class DriverFloods(Misbehaved, OverflowError):
+    """It gives more readings than its device may."""
+
+    reason = "floods"
+
+
+class DriverTalksNonsense(Misbehaved, TypeError):
+    """What it gave is no list of readings of its channels."""
+
+    reason = "nonsense"

@@ -62,6 +62,7 @@ STATUS: Final[dict[str, Any]] = {
     "mqtt": {"connected": True},
     "cloud": {"state": "connected", "reachable": True, "last_ok_s": 2.0},
     "backlog": {"readings": 12, "events": 0},
+    "devices": [],
 }
 """What the shop reads of the gateway's status document."""
 ROWS: Final = {

@@ -53,7 +53,7 @@ class Sensor:
         self._mqtt.connect("127.0.0.1", port)
         assert up.wait(30)
 
-    def publish(self, topic: str, *numbers: int, retain: bool = False, **more: Any) -> None:
+    def publish(self, topic: str, *numbers: float, retain: bool = False, **more: Any) -> None:
         """Returns when the broker has them all."""
         payloads = [json.dumps({"n": number, **more}).encode() for number in numbers]
         for delivery in [self._mqtt.publish(topic, payload, retain=retain) for payload in payloads]:
@@ -106,10 +106,6 @@ def make(tmp_path: Path) -> Iterator[Callable[..., Gateway]]:
     yield make
     for gateway in made:
         gateway.__exit__()
-
-
-def reasons(gateway: Gateway) -> set[tuple[str, str]]:
-    return {(gap["device"], gap["reason"]) for gap in gateway.status()["gaps"]}
 
 
 def tail(gateway: Gateway) -> int:
@@ -220,8 +216,7 @@ def test_a_broker_that_died_is_a_gap_and_is_told_everything_anew(tmp_path: Path,
     (gap,) = stored(gateway.folder / "var", "gap.broker", "events")
     said = json.loads(str(gap.value))
     last = stored(gateway.folder / "var")[19]
-    assert said["from_mono_ms"] <= said["to_mono_ms"] <= gap.mono_ms
-    assert list(said["channels"]) == ["one.n"]
+    assert said["from_mono_ms"] <= said["to_mono_ms"] == gap.mono_ms
     assert said["from_mono_ms"] >= last.mono_ms - 1
     assert numbers(gateway) == list(range(40))
 
@@ -323,7 +318,6 @@ def _a_full_disk(tmp_path: Path, make: Callable[..., Gateway]) -> None:
             sensor.publish("f/1", *range(400, 500))
             until(lambda: gateway.status()["mqtt"]["held"] == 400, "they wait, too")
             assert gateway.status()["disk_full"]
-            until(lambda: ("fridge", "disk-full") in reasons(gateway), "it is a gap by now")
             filler.unlink()
             until(lambda: gateway.status()["mqtt"]["held"] == 0, "there is room")
             until(lambda: not gateway.status()["disk_full"], "and it says so")
@@ -332,6 +326,6 @@ def _a_full_disk(tmp_path: Path, make: Callable[..., Gateway]) -> None:
             assert gateway.end() == 0
             sensor.close()
     assert [record.value for record in found] == list(range(501))
-    *_, lost = [json.loads(str(e.value)) for e in stored(tmp_path / "disk" / "var", "gap.disk-full", "events")]
-    assert lost["channels"]["fridge.temperature"] >= 10
+    (lost,) = [json.loads(str(e.value)) for e in stored(tmp_path / "disk" / "var", "gap.disk-full", "events")]
+    assert lost["count"] >= 1
     assert stored(tmp_path / "disk" / "var", "gap.broker", "events"), "what happened meanwhile is not forgotten"

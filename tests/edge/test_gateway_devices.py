@@ -184,7 +184,7 @@ async def test_a_driver_that_breaks_is_a_bad_reading_and_is_opened_anew() -> Non
     async with stage() as shop:
         shop.start(driver)
         await until(lambda: 0 in shop.values())
-        assert shop.values()[:5] == ["error"] * 4 + [0]
+        assert shop.values()[:5] == ["raises", "nonsense", "nonsense", "nonsense", 0]
     assert driver.told.count("open") == 5
 
 
@@ -193,7 +193,7 @@ async def test_a_driver_that_cancels_itself_is_no_end() -> None:
     async with stage() as shop:
         shop.start(driver)
         await until(lambda: 0 in shop.values())
-    assert shop.values()[0] == "error"
+    assert shop.values()[0] == "raises"
 
 
 async def test_one_that_hangs_is_cut_off_and_delays_no_other() -> None:
@@ -210,9 +210,10 @@ async def test_one_that_cannot_be_cut_off_is_left_alone_until_it_ends() -> None:
     stubborn = Stubborn()
     driver = Thermometer(stubborn)
     async with stage() as shop:
-        shop.start(driver)
+        task = shop.start(driver)
         await until(lambda: len(shop.values()) >= 6)
-        assert set(shop.values()) == {"timeout"}
+        assert set(shop.values()) == {"timeout", "hangs"}
+        assert task.state.left_behind == 1
         assert driver.told.count("sample") == 1, "no second one beside it"
         stubborn.release.set()
         await until(lambda: 0 in shop.values())
@@ -258,7 +259,7 @@ async def test_one_that_stops_speaking_or_breaks_is_listened_to_anew() -> None:
     async with stage() as shop:
         shop.start(driver)
         await until(lambda: len(shop.values()) == 6)
-        assert shop.values() == [True, False, "crc", "nack", "error", True]
+        assert shop.values() == [True, False, "crc", "nack", "raises", True]
     assert driver.told == ["open", "close"] * 5
 
 

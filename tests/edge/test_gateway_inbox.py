@@ -199,10 +199,10 @@ def test_a_driver_that_breaks_takes_no_other_along() -> None:
     broken: list[Listener] = [listener("one", "t/1", odd=breaks), listener("odd", "t/1", odd=breaks_the_rules)]
     inbox = Inbox([*broken, listener("two", "t/1")])
     assert said(inbox, message()) == [
-        ("one.a", None, "bad", "error"),
-        ("one.b", None, "bad", "error"),
-        ("odd.a", None, "bad", "error"),
-        ("odd.b", None, "bad", "error"),
+        ("one.a", None, "bad", "raises"),
+        ("one.b", None, "bad", "raises"),
+        ("odd.a", None, "bad", "nonsense"),
+        ("odd.b", None, "bad", "nonsense"),
         ("two.a", 1.0, "good", ""),
     ]
 

@@ -25,6 +25,10 @@ from tests.edge.shop_support import STATUS
             {"cloud": {"state": "unreachable", "reachable": False, "last_ok_s": 70.0}},
             {"is_cloud_up": False, "cloud_age_s": 70.0},
         ),
+        ({"devices": [{"name": "fridge", "state": "bad", "reason": "hangs"}]}, {"culprits": {"fridge": "driver"}}),
+        ({"devices": [{"name": "plug", "state": "bad", "reason": "floods"}]}, {"culprits": {"plug": "floods"}}),
+        ({"devices": [{"name": "hall", "state": "bad", "reason": "nack"}]}, {}),
+        ({"devices": [{"name": "hall", "state": "good", "reason": ""}]}, {}),
         ({"backlog": {"readings": 1200, "events": 34}}, {"backlog": 1234}),
     ],
 )

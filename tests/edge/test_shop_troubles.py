@@ -63,6 +63,17 @@ def test_a_sensor_that_has_never_spoken_is_said_so_only_if_it_should_have(shop: 
     assert kinds(shop, FINE, {name: row for name, row in everything().items() if name != DOOR}) == []
 
 
+@pytest.mark.parametrize("kind", ["driver", "floods"])
+def test_one_that_is_let_rest_is_told_so_and_not_that_it_is_silent(shop: Settings, kind: str) -> None:
+    resting = FINE._replace(culprits={"fridge": kind})
+    assert kinds(shop, resting, everything(value=None, quality="bad", reason="hangs")) == [kind]
+    (finding,) = found(shop, resting, everything())
+    for language in ("ko", "en"):
+        trouble = tell(language, finding, 60.0, 0)
+        assert shop.devices[0].title in trouble.what
+        assert trouble.todo
+
+
 @pytest.mark.parametrize(("raw", "kind"), [(9.0, "high"), (0.5, "low")])
 def test_a_value_outside_its_limits(shop: Settings, raw: float, kind: str) -> None:
     assert kinds(shop, FINE, everything(value=raw)) == [kind]

@@ -9,7 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from golmok_cloud_sync.protocol import Void
 from golmok_edge.store import (
+    BlockDamagedError,
     Layout,
     Reader,
     Store,
@@ -43,7 +45,12 @@ def test_a_store_whose_making_was_interrupted_is_made_anew(tmp_path: Path) -> No
     layout.new_file.with_name(layout.new_file.name + "-journal").write_bytes(b"half")
     with Store.open(tmp_path) as store:
         store.append({"readings": some(3)})
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["store.db", "store.db.ballast", "store.db.lock"]
+    assert sorted(path.name.removeprefix("store.db") for path in tmp_path.iterdir()) == [
+        "",
+        ".ballast",
+        ".epochs",
+        ".lock",
+    ]
 
 
 def test_an_older_store_is_brought_forward_with_its_records(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -90,7 +97,7 @@ def test_a_damaged_file_is_refused_with_what_to_do(folder: Path, at: int, put: b
     with Layout(folder).file.open("r+b") as file:
         file.seek(at)
         file.write(put)
-    with pytest.raises(StoreDamagedError, match="Move its folder aside"):
+    with pytest.raises(StoreDamagedError, match="golmok-gateway store verify"):
         Store.open(folder)
 
 
@@ -141,7 +148,7 @@ def test_a_rotten_block_is_found_when_it_is_read_and_can_be_voided(folder: Path)
     with Store.open(folder) as store:
         found = store.read("readings", 1, 10)
         assert isinstance(found, list)
-        with pytest.raises(StoreDamagedError, match="readings 11 to 20"):
+        with pytest.raises(StoreDamagedError, match="readings from 11 on"):
             store.read("readings", 11, 10)
         store.void("readings", 11, 21, "quarantined")
         assert len(drain(store, "readings")) == 21
@@ -156,3 +163,76 @@ def test_a_reader_needs_no_writer(folder: Path) -> None:
             assert beside.tail("readings") == 11
     with Reader.open(folder) as alone:
         assert same(records(alone), some(11))
+
+
+def change(folder: Path, statement: str) -> None:
+    """Change a row behind the store's back."""
+    with contextlib.closing(sqlite3.connect(Layout(folder).file)) as database:
+        database.execute(statement)
+        database.commit()
+
+
+def test_a_block_that_stands_in_another_s_place_is_not_read_as_that(folder: Path) -> None:
+    with Store.open(folder) as store:
+        for first in (0, 10, 20):
+            store.append({"readings": some(10, first)})
+        store.append({"events": some(10)})
+    change(folder, "UPDATE readings SET first_seq = 12 WHERE first_seq = 11")
+    with Store.open(folder) as store, pytest.raises(StoreDamagedError, match="gone, and nothing says why"):
+        store.read("readings", 11, 10)
+    change(folder, "UPDATE readings SET first_seq = 11 WHERE first_seq = 12")
+    change(folder, "UPDATE readings SET body = (SELECT body FROM events) WHERE first_seq = 11")
+    with Store.open(folder) as store, pytest.raises(BlockDamagedError, match="in its place stands events 1"):
+        store.read("readings", 11, 10)
+
+
+def test_an_epoch_with_a_wrong_letter_is_not_used(folder: Path) -> None:
+    with Store.open(folder) as store:
+        store.append({"readings": some(10)})
+        kept = Layout(folder).epochs_file.read_text()
+        assert store.epoch in kept
+    change(folder, "UPDATE epoch SET epoch = iif(epoch LIKE 'f%', 'e', 'f') || substr(epoch, 2)")
+    with pytest.raises(StoreDamagedError, match="not as it was written"):
+        Store.open(folder)
+
+
+@pytest.mark.parametrize("statement", ["count = 'many'", "first_seq = 2 WHERE first_seq = 11", "body = 7", "count = 2"])
+def test_rows_that_hold_what_nobody_wrote_are_damage(folder: Path, statement: str) -> None:
+    with Store.open(folder) as store:
+        for first in (0, 10, 20):
+            store.append({"readings": some(10, first)})
+    change(folder, f"UPDATE readings SET {statement}{'' if 'WHERE' in statement else ' WHERE first_seq = 1'}")
+    with Store.open(folder) as store, pytest.raises(StoreDamagedError):
+        drain(store, "readings", 1)
+
+
+def test_a_quarantined_block_is_a_void_whatever_it_says_of_itself(folder: Path) -> None:
+    with Store.open(folder) as store:
+        for first in (0, 10, 20):
+            store.append({"readings": some(10, first)})
+    change(folder, "UPDATE readings SET count = 500, body = 'x' WHERE first_seq = 11")
+    with Store.open(folder) as store:
+        store.quarantine("readings", 11)
+        found = drain(store, "readings")
+        (void,) = [one for one in found if isinstance(one, Void)]
+        assert (void.lo, void.hi, void.reason, len(found)) == (11, 21, "quarantined", 21)
+    with Store.open(folder) as store:
+        assert store.tail("readings") == 30
+
+
+@pytest.mark.parametrize(("at", "put"), [(18, b"\1"), (52, b"\0\0\0\7"), (63, b"\7")])
+def test_a_header_with_a_wrong_bit_is_refused(folder: Path, at: int, put: bytes) -> None:
+    """A log that SQLite passes over, a file of a version that there is not: damage, and no reason to stop for good."""
+    with Store.open(folder) as store:
+        store.append({"readings": some(10)})
+    with Layout(folder).file.open("r+b") as file:
+        file.seek(at)
+        file.write(put)
+    with pytest.raises(StoreDamagedError):
+        Store.open(folder)
+
+
+def test_a_folder_in_the_place_of_the_file(tmp_path: Path) -> None:
+    (tmp_path / "store.db").mkdir()
+    with pytest.raises(StoreDamagedError, match="it is a folder"):
+        Store.open(tmp_path)

@@ -89,6 +89,12 @@ REASONS: Final = table("""
     reset             | 센서가 다시 켜짐           | sensor restarted
     not ready         | 센서가 준비되지 않음       | sensor not ready
     parse             | 메시지를 읽을 수 없음      | message not readable
+    hangs             | 읽는 프로그램이 멈춤       | its program hangs
+    raises            | 읽는 프로그램의 오류       | its program broke
+    leaks             | 읽는 프로그램이 너무 커짐  | its program takes too much
+    nonsense          | 읽는 프로그램이 엉뚱함     | its program gives nonsense
+    floods            | 값이 너무 많이 옴          | far too many values
+    flood             | 값이 너무 많아 받지 않음   | too many values, not heard
     time              | 기기의 시각을 믿을 수 없음 | its own time is not to be trusted
     settings          | 설정이 맞지 않음           | settings do not fit
 """)

@@ -108,6 +108,8 @@ class Mqtt:
         self._connected = False
         self._has_ids = True
         self._topics: dict[str, None] = {}
+        self._left: dict[str, None] = {}
+        """Unsubscribed; the broker's session may not know it yet."""
         self._asked: dict[int, str] = {}
         self._answered_early: dict[int, list[ReasonCode]] = {}
         self._deliveries: dict[int, Future[None]] = {}
@@ -152,8 +154,19 @@ class Mqtt:
         """Subscribe with QoS 1, now and again after each reconnect. Retained messages come only the first time."""
         with self._lock:
             self._topics |= dict.fromkeys(topics)
+            for topic in topics:
+                self._left.pop(topic, None)
         if self._connected:
             self._ask(tuple(topics))
+
+    def unsubscribe(self, topics: Sequence[str]) -> None:
+        """Hear no more of these, until they are subscribed again. What is under way already still comes."""
+        with self._lock:
+            for topic in topics:
+                self._topics.pop(topic, None)
+                self._left[topic] = None
+        if self._connected:
+            self._client.unsubscribe(list(topics))
 
     def ack(self, message: Message) -> bool:
         """Tell the broker that `message` is stored. False: its connection is over, it will come again."""
@@ -214,8 +227,10 @@ class Mqtt:
             self._connection += 1
             self._connected = True
             self._has_ids = bool(getattr(properties, "SubscriptionIdentifierAvailable", True))
-            topics = tuple(self._topics)
+            topics, left = tuple(self._topics), list(self._left)
         self._ask(topics)
+        if left:
+            self._client.unsubscribe(left)
         self._callbacks.on_connect(bool(flags.session_present))
 
     def _on_disconnect(

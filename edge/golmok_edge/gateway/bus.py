@@ -6,36 +6,28 @@ stays with the broker and is tried again.
 
 from __future__ import annotations
 
+import json
 import logging
 import secrets
 import threading
-from collections.abc import Callable, Mapping, Sequence
-from typing import Final, Protocol
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Final
 
+from golmok_cloud_sync.protocol import Record
 from golmok_drivers.buses.mqtt import Callbacks, Message, Mqtt
-from golmok_edge.gateway.again import Again
+from golmok_edge.gateway.again import Again, in_a_thread
 from golmok_edge.gateway.clock import Clock, Instant
-from golmok_edge.gateway.inbox import Counts, Inbox, Listener, Seen
+from golmok_edge.gateway.decoding import Decoder, Said, Together
+from golmok_edge.gateway.flood import Flood, Floods
+from golmok_edge.gateway.inbox import Counts, Inbox, Listener, Seen, decode
 from golmok_edge.settings import Mqtt as MqttSettings
-from golmok_edge.store import Commit, Found, Item, Store, StoreError, message_hash
+from golmok_edge.store import Commit, Found, Item, Store, StoreError, Taken, message_hash
 
 _log = logging.getLogger(__name__)
 
 GOODBYE_S: Final = 1.0
 """How long the end waits for the last acknowledgements to leave; what they leave behind comes again and is known."""
-
-
-class Absence(Protocol):
-    """Who notes when the bus was away: it may be why nothing was heard of a device."""
-
-    def bus_lost(self) -> None:
-        """It is away from now on."""
-
-    def bus_back(self) -> None:
-        """It is there again."""
-
-    def bus_forgot_us(self, since_mono_ms: int | None) -> None:
-        """What it had for us since it was last heard is lost; None: since before this boot."""
 
 
 class LocalBus:
@@ -50,21 +42,22 @@ class LocalBus:
         store: Store,
         latest: Mapping[str, Found],
         put: Callable[[Sequence[Item]], bool],
-        absence: Absence,
+        put_event: Callable[[Record], None],
         clock: Clock,
         on_open: Callable[[], None] = lambda: None,
     ) -> None:
-        """`latest` are the newest readings in `store`, to which `put` leads.
+        """`latest` are the newest readings in `store`, to which `put` and `put_event` lead.
 
         `on_open` is called after each connecting, in another thread.
         """
         self.inbox = Inbox(listeners)
+        self.floods = Floods(listeners, clock)
         self.is_caught_up = False
         """All that had waited at the broker has come; whoever publishes now is heard at once."""
-        self._settings, self._store, self._absence, self._clock = settings, store, absence, clock
+        self._settings, self._store, self._put_event, self._clock = settings, store, put_event, clock
         self._on_open = on_open
         self._marker_topic = f"golmok/{gateway}/marker"
-        self._marker = b""
+        self._marker = self._echo = b""
         self._seen = Seen(store.broker_session, store.taken_recently())
         self._lock = threading.Lock()
         self._noting = threading.Lock()
@@ -108,7 +101,6 @@ class LocalBus:
 
     def open(self) -> None:
         """Connect, and stay so."""
-        self._absence.bus_lost()  # until it answers
         self._mqtt.subscribe([*self.inbox.topics, self._marker_topic])
         self._mqtt.connect(self._settings.host, self._settings.port)
 
@@ -135,10 +127,16 @@ class LocalBus:
 
     def committed(self, commit: Commit) -> None:
         """Acknowledge the messages whose records are on disk. Called in the store's thread."""
+        self._acknowledge(taken for item in commit.items for taken in item.taken)
+
+    def learn(self) -> None:
+        """A driver has said at last what it wants to hear."""
+        self.inbox.learn()
+        self._mqtt.subscribe(self.inbox.topics)
+
+    def _acknowledge(self, all_taken: Iterable[Taken]) -> None:
         with self._lock:
-            deliveries = [
-                message for item in commit.items for taken in item.taken for message in self._seen.stored(taken)
-            ]
+            deliveries = [message for taken in all_taken for message in self._seen.stored(taken)]
         for message in deliveries:
             self._mqtt.ack(message)
 
@@ -150,7 +148,6 @@ class LocalBus:
 
     def _on_connect(self, session_present: bool) -> None:
         self._trouble = ""
-        self._absence.bus_back()
         if not session_present:
             self._begin_session()
         self._send_marker()
@@ -169,7 +166,9 @@ class LocalBus:
         self._way.change(lambda item: item._replace(taken=()))  # it will not bring them again
         self._is_session_noted()
         if had:
-            self._absence.bus_forgot_us(self._heard_mono_ms)
+            mono_ms = self._clock.mono_ms()
+            fields = {"reason": "broker", "from_mono_ms": self._heard_mono_ms, "to_mono_ms": mono_ms}
+            self._put_event(Record("gap.broker", json.dumps(fields), "", self._clock.boot, mono_ms))
 
     def _is_session_noted(self) -> bool:
         """Whether the store knows the session too: its messages must never be compared with those of another."""
@@ -186,8 +185,8 @@ class LocalBus:
         return self._is_session_noted() and self._put(items)
 
     def _on_disconnect(self, why: str) -> None:
+        self.floods.echo_came()
         self.is_caught_up = False
-        self._absence.bus_lost()
         self._trouble = f"lost: {why}"
         _log.warning("local bus lost: %s", why)
 
@@ -201,6 +200,8 @@ class LocalBus:
             return
         if message.topic == self._marker_topic:
             self._mqtt.ack(message)
+            if message.payload == self._echo:
+                self.floods.echo_came()
             if message.payload == self._marker:
                 self.is_caught_up = True
                 self._heard_mono_ms = self._clock.mono_ms()
@@ -214,8 +215,19 @@ class LocalBus:
             self._heard_mono_ms = mono_ms
 
     def _take(self, message: Message, hash64: int, mono_ms: int) -> None:
-        at = Instant(self._clock.boot, mono_ms)
-        records = self.inbox.records(message, at, self._waited_ms(message, mono_ms))
+        at, waited_ms = Instant(self._clock.boot, mono_ms), self._waited_ms(message, mono_ms)
+        route = self.inbox.route(message)
+        count = len(route)
+        if any(isinstance(one.driver, Decoder) for one in route):
+            self._take_later(message, hash64, route, at, waited_ms)
+        else:
+            records = self.inbox.records(message, at, waited_ms)
+            self._put_or_pass_by(message, hash64, records)
+            count = len(records)
+        if self.is_caught_up and not message.retain and not message.dup:
+            self._mind_floods(route, max(1, count // max(1, len(route))))
+
+    def _put_or_pass_by(self, message: Message, hash64: int, records: Sequence[Record]) -> None:
         if records:
             with self._lock:
                 taken = [self._seen.begin(message, hash64)] if message.qos else []
@@ -225,6 +237,58 @@ class LocalBus:
                 with self._lock:
                     self._seen.pass_by(message, hash64)
             self._mqtt.ack(message)
+
+    def _mind_floods(self, route: Sequence[Listener], readings: int) -> None:
+        now_s = time.monotonic()
+        for one in route:
+            if flood := self.floods.heard(one, readings, now_s):
+                self._stop_hearing(flood)
+        if self.floods.echo_is_due(now_s):
+            self._echo = secrets.token_hex(8).encode()
+            self._mqtt.publish(self._marker_topic, self._echo, qos=1)
+
+    def _stop_hearing(self, flood: Flood) -> None:
+        """Of the one that floods; after a while it is heard again."""
+        self._mqtt.unsubscribe(flood.topics)
+        self._put_flood(flood, None)
+        in_a_thread(flood.pause_s, lambda: self._hear_again(flood))
+
+    def _hear_again(self, flood: Flood) -> None:
+        if self._is_taking:
+            self.floods.over(flood, time.monotonic())
+            self._mqtt.subscribe(flood.topics)
+            self._put_flood(flood, self._clock.mono_ms())
+
+    def _put_flood(self, flood: Flood, to_mono_ms: int | None) -> None:
+        boot = self._clock.boot
+        value = json.dumps(flood.fields(boot, to_mono_ms), ensure_ascii=False)
+        self._put_event(Record("gap.flood", value, "", boot, self._clock.mono_ms()))
+
+    def _take_later(
+        self, message: Message, hash64: int, route: Sequence[Listener], at: Instant, waited_ms: int | None
+    ) -> None:
+        """At least one of its drivers has a process of its own: it is stored when all have said what it means."""
+        with self._lock:
+            taken = [self._seen.begin(message, hash64)] if message.qos else []
+
+        def together(said: Sequence[Said]) -> None:
+            records = [
+                record
+                for one, what in zip(route, said, strict=True)
+                for record in self.inbox.records_of(one, what, at, waited_ms)
+            ]
+            self.inbox.heard(records)
+            if records:
+                self._way.put(Item("readings", records, taken))
+            else:
+                self._acknowledge(taken)
+
+        waiting = Together(len(route), together)
+        for place, one in enumerate(route):
+            if isinstance(one.driver, Decoder):
+                one.driver.ask(message.topic, message.payload, waiting.hearing(place))
+            else:
+                waiting.hearing(place)(decode(one.driver, message, one.quantities))
 
     def _was_here(self, message: Message, hash64: int) -> bool:
         with self._lock:

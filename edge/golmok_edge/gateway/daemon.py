@@ -10,31 +10,33 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, suppress
 from itertools import islice
+from operator import itemgetter
 from pathlib import Path
 from typing import Any, Final
 
 from golmok_cloud_sync.client import Courier, Pace, ServerTime
 from golmok_cloud_sync.protocol import STREAMS, Hello, Record
-from golmok_cloud_sync.protocol.gaps import START, start_fields
 from golmok_drivers.api import MessageDriver
 from golmok_drivers.buses import open_bus
 from golmok_drivers.twins import SimDevice, Simulation, simulate
 from golmok_edge.gateway.address import socket_path
-from golmok_edge.gateway.again import Again
+from golmok_edge.gateway.again import Again, Lost
 from golmok_edge.gateway.ask import AskServer
 from golmok_edge.gateway.bus import LocalBus
 from golmok_edge.gateway.clock import Clock, SystemClock
-from golmok_edge.gateway.devices import Buses, DeviceTask, driver_of
+from golmok_edge.gateway.decoding import Decoder
+from golmok_edge.gateway.devices import Buses, Deadlines, DeviceTask
 from golmok_edge.gateway.ending import LastResort
-from golmok_edge.gateway.gapkeeper import GapKeeper
 from golmok_edge.gateway.inbox import Listener
 from golmok_edge.gateway.live import Live, Newest, newest_of
 from golmok_edge.gateway.memory import give_back
 from golmok_edge.gateway.notify import notify, watchdog_s
 from golmok_edge.gateway.past import Past
 from golmok_edge.gateway.publisher import Publisher
+from golmok_edge.gateway.stall import Stall
 from golmok_edge.gateway.status import SOFTWARE, Parts, Rate, document
 from golmok_edge.gateway.timekeeper import ANCHOR, Timekeeper
+from golmok_edge.gateway.wards import Wards
 from golmok_edge.settings import Settings, normal_silence_s
 from golmok_edge.store import LANES, Budgets, Commit, Found, GroupCommit, Item, Store, StoreError, is_calm
 
@@ -43,8 +45,6 @@ _log = logging.getLogger(__name__)
 STORE: Final = "gateway"
 """Tells this process's store from those of the gateway's others."""
 HOUSEKEEPING_S: Final = 10.0
-GAPS_EVERY_S: Final = 1.0
-GAPS_KEPT_EVERY_S: Final = 60.0
 LAST_MESSAGES_S: Final = 3.0
 LAST_SENDING_S: Final = 3.0
 """How long the end waits for the cloud to take what is left."""
@@ -57,15 +57,22 @@ class Gateway:
     """One gateway, from its settings to its last commit."""
 
     def __init__(
-        self, settings: Settings, *, twins: bool = False, ledger: Path | None = None, clock: Clock | None = None
+        self,
+        settings: Settings,
+        *,
+        twins: bool = False,
+        ledger: Path | None = None,
+        clock: Clock | None = None,
+        deadlines: Deadlines = Deadlines(),  # noqa: B008  # a tuple
     ) -> None:
         """`twins` puts the simulated other end on every bus; `ledger` is where they write down what they gave."""
         self.settings = settings
         self._twins, self._ledger = twins, ledger
-        self._clock = clock or SystemClock()
+        self._clock, self._deadlines = clock or SystemClock(), deadlines
         self._stopping = asyncio.Event()
         self._is_started = False
         self._rate = Rate()
+        self._lost = Lost()
         self._aside = ThreadPoolExecutor(3, "aside")  # not the loop's own: a driver may fill that with what hangs
         self._committing: GroupCommit | None = None
         self._bus: LocalBus | None = None
@@ -103,10 +110,10 @@ class Gateway:
             async with asyncio.TaskGroup() as tasks:
                 running = [tasks.create_task(task.run(), name=task.device.name) for task in self._tasks]
                 running += [
+                    *(tasks.create_task(decoder.run(), name=decoder.device.name) for decoder in self._decoders),
                     tasks.create_task(self._keep_awake()),
                     tasks.create_task(self._keep_house()),
                     tasks.create_task(self._look_again()),
-                    tasks.create_task(self._keep_gaps()),
                 ]
                 publishing = None
                 if self._simulation and self._simulation.publishes and self._bus:
@@ -134,28 +141,29 @@ class Gateway:
         self._time = Timekeeper(clock, anchors)
         latest = store.reader.latest()
         self._live = Live(clock, self._time, {channel: Newest(*one) for channel, one in latest.items()})
-        self._gaps = GapKeeper(settings.devices, clock, self._time, self._put_record, settings.store.path)
-        alive = self._gaps.recover(store.reader)
         past = Past(store.new_reader(), clock, self._time)
         stack.callback(past.close)
         self._open_courier(stack, is_new_boot=known_boots[-1:] != [clock.boot])
-        drivers = [(device, driver_of(device, settings.site.timezone)) for device in settings.devices]
+        wards = Wards(settings.site.timezone, clock, self._deadlines)
+        stack.callback(wards.end)
+        drivers = [(device, wards.driver_of(device)) for device in settings.devices]
+        self._decoders = [driver for _, driver in drivers if isinstance(driver, Decoder)]
         self._group = GroupCommit(store, self._on_commit, self._on_refuse, interval_s=settings.store.commit_interval_s)
         self._committing = self._group
         self._events, self._bookkeeping = Again(self._hand_over), Again(self._hand_over)
         self._open_bus(stack, [Listener(d, one) for d, one in drivers if isinstance(one, MessageDriver)], latest)
-        stack.callback(self._gaps.save)
         stack.callback(self._close_taking)
-        self._put_event(START, {"software": SOFTWARE, "settings_version": settings.version, **start_fields(alive)})
+        self._put_event("gateway.start", {"software": SOFTWARE, "settings_version": settings.version})
         self._heed_kernel()
-        self._gaps.begin()
         self._simulation = self._simulate()
         if self._simulation:
             stack.callback(self._simulation.close)
         buses = Buses(settings.file.parent, self._open_one_bus)
         stack.push_async_callback(buses.close)
         self._tasks = [
-            DeviceTask(device, one, buses, clock, self._put_readings)
+            DeviceTask(
+                device, one, buses, clock, self._put_readings, self._deadlines, elsewhere=wards.elsewhere(device)
+            )
             for device, one in drivers
             if not isinstance(one, MessageDriver)
         ]
@@ -204,11 +212,13 @@ class Gateway:
             store=self._store,
             latest=latest,
             put=self._hand_over,
-            absence=self._gaps,
+            put_event=self._put_record,
             clock=self._clock,
             on_open=self._on_bus_open,
         )
         self._publisher = Publisher(gateway, self.settings.site.title, self._bus.publish, self._live.row)
+        for decoder in self._decoders:
+            decoder.on_topics = self._bus.learn
         self._bus.open()
         stack.callback(self._bus.close)
 
@@ -273,9 +283,10 @@ class Gateway:
             self._bus.committed(commit)
         if self._courier and is_urgent(commit):
             self._courier.wake()
-        self._gaps.committed(commit)
         records = commit.records.get("readings", [])
         if records:
+            if fields := self._lost.told(min(records, key=itemgetter(4))):
+                self._put_event("gap.disk-full", fields)
             newest = newest_of(records, commit.ranges["readings"])
             self._loop.call_soon_threadsafe(self._tell, newest, len(records))
 
@@ -284,7 +295,7 @@ class Gateway:
         self._bookkeeping.refused(items)
         if self._bus:
             self._bus.refuse(items)
-        self._gaps.refused(items)
+        self._lost.add(record for item in items if item.tag is None for record in item.records)
 
     def _on_time(self, server: ServerTime) -> None:
         if anchor := self._time.heed_server(*_moments(server)):
@@ -316,8 +327,8 @@ class Gateway:
                 self._live,
                 bus,
                 self._courier.state if self._courier else None,
-                {task.device.name: task.state for task in self._tasks},
-                self._gaps.rows(),
+                {one.device.name: one.state for one in self._tasks}
+                | {one.device.name: one.state for one in self._decoders},
             ),
             is_ready=self._is_started and (bus is None or bus.is_caught_up),
             readings_per_s=self._rate.per_s(),
@@ -360,17 +371,6 @@ class Gateway:
             for lane in LANES:
                 self._group.recovered(lane)
 
-    async def _keep_gaps(self) -> None:
-        """See what has been silent for too long, and remember it."""
-        slack_ms = round(1000 * (self.settings.store.commit_interval_s + GAPS_EVERY_S))
-        while True:
-            for _ in range(round(GAPS_KEPT_EVERY_S / GAPS_EVERY_S)):
-                await asyncio.sleep(GAPS_EVERY_S)
-                bus = self._bus
-                is_draining = bus is not None and bus.is_connected and not bus.is_caught_up
-                self._gaps.tick(holds_bus=is_draining, slack_ms=slack_ms)
-            await self._loop.run_in_executor(self._aside, self._gaps.save)
-
     def _settle(self) -> None:
         """Without a cloud nobody acknowledges: all counts as delivered, so that the oldest can make room."""
         for stream in STREAMS:
@@ -407,7 +407,7 @@ def is_urgent(commit: Commit) -> bool:
 async def serve(gateway: Gateway) -> None:
     """Run until SIGTERM or SIGINT, and end then, whatever happens."""
     loop = asyncio.get_running_loop()
-    with LastResort(gateway.rescue) as last_resort:
+    with LastResort(gateway.rescue) as last_resort, Stall(loop):
 
         def end(*_: object) -> None:
             last_resort.begin()

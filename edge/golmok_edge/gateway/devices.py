@@ -8,17 +8,19 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import aclosing, suppress
-from dataclasses import dataclass
+from inspect import isawaitable
 from pathlib import Path
 from typing import Any, Final, NamedTuple, Protocol, cast
 
 from golmok_cloud_sync.protocol import Record
-from golmok_drivers import catalogue
-from golmok_drivers.api import BusBackoff, BusTimeout, Driver, DriverError, EventDriver, PolledDriver, Reading, failed
+from golmok_drivers.api import BusTimeout, Driver, DriverError, EventDriver, PolledDriver, failed
+from golmok_drivers.errors import DriverFloods, DriverHangs, DriverRaises, DriverTalksNonsense, Misbehaved
+from golmok_drivers.sound import sound
 from golmok_edge.gateway.clock import Clock, Instant
 from golmok_edge.gateway.convert import records_of, units_of
+from golmok_edge.gateway.health import Allowance, DeviceState, Pauses
 from golmok_edge.settings import Device
 
 _log = logging.getLogger(__name__)
@@ -34,6 +36,8 @@ class Deadlines(NamedTuple):
     """A device that takes longer to answer hangs."""
     last_turn_s: float = 2.0
     """At the end, for the answer that is under way."""
+    import_s: float = 5.0
+    """A device that is opened may import a library for so long, on a slow machine."""
     close_s: float = 1.0
     """For a device to be let go, or to stop what it does when it is told to; then it is left to itself."""
     least_pause_s: float = 1.0
@@ -48,20 +52,6 @@ class BusOf(Protocol):
         """The bus; raises `DriverError`."""
 
 
-@dataclass(slots=True)
-class DeviceState:
-    """How a device is, for `status` and the pages."""
-
-    state: str = "starting"
-    """starting, good, bad (it answers wrongly or not at all)."""
-    reason: str = ""
-    detail: str = ""
-    last_good_mono_ms: int | None = None
-    readings: int = 0
-    failures: int = 0
-    restarts: int = 0
-
-
 class DeviceTask:
     """Runs one device until cancelled."""
 
@@ -73,11 +63,18 @@ class DeviceTask:
         clock: Clock,
         put: Callable[[Sequence[Record]], None],
         deadlines: Deadlines = Deadlines(),  # noqa: B008  # a tuple
+        elsewhere: Callable[[], Driver] | None = None,
     ) -> None:
+        """`elsewhere` makes the same driver in a process of its own, where it goes once it has hung in ours."""
         self.device, self.driver = device, driver
         self.state = DeviceState()
+        self.may_block_s = 0.0
+        """How long its driver may keep the loop from the others; beyond this it is interrupted."""
         self._bus_of, self._clock, self._put, self._deadlines = bus_of, clock, put, deadlines
+        self._elsewhere = elsewhere
         self._units = units_of(device)
+        self._quantities = frozenset(channel.quantity for channel in device.channels)
+        self._allowance = Allowance(_most_per_s(device))
         self._due_s: float | None = None
         self._stuck: set[asyncio.Task[Any]] = set()
         """What was cut off and has not ended all the same."""
@@ -92,37 +89,67 @@ class DeviceTask:
 
     async def run(self) -> None:
         """Open, read, close, and again after a pause that grows while nothing good comes."""
-        least_s, most_s = self._deadlines.least_pause_s, self._deadlines.most_pause_s
-        pause_s = least_s
+        pauses = Pauses(self._deadlines.least_pause_s, self._deadlines.most_pause_s)
         while True:
-            good_before = self.state.last_good_mono_ms
+            good_before, began_s = self.state.last_good_mono_ms, _now_s()
+            error: DriverError | None = None
             try:
-                await self._within(self._deadlines.answer_s, self.driver.open(self._bus_of(self.device.bus or "")))
+                bus = self._bus_of(self.device.bus or "")
+                self.may_block_s = self._deadlines.import_s
+                await self._within(self._deadlines.answer_s, lambda: self.driver.open(bus))  # noqa: B023  # awaited here
+                self.may_block_s = 0.0
                 await self._read()
-            except DriverError as error:
-                self._failed(error)
-            except Exception as error:  # noqa: BLE001  # a driver of anybody's must not end the gateway
+                self._fell_silent()
+            except DriverError as raised:
+                self._failed(error := raised)
+            except Exception as raised:  # noqa: BLE001  # a driver of anybody's must not end the gateway
                 _log.exception("%s: its driver broke", self.device.name)
-                self._failed(DriverError(f"{type(error).__name__}: {error}"))
+                self._failed(error := DriverRaises(f"{type(raised).__name__}: {raised}"))
             finally:
                 await self._close()
+            if isinstance(error, Misbehaved):
+                self._end_its_process()
+            if isinstance(error, DriverHangs):
+                self._move_out()
             self.state.restarts += 1
-            pause_s = least_s if self.state.last_good_mono_ms != good_before else min(pause_s * 2, most_s)
-            await asyncio.sleep(pause_s)
+            was_good = self.state.last_good_mono_ms != good_before
+            await self._rest(pauses.after(error, was_good=was_good, lived_s=_now_s() - began_s))
+
+    async def _rest(self, pause_s: float) -> None:
+        self.state.next_attempt_mono_ms = self._clock.mono_ms() + round(pause_s * 1000)
+        await asyncio.sleep(pause_s)
+        self.state.next_attempt_mono_ms = None
+
+    def _end_its_process(self) -> None:
+        """Where it has one: whatever it left there ends with it."""
+        end = getattr(self.driver, "end", None)
+        if end is not None:
+            end()
+
+    def _move_out(self) -> None:
+        """It has shown that it may hang; from now on it does so on its own."""
+        if self._elsewhere is not None:
+            _log.warning("%s: its driver runs in a process of its own from now on", self.device.name)
+            self.driver, self._elsewhere = self._elsewhere(), None
+            self._stuck.clear()  # left behind, and counted
 
     async def _read(self) -> None:
         match self.driver:
             case PolledDriver():
                 await self._poll(self.driver)
             case EventDriver():
-                await self._within(None, self._listen(self.driver))
+                driver = self.driver
+                await self._within(None, lambda: self._listen(driver))
             case _:
                 raise DriverError(f"{self.device.driver} is neither asked nor does it speak")
 
     async def _listen(self, driver: EventDriver) -> None:
         async with aclosing(cast(AsyncIterator[Any], driver.events())) as events:  # type: ignore[type-var]
             async for readings in events:
-                self._took(readings)
+                wait_s = self._took(readings)
+                if self._allowance.floods(_now_s()):
+                    raise DriverFloods(f"for long it gave more than {_most_per_s(self.device):g} readings a second")
+                await asyncio.sleep(wait_s)  # also with 0, so that one who speaks on and on lets the others speak
 
     async def _poll(self, driver: PolledDriver) -> None:
         """Ask on a fixed grid of times, so that the pace is kept whatever an answer takes."""
@@ -131,15 +158,18 @@ class DeviceTask:
             await self._next_turn()
             async with self._turn:
                 try:
-                    self._took(await self._within(self._deadlines.answer_s, driver.sample()))
+                    if self._took(await self._within(self._deadlines.answer_s, driver.sample)):
+                        raise DriverFloods(f"it gave more than {_most_per_s(self.device):g} readings a second")
                     failures = 0
+                except Misbehaved:
+                    raise
                 except DriverError as error:
                     self._failed(error)
                     failures += 1
 
     async def _next_turn(self) -> None:
         interval_s = self.device.interval_s or 10.0
-        now_s = asyncio.get_running_loop().time()
+        now_s = _now_s()
         if self._due_s is None:
             self._due_s = now_s
         elif self._due_s + interval_s <= now_s:  # turns were missed: the grid stays
@@ -150,65 +180,93 @@ class DeviceTask:
 
     async def _close(self) -> None:
         try:
-            await self._within(self._deadlines.close_s, self.driver.close())
+            await self._within(self._deadlines.close_s, self.driver.close)
         except DriverError as error:
             _log.warning("%s is not closed: %s", self.device.name, error)
         except Exception:  # noqa: BLE001  # a driver of anybody's must not end the gateway
             _log.exception("%s: its driver broke", self.device.name)
 
-    async def _within(self, deadline_s: float | None, answer: Coroutine[Any, Any, Any]) -> Any:
+    async def _within(self, deadline_s: float | None, what: Callable[[], Any]) -> Any:
         """What the driver answers. It runs in a task of its own, since it may not even heed being cancelled."""
         if self._stuck:
-            answer.close()
-            raise BusBackoff("what it was told to do before still hangs")
-        task = asyncio.create_task(answer)
+            raise DriverHangs("what it was told to do before still hangs")
+        task = asyncio.create_task(self._told(what))
         try:
             done, _ = await asyncio.wait([task], timeout=deadline_s)
         finally:
             if not task.done():
                 await self._cut_off(task)
         if not done:
-            raise BusTimeout(f"no answer within {deadline_s:g} s")
+            late = DriverHangs if getattr(self.driver, "is_apart", False) else BusTimeout
+            raise _said_at_last(task) or late(f"no answer within {deadline_s:g} s")
         if task.cancelled():
-            raise DriverError("it gave up by itself")
+            raise DriverRaises("it gave up by itself")
         return task.result()
+
+    async def _told(self, what: Callable[[], Any]) -> Any:
+        """Runs the driver. `stall` looks for this frame, to know whose driver blocks the loop."""
+        try:
+            answer = what()
+            if not isawaitable(answer):
+                raise DriverTalksNonsense(f"it gave a {type(answer).__name__} where something to await belongs")
+            return await answer
+        except (Exception, asyncio.CancelledError, GeneratorExit):
+            raise
+        except BaseException as error:  # noqa: BLE001  # SystemExit and its like would end the gateway
+            _log.exception("%s: its driver broke", self.device.name)
+            raise DriverRaises(f"{type(error).__name__}: {error}") from None
 
     async def _cut_off(self, task: asyncio.Task[Any]) -> None:
         self._stuck.add(task)
+        self.state.left_behind += 1
         task.add_done_callback(self._came_free)
         task.cancel()
         await asyncio.wait([task], timeout=self._deadlines.close_s)
 
     def _came_free(self, task: asyncio.Task[Any]) -> None:
         self._stuck.discard(task)
+        self.state.left_behind -= 1
         if not task.cancelled() and (error := task.exception()):
             _log.info("%s: what hung has ended: %r", self.device.name, error)
 
-    def _took(self, readings: Sequence[Reading]) -> None:
+    def _took(self, said: Any) -> float:
+        """Store what it gave; the seconds that it must wait until it may give more."""
+        readings = sound(said, self._quantities)
         at = Instant(self._clock.boot, self._clock.mono_ms())
-        bad = next((reading for reading in readings if reading.quality == "bad"), None)
-        self._tell("bad" if bad else "good", bad.reason if bad else "", "")
+        records = records_of(self.device, self._units, readings, at)
+        bad = next((record for record in records if record.quality == "bad"), None)
+        self.state.tell(self.device.name, "bad" if bad else "good", bad.reason if bad else "", "", at.mono_ms)
         if not bad:
             self.state.last_good_mono_ms = at.mono_ms
-        self.state.readings += len(readings)
-        self._put(records_of(self.device, self._units, readings, at))
+        self.state.readings += len(records)
+        self._put(records)
+        return self._allowance.take(len(records), _now_s())
+
+    def _fell_silent(self) -> None:
+        """It is not asked or listened to any more, though nothing was raised."""
+        if isinstance(self.driver, EventDriver):
+            self.state.tell(self.device.name, "bad", "silent", "its events have ended", self._clock.mono_ms())
 
     def _failed(self, error: DriverError) -> None:
         self.state.failures += 1
-        self._tell("bad", error.reason, str(error))
         at = Instant(self._clock.boot, self._clock.mono_ms())
+        self.state.tell(self.device.name, "bad", error.reason, str(error), at.mono_ms)
         self._put(records_of(self.device, self._units, failed(self.device.channels, error), at))
 
-    def _tell(self, state: str, reason: str, detail: str) -> None:
-        if (state, reason) != (self.state.state, self.state.reason):
-            level = logging.WARNING if state == "bad" else logging.INFO
-            _log.log(level, "%s is %s%s", self.device.name, state, f": {reason} {detail}" if reason else "")
-        self.state.state, self.state.reason, self.state.detail = state, reason, detail
+
+def _now_s() -> float:
+    return asyncio.get_running_loop().time()
 
 
-def driver_of(device: Device, timezone: str) -> Driver:
-    """The driver of a device, not yet opened."""
-    return catalogue.load(device.driver)(device.options, timezone=timezone)
+def _said_at_last(task: asyncio.Task[Any]) -> DriverError | None:
+    """What a task that was cut off had to say about it."""
+    error = task.exception() if task.done() and not task.cancelled() else None
+    return error if isinstance(error, DriverError) else None
+
+
+def _most_per_s(device: Device) -> float:
+    """How many readings a second a device may give: at least twice what it is asked for."""
+    return max(device.most_per_s, 2 * len(device.channels) / device.interval_s if device.interval_s else 0.0)
 
 
 class Buses:

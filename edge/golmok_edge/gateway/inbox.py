@@ -19,8 +19,11 @@ from typing import Final
 from golmok_cloud_sync.protocol import Record
 from golmok_drivers.api import DriverError, MessageDriver, failed, topic_matches
 from golmok_drivers.buses.mqtt import RECEIVE_MAXIMUM, Message, subscription_id
+from golmok_drivers.errors import DriverRaises
+from golmok_drivers.sound import sound
 from golmok_edge.gateway.clock import Instant
 from golmok_edge.gateway.convert import records_of, units_of
+from golmok_edge.gateway.decoding import Said
 from golmok_edge.settings import Device
 from golmok_edge.store import WINDOW, Taken
 
@@ -41,9 +44,11 @@ class Listener:
     device: Device
     driver: MessageDriver
     units: dict[str, str] = field(init=False)
+    quantities: frozenset[str] = field(init=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "units", dict(units_of(self.device)))
+        object.__setattr__(self, "quantities", frozenset(channel.quantity for channel in self.device.channels))
 
 
 @dataclass(slots=True)
@@ -116,34 +121,44 @@ class Inbox:
 
     def __init__(self, listeners: Sequence[Listener]) -> None:
         self.counts = Counts()
-        self._filters = [(pattern, one) for one in listeners for pattern in one.driver.topics()]
+        self._listeners = tuple(listeners)
+        self._filters: list[tuple[str, Listener]] = []
         self._routes: dict[tuple[str, tuple[int, ...]], list[Listener]] = {}
+        self.learn()
 
     @property
     def topics(self) -> list[str]:
         """The topic filters to subscribe to."""
         return list(dict.fromkeys(pattern for pattern, _ in self._filters))
 
+    def learn(self) -> None:
+        """Ask the drivers anew what they want to hear."""
+        self._filters = [(pattern, one) for one in self._listeners for pattern in one.driver.topics()]
+        self._routes.clear()
+
+    def route(self, message: Message) -> list[Listener]:
+        """Whom the message is for."""
+        return self._route(message.topic, message.subscriptions)
+
     def records(self, message: Message, at: Instant, waited_ms: int | None) -> list[Record]:
         """All that the message says, device by device, each device's channels in the order of its settings."""
         records: list[Record] = []
-        for one in self._route(message.topic, message.subscriptions):
-            records += self._said(one, message, at, waited_ms)
-        self.counts.messages += 1
-        self.counts.foreign += not records
+        for one in self.route(message):
+            records += self.records_of(one, decode(one.driver, message, one.quantities), at, waited_ms)
+        self.heard(records)
         return records
 
-    def _said(self, one: Listener, message: Message, at: Instant, waited_ms: int | None) -> list[Record]:
-        try:
-            readings = one.driver.decode(message.topic, message.payload)
-            return records_of(one.device, one.units, readings, at, waited_ms)
-        except DriverError as error:
-            reason = error
-        except Exception as error:  # noqa: BLE001  # a driver of anybody's must not end the local bus
-            _log.exception("%s: its driver broke", one.device.name)
-            reason = DriverError(f"{type(error).__name__}: {error}")
+    def records_of(self, one: Listener, said: Said, at: Instant, waited_ms: int | None) -> list[Record]:
+        """What one device said, as it is stored."""
+        if said.error is None:
+            return records_of(one.device, one.units, said.readings, at, waited_ms)
         self.counts.bad += 1
-        return records_of(one.device, one.units, failed(one.device.channels, reason), at, waited_ms)
+        return records_of(one.device, one.units, failed(one.device.channels, said.error), at, waited_ms)
+
+    def heard(self, records: Sequence[Record]) -> None:
+        """A message that became these."""
+        self.counts.messages += 1
+        self.counts.foreign += not records
 
     def _route(self, topic: str, subscriptions: tuple[int, ...]) -> list[Listener]:
         key = (topic, subscriptions)
@@ -156,6 +171,17 @@ class Inbox:
             if len(topic) <= _LONGEST_REMEMBERED:
                 self._routes[key] = route
         return route
+
+
+def decode(driver: MessageDriver, message: Message, quantities: frozenset[str]) -> Said:
+    """What a driver in our own process makes of a message."""
+    try:
+        return Said(sound(driver.decode(message.topic, message.payload), quantities))
+    except DriverError as error:
+        return Said((), error)
+    except BaseException as error:  # noqa: BLE001  # a driver of anybody's must not end the local bus
+        _log.exception("a driver broke on a message of %s", message.topic)
+        return Said((), DriverRaises(f"{type(error).__name__}: {error}"))
 
 
 def _is_for(pattern: str, topic: str, subscriptions: tuple[int, ...]) -> bool:

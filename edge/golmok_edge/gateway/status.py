@@ -13,7 +13,7 @@ from golmok_cloud_sync.protocol import STREAMS
 from golmok_edge import __version__
 from golmok_edge.gateway.bus import LocalBus
 from golmok_edge.gateway.clock import Clock
-from golmok_edge.gateway.devices import DeviceState
+from golmok_edge.gateway.health import DeviceState
 from golmok_edge.gateway.live import Live, rfc3339
 from golmok_edge.gateway.timekeeper import Timekeeper
 from golmok_edge.settings import Device, Settings, normal_silence_s
@@ -50,8 +50,6 @@ class Parts(NamedTuple):
     cloud: CourierState | None
     devices: Mapping[str, DeviceState]
     """Those that are not on the local bus."""
-    gaps: list[dict[str, Any]]
-    """What is missing just now, and why."""
 
 
 @dataclass(slots=True)
@@ -87,6 +85,7 @@ def document(parts: Parts, *, is_ready: bool, readings_per_s: float, used_bytes:
     """The whole status. `used_bytes` is brought, since to ask the store for it is to wait for a commit under way."""
     settings, store = parts.settings, parts.store
     refusing = _refusing(parts)
+    devices = _devices(parts)
     return {
         "gateway": settings.site.gateway,
         "name": settings.site.title,
@@ -104,8 +103,8 @@ def document(parts: Parts, *, is_ready: bool, readings_per_s: float, used_bytes:
         "store": _store(parts, used_bytes) | {"refusing": refusing},
         "mqtt": _mqtt(parts.bus) if parts.bus else None,
         "cloud": _cloud(parts, parts.cloud) if parts.cloud else None,
-        "devices": _devices(parts),
-        "gaps": parts.gaps,
+        "devices": devices,
+        "gaps": _open_gaps(parts.bus, devices),
     }
 
 
@@ -188,11 +187,15 @@ def _devices(parts: Parts) -> list[dict[str, Any]]:
         age_s = min((row["age_s"] for row in channels if row["age_s"] is not None), default=None)
         row = {"name": device.name, "driver": device.driver, "bus": device.bus or "mqtt", "age_s": age_s}
         state = parts.devices.get(device.name)
-        rows.append(row | (_wired(state) if state else _on_the_bus(device, age_s, channels)))
+        flood = parts.bus.floods.states.get(device.name) if parts.bus else None
+        if flood and flood.state == "bad":
+            state = flood
+        rows.append(row | (_told(parts, state) if state else _on_the_bus(device, age_s, channels)))
     return rows
 
 
-def _wired(state: DeviceState) -> dict[str, Any]:
+def _told(parts: Parts, state: DeviceState) -> dict[str, Any]:
+    again = state.next_attempt_mono_ms
     return {
         "state": state.state,
         "reason": state.reason,
@@ -200,7 +203,14 @@ def _wired(state: DeviceState) -> dict[str, Any]:
         "readings": state.readings,
         "failures": state.failures,
         "restarts": state.restarts,
+        "since_s": _ago_s(parts, state.since_mono_ms),
+        "next_attempt_s": None if again is None else max(0.0, (again - parts.clock.mono_ms()) / 1000),
+        "left_behind": state.left_behind,
     }
+
+
+def _ago_s(parts: Parts, mono_ms: int | None) -> float | None:
+    return None if mono_ms is None else max(0.0, (parts.clock.mono_ms() - mono_ms) / 1000)
 
 
 def _on_the_bus(device: Device, age_s: float | None, channels: list[dict[str, Any]]) -> dict[str, Any]:
@@ -217,3 +227,15 @@ def _said(live: Live) -> dict[str, list[dict[str, Any]]]:
     for row in live.rows():
         said.setdefault(row["channel"].partition(".")[0], []).append(row)
     return said
+
+
+def _open_gaps(bus: LocalBus | None, devices: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """What is missing right now, and why."""
+    gaps = [
+        {"device": row["name"], "reason": row["reason"] or "silent", "for_s": row["age_s"]}
+        for row in devices
+        if row["state"] == "bad"
+    ]
+    if bus and not bus.is_connected:
+        gaps.append({"device": None, "reason": "broker", "for_s": None})
+    return gaps

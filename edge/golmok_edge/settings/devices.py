@@ -18,6 +18,7 @@ from msgspec import inspect
 from golmok_drivers import catalogue
 from golmok_drivers.api import BusUrlError, Channel, Driver, DriverError, PolledDriver, UnknownDriver
 from golmok_drivers.buses import BusUrl, parse_bus_url
+from golmok_drivers.declare import declared
 from golmok_drivers.units import is_unit, nearest_unit
 from golmok_edge.settings import locate
 from golmok_edge.settings.kinds import plain, struct_type
@@ -101,6 +102,9 @@ class Devices:
             limits=common.limits,
             options=options,
             channels=channels,
+            most_per_s=common.most_per_s,
+            apart=catalogue.is_foreign(driver) if common.apart is None else common.apart,
+            most_mb=common.most_mb,
         )
 
     def _options(self, table: dict[str, Any], driver: type[Driver], path: locate.Path) -> msgspec.Struct | None:
@@ -146,8 +150,10 @@ class Devices:
     def _load(self, name: str) -> type[Driver] | Exception:
         try:
             return self._drivers.load(name)
-        except (UnknownDriver, ImportError, AttributeError, SyntaxError, TypeError, ValueError) as error:
+        except Exception as error:  # noqa: BLE001  # importing runs code of anybody's
             return error
+        except SystemExit as error:
+            return ImportError(f"it ends the program: {error}")
 
     @cached_property
     def _known(self) -> list[str]:
@@ -257,11 +263,23 @@ class Devices:
         """What the device measures; None when nobody knows, since its settings are wrong."""
         if options is None:
             return None
+        if catalogue.is_foreign(driver):
+            return self._channels_of_others(driver, options, path)
         try:
             return driver(options, timezone=self._timezone).channels
         except (DriverError, ValueError, TypeError, AttributeError) as error:
             self._report.add((*path, "driver"), "driver-broken", found=shown(driver.info.name), why=error)
             return None
+
+    def _channels_of_others(
+        self, driver: type[Driver], options: msgspec.Struct, path: locate.Path
+    ) -> tuple[Channel, ...]:
+        """A driver that breaks when it is made is no reason not to read the other devices: it may come to itself."""
+        try:
+            return declared(driver, options, self._timezone).channels
+        except DriverError as error:
+            self._report.warn((*path, "driver"), "driver-broken", found=shown(driver.info.name), why=error)
+            return driver.info.channels
 
     def _interval_s(self, sound: Mapping[str, Any], driver: type[Driver], path: locate.Path) -> float | None:
         """How often the device is asked; None when it speaks by itself."""

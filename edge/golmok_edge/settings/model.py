@@ -20,6 +20,8 @@ SHARES: Final[Mapping[str, float]] = {"readings": 0.7, "files": 0.1, "events": 0
 """Of `max_bytes`, for a stream without a budget of its own. What is left is for orders."""
 MOST_SHARED: Final = 0.95
 """Of `max_bytes`, for all budgets together."""
+MOST_PER_S: Final = 1_000.0
+MOST_MB: Final = 64
 
 Name: TypeAlias = Annotated[str, Meta(pattern=NAME_PATTERN)]
 Text: TypeAlias = Annotated[str, Meta(min_length=1, max_length=200)]
@@ -254,6 +256,31 @@ class Common(Section, frozen=True):
             examples=[{"temperature": {"high": 8.0, "for_s": 600}}],
         ),
     ] = msgspec.field(default_factory=dict)
+    most_per_s: Annotated[
+        float,
+        Meta(
+            ge=0.1,
+            le=100_000,
+            description="How many readings a second it may give for long; who gives more floods and is paused.",
+            examples=[1_000],
+        ),
+    ] = MOST_PER_S
+    apart: Annotated[
+        bool | None,
+        Meta(
+            description="Whether its driver runs in a process of its own; left out: those of others do, ours do not.",
+            examples=[True],
+        ),
+    ] = None
+    most_mb: Annotated[
+        int,
+        Meta(
+            ge=4,
+            le=4_096,
+            description="How many MB its driver's own process may take beyond what it took once it was opened.",
+            examples=[64],
+        ),
+    ] = MOST_MB
 
 
 class Device(msgspec.Struct, frozen=True, kw_only=True):
@@ -276,6 +303,12 @@ class Device(msgspec.Struct, frozen=True, kw_only=True):
     """The driver's own settings."""
     channels: tuple[Channel, ...]
     """What it measures, in the order in which it is stored."""
+    most_per_s: float = MOST_PER_S
+    """Readings a second that it may give for long."""
+    apart: bool = False
+    """Whether its driver runs in a process of its own."""
+    most_mb: int = MOST_MB
+    """What that process may take beyond what it took at first."""
 
 
 def normal_silence_s(device: Device) -> float | None:

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any, Final, NamedTuple
 
 from golmok_edge.shop.link import Row
+
+_CULPRITS: Final = {"hangs": "driver", "raises": "driver", "leaks": "driver", "nonsense": "driver", "floods": "floods"}
+"""The gateway's reason -> what is wrong, for the owner: the program that reads a device, or the device itself."""
 
 
 class Situation(NamedTuple):
@@ -19,6 +24,8 @@ class Situation(NamedTuple):
     cloud_age_s: float | None = None
     """How long ago the cloud last took something; None if it never did."""
     backlog: int = 0
+    culprits: Mapping[str, str] = MappingProxyType({})
+    """Device -> `driver` or `floods`, for those that the gateway lets rest so that the others are not held up."""
 
 
 def situation(status: Row) -> Situation:
@@ -32,4 +39,9 @@ def situation(status: Row) -> Situation:
         is_cloud_up=None if cloud.get("state") == "starting" else cloud.get("reachable"),
         cloud_age_s=cloud.get("last_ok_s"),
         backlog=sum(status["backlog"].values()),
+        culprits={
+            row["name"]: _CULPRITS[row["reason"]]
+            for row in status["devices"]
+            if row["state"] == "bad" and row["reason"] in _CULPRITS
+        },
     )

@@ -28,6 +28,8 @@ _LEVELS: Final[Mapping[str, Level]] = {
     "disk": "bad",
     "high": "bad",
     "low": "bad",
+    "driver": "warn",
+    "floods": "warn",
     "silent": "warn",
     "never": "warn",
     "bad": "warn",
@@ -90,7 +92,10 @@ def find(
     """Everything that holds now, the most pressing first; `now` is None while the gateway does not answer."""
     if now is None:
         return [Finding("down", age_s=down_s, patience_s=1.0)]
-    found = [*_of_the_gateway(now), *(f for device in devices for f in _of_a_device(device, latest, now_s))]
+    found = _of_the_gateway(now)
+    for device in devices:
+        culprit = now.culprits.get(device.name)
+        found += [Finding(culprit, device, patience_s=5.0)] if culprit else _of_a_device(device, latest, now_s)
     return sorted(found, key=lambda f: list(_LEVELS).index(f.kind))
 
 

@@ -5,6 +5,7 @@
 
 from .budget import CALM, LANES, Budgets, Lane, WhenFull, is_calm
 from .errors import (
+    BlockDamagedError,
     StoreClosedError,
     StoreDamagedError,
     StoreError,
@@ -31,6 +32,7 @@ __all__ = [
     "LANES",
     "TRIMMED",
     "WINDOW",
+    "BlockDamagedError",
     "Bucket",
     "Budgets",
     "Commit",

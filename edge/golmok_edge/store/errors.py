@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import errno
+import json
 import os
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
+
+from golmok_cloud_sync.protocol.record import Stream
 
 
 class StoreError(Exception):
@@ -29,6 +32,16 @@ class StoreTooNewError(StoreError, ValueError):
 
 class StoreDamagedError(StoreError, ValueError):
     """The store's file is not, or no longer, one that can be trusted."""
+
+
+class BlockDamagedError(StoreDamagedError):
+    """A block cannot be read; the file around it may be whole."""
+
+    def __init__(self, message: str, stream: Stream, first_seq: int) -> None:
+        super().__init__(message)
+        self.stream = stream
+        self.first_seq = first_seq
+        """On disk."""
 
 
 class StoreFullError(StoreError, OSError):
@@ -53,16 +66,42 @@ class StoreClosedError(StoreError, ValueError):
 
 _PROBE_BYTES: Final = 64 << 10
 _NAMED: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS})
-_DAMAGED = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
+_REMEDY = (
+    "The gateway puts a damaged file aside by itself and goes on in a new one; by hand: "
+    "golmok-gateway store verify --config FILE."
+)
+_DAMAGED = frozenset(
+    {
+        sqlite3.SQLITE_CORRUPT,
+        sqlite3.SQLITE_NOTADB,
+        # Our statements are right and our keys are new, so these are the file's doing too: a table is gone, or a row
+        # stands where none can.
+        sqlite3.SQLITE_ERROR,
+        sqlite3.SQLITE_CONSTRAINT,
+        sqlite3.SQLITE_MISMATCH,
+        sqlite3.SQLITE_TOOBIG,
+    }
+)
+_DAMAGED_TOO = frozenset({sqlite3.SQLITE_IOERR_SHORT_READ})
+
+
+class OddRowError(ValueError):
+    """A row that says what was never written to it."""
+
+
+_ODD_ROWS = (OddRowError, TypeError, OverflowError, json.JSONDecodeError, UnicodeDecodeError)
+"""What comes of rows that hold what was never written to them."""
 _UNUSABLE = frozenset({sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_PERM, sqlite3.SQLITE_AUTH})
 
 
 def damaged(path: Path, what: str) -> StoreDamagedError:
     """The error for a file that is damaged in the way `what` says."""
-    return StoreDamagedError(
-        f"{path}: {what}. The file is damaged. Move its folder aside (do not delete it: much of it can be read) "
-        "and start again: a new store is made at once."
-    )
+    return StoreDamagedError(f"{path}: {what}. The file is damaged. {_REMEDY}")
+
+
+def damaged_block(path: Path, stream: Stream, first_seq: int, what: str) -> BlockDamagedError:
+    """The error for one block of a file."""
+    return BlockDamagedError(f"{path}: {stream} from {first_seq} on: {what}. {_REMEDY}", stream, first_seq)
 
 
 @contextmanager
@@ -74,11 +113,22 @@ def explained(path: Path) -> Iterator[None]:
         raise explain(path, error) from error
 
 
+@contextmanager
+def explained_rows(path: Path) -> Iterator[None]:
+    """The same, where rows of `path` are read: those that hold what nobody wrote are damage."""
+    try:
+        with explained(path):
+            yield
+    except _ODD_ROWS as error:
+        raise damaged(path, f"a row holds what cannot be ({error})") from error
+
+
 def explain(path: Path, error: sqlite3.Error) -> StoreError:
     """SQLite's `error` about `path` as one of ours, with a remedy."""
     # The low byte is the primary code; absent where the module itself raised (a closed connection).
     code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_MISUSE) & 0xFF
-    if code in _DAMAGED:
+    undecodable = isinstance(error, sqlite3.OperationalError) and "decode to UTF-8" in str(error)
+    if code in _DAMAGED or undecodable or getattr(error, "sqlite_errorcode", 0) in _DAMAGED_TOO:
         return damaged(path, str(error))
     if code == sqlite3.SQLITE_FULL:
         return full(path)

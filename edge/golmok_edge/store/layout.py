@@ -28,6 +28,7 @@ from .errors import (
 
 PAGE_BYTES: Final = 4_096
 FILE_NAME: Final = "store.db"
+_WAL_MODE: Final = bytes((2, 2, 0, 64, 32, 32))
 _HEADER: Final = b"SQLite format 3\0"
 
 
@@ -63,6 +64,19 @@ class Layout:
         return self.folder / f"{FILE_NAME}.lock"
 
     @property
+    def epochs_file(self) -> Path:
+        """The epochs once more, for the day on which they cannot be read in the file itself."""
+        return self.folder / f"{FILE_NAME}.epochs"
+
+    @property
+    def own_files(self) -> list[Path]:
+        """All that belongs to the store's file, in the order in which it is to be moved away.
+
+        The log never without its file: what stands without a log passes for whole.
+        """
+        return [self.file, self.wal_file, self.folder / f"{FILE_NAME}-shm", self.epochs_file]
+
+    @property
     def wal_file(self) -> Path:
         """SQLite's write-ahead log."""
         return self.folder / f"{FILE_NAME}-wal"
@@ -71,6 +85,16 @@ class Layout:
     def ballast_file(self) -> Path:
         """Takes room to be given up on a full disk; see `ballast.py`."""
         return self.folder / f"{FILE_NAME}.ballast"
+
+    def keep_epochs(self, text: str) -> None:
+        """Write `epochs_file`, if it says something else. Raises OSError."""
+        if self.epochs_file.exists() and self.epochs_file.read_text(errors="replace") == text:
+            return
+        beside = self.epochs_file.with_name(f"{self.epochs_file.name}.new")
+        beside.write_text(text)
+        sync_file(beside)
+        beside.rename(self.epochs_file)
+        sync_folder(self.folder)
 
     def make_folder(self) -> None:
         """Make the folder (and those above it), so that it outlives a power cut."""
@@ -120,6 +144,8 @@ class Layout:
             return
         self.look()
         version = self._version()
+        if version > schema.version and self._steps() != version:
+            raise damaged(self.file, f"it says that it is of version {version}, and is not")
         if version > schema.version:
             raise StoreTooNewError(
                 f"{self.file}: written by a newer Golmok (version {version}, this one knows {schema.version}). "
@@ -130,6 +156,8 @@ class Layout:
 
     def look(self) -> None:
         """Raise `StoreDamagedError` when the first bytes or the size show that this is no whole store."""
+        if self.file.is_dir():
+            raise damaged(self.file, "it is a folder")
         try:
             with self.file.open("rb") as file:
                 header = file.read(100)
@@ -140,6 +168,9 @@ class Layout:
             ) from error
         if header[:16] != _HEADER or len(header) < 100:
             raise damaged(self.file, "it does not begin like a store")
+        if header[18:24] != _WAL_MODE or int.from_bytes(header[52:56], "big"):
+            # With another mode SQLite would pass its log over, and the last commits with it.
+            raise damaged(self.file, "its first bytes are not as they were written")
         page = int.from_bytes(header[16:18], "big")
         pages = int.from_bytes(header[28:32], "big")
         # While there is a log, a kill may have come between carrying over the header and the last pages.
@@ -151,6 +182,12 @@ class Layout:
         with explained(self.file), contextlib.closing(sqlite3.connect(self.file)) as database:
             (version,) = database.execute("PRAGMA user_version").fetchone()
             return int(version)
+
+    def _steps(self) -> int:
+        """How many steps of migration it has seen, by its own book."""
+        with explained(self.file), contextlib.closing(sqlite3.connect(self.file)) as database:
+            (count,) = database.execute("SELECT COUNT(*) FROM _sqlite_migrations").fetchone()
+            return int(count)
 
     def _make(self, schema: Schema) -> None:
         if self.wal_file.exists() and self.wal_file.stat().st_size:
@@ -170,6 +207,16 @@ def sync_file(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def forget_cached(path: Path) -> None:
+    """See that what is read of `path` next comes from the card, not from the kernel's memory, as far as that is had."""
+    with contextlib.suppress(OSError):
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
+        finally:
+            os.close(descriptor)
 
 
 def sync_folder(path: Path) -> None:

@@ -3,7 +3,8 @@
 JSON, because a number's shortest decimal text packs better than its eight bytes (measured on decimals: 274 B
 against 313 B of msgpack for ten readings, 2.9 against 3.6 B a reading for a thousand), and because a technician
 can read it: `zstd -d`. Columns, because they unpack at more than a million records a second: texts that repeat
-are decoded once. The body says all of its records but their numbers, so it can be salvaged alone.
+are decoded once. The body says all of its records and where they belong (`place`), so it can be salvaged alone, and a
+block that stands in the wrong place of a damaged file is never taken for another.
 
 A body is two lines: the head says which channels its records are of, the second what they say. Polled channels come
 round and round in one order, so heads repeat, and neither end makes the same one twice in a row.
@@ -23,7 +24,7 @@ from typing import Any, Final
 import msgspec
 import zstandard
 
-from golmok_cloud_sync.protocol.record import MAX_TIME_MS, Quality, Record, Value, check
+from golmok_cloud_sync.protocol.record import MAX_TIME_MS, STREAMS, Quality, Record, Stream, Value, check
 
 MAX_COUNT: Final = 1_024
 """Most records in one block: what is unpacked at once."""
@@ -43,6 +44,17 @@ class BodyError(ValueError):
     """A body that does not unpack to what was packed."""
 
 
+def place_of(stream: Stream, first_seq: int) -> int:
+    """Where a block belongs, as one number: its first seq on disk and its stream."""
+    return first_seq * len(STREAMS) + STREAMS.index(stream)
+
+
+def stream_at(place: int) -> tuple[Stream, int]:
+    """The stream and the first seq that `place_of` made `place` of."""
+    first_seq, rank = divmod(place, len(STREAMS))
+    return STREAMS[rank], first_seq
+
+
 class _Head(msgspec.Struct, array_like=True, frozen=True):
     boot: str
     kinds: list[Kind]
@@ -54,6 +66,7 @@ class _Said(msgspec.Struct, array_like=True):
     mono_ms: list[int]  # the first, then differences
     wall_ms: list[int | None] | None  # None: none has any
     waited_ms: list[int | None] | None  # None: all 0
+    place: int = 0  # see `place_of`; 0: not told, as in the first stores
 
 
 class Block:
@@ -85,7 +98,7 @@ class Packer:
         self._zstd = zstandard.ZstdCompressor(level=1, write_checksum=True, write_content_size=True)
         self._head: tuple[str, list[Kind], bytes] = "", [], b""
 
-    def pack(self, block: Block) -> bytes:
+    def pack(self, block: Block, place: int = 0) -> bytes:
         """The body of `block`. Raises `RecordError`."""
         channels, values, units, _, monos, qualities, reasons, walls, waits = block.columns
         kinds = list(zip(channels, units, qualities, reasons, strict=True))
@@ -96,6 +109,7 @@ class Packer:
             [monos[0], *map(sub, monos[1:], monos)],
             None if walls.count(None) == len(walls) else walls,  # type: ignore[arg-type]
             None if waits.count(0) == len(waits) else waits,  # type: ignore[arg-type]
+            place,
         )
         return self._zstd.compress(self._head[2] + b"\n" + self._json.encode(said))
 
@@ -151,14 +165,19 @@ class Unpacker:
         self._zstd = zstandard.ZstdDecompressor()
         self._last: tuple[bytes, _Columns] | None = None
 
-    def unpack(self, body: bytes, count: int) -> list[Record]:
-        """The `count` records of `body`. Raises `BodyError`."""
-        columns, said = self._open(body, count)
+    def unpack(self, body: bytes, count: int, place: int = 0) -> list[Record]:
+        """The `count` records of `body`, which stands at `place` (0: wherever it says). Raises `BodyError`."""
+        columns, said = self._open(body, count, place)
         return columns.records(said)
 
-    def find(self, body: bytes, count: int, channel: str) -> list[tuple[int, Record]]:
-        """The records of one channel in `body` with their places in it, without building the others."""
-        columns, said = self._open(body, count)
+    def examine(self, body: bytes) -> tuple[int, list[Record]]:
+        """Where a body says that it belongs (0: it does not say), and its records. Raises `BodyError`."""
+        columns, said = self._open(body, None, 0)
+        return said.place, columns.records(said)
+
+    def find(self, body: bytes, count: int, channel: str, place: int = 0) -> list[tuple[int, Record]]:
+        """The records of one channel in `body` with their numbers in it, without building the others."""
+        columns, said = self._open(body, count, place)
         head = columns.head
         wanted = {number for number, kind in enumerate(head.kinds) if kind[0] == channel}
         if not wanted:
@@ -178,7 +197,7 @@ class Unpacker:
                 found.append((place, told))
         return found
 
-    def _open(self, body: bytes, count: int) -> tuple[_Columns, _Said]:
+    def _open(self, body: bytes, count: int | None, place: int) -> tuple[_Columns, _Said]:
         if not isinstance(body, bytes):  # whatever a damaged page reads as
             raise BodyError(f"a block is not bytes but {type(body).__name__}")
         try:
@@ -190,8 +209,12 @@ class Unpacker:
             said = self._said.decode(rest)
         except (zstandard.ZstdError, msgspec.MsgspecError) as error:
             raise BodyError(f"a block cannot be unpacked: {error}") from error
-        if len(said.values) != count or len(said.mono_ms) != count:
+        if count is None:
+            count = len(said.values)
+        if len(said.values) != count or len(said.mono_ms) != count or not count:
             raise BodyError(f"a block of {count} records has {len(said.values)}")
+        if place and said.place and said.place != place:
+            raise BodyError(f"in its place stands {' '.join(map(str, stream_at(said.place)))}")
         return self._last[1], said
 
 

@@ -20,13 +20,12 @@ from typing import Final, NamedTuple, Self
 import zstandard
 
 from golmok_cloud_sync.protocol.frame import Void
-from golmok_cloud_sync.protocol.gaps import Moment
-from golmok_cloud_sync.protocol.record import STREAMS, Record, Stream, record_crc
+from golmok_cloud_sync.protocol.record import Record, Stream, record_crc
 
 from . import rows
-from .errors import StoreDamagedError, damaged, explained
-from .layout import PAGE_BYTES, Layout
-from .packing import BodyError, Unpacker
+from .errors import BlockDamagedError, damaged, damaged_block, explained, explained_rows
+from .layout import PAGE_BYTES, Layout, forget_cached
+from .packing import BodyError, Unpacker, place_of
 
 TRIMMED: Final = "trimmed"
 """The reason where records were deleted after they had been acknowledged, and somebody asks for them again."""
@@ -34,6 +33,10 @@ MAX_READ_BYTES: Final = 4 << 20
 """About the most bytes, unpacked, that one `read` gives."""
 _CHUNK: Final = 256
 _SLACK_MS: Final = 60_000
+
+
+PRAGMAS: Final = ("cache_size = -1024", "cell_size_check = ON", "trusted_schema = OFF")
+"""Of each connection: little memory, and no trust in a file that may be damaged."""
 
 
 class Found(NamedTuple):
@@ -51,11 +54,7 @@ class Reader:
         self._lock = threading.Lock()
         self._unpacker = Unpacker()
         self._last_unpacked: tuple[tuple[Stream, int, int], list[Record]] | None = None
-        with explained(file):
-            self._db = sqlite3.connect(
-                f"{file.absolute().as_uri()}?mode=ro", uri=True, isolation_level=None, check_same_thread=False
-            )
-            self._db.execute("PRAGMA cache_size = -1024")
+        self._db = self._connect()
 
     @classmethod
     def open(cls, folder: Path) -> Self:
@@ -68,6 +67,14 @@ class Reader:
         """Let go of the file."""
         with self._lock:
             self._db.close()
+
+    def reread(self) -> None:
+        """Forget what was read before: what comes next comes from the card."""
+        with self._lock:
+            self._db.close()
+            self._last_unpacked = None
+            forget_cached(self._file)
+            self._db = self._connect()
 
     def __enter__(self) -> Self:
         return self
@@ -105,6 +112,8 @@ class Reader:
             end = min(end, rows.next_void(db, stream, at))
             if records := self._records(db, stream, at, min(at + limit, end)):
                 return records
+            if rows.is_hole(db, stream, at):
+                raise damaged(self._file, f"{stream} from {at} on: they are gone, and nothing says why")
             end = min(end, rows.next_block(db, stream, at))
             return Void(stream, lo, end - base, TRIMMED, {}, self._crc(db, stream, at - 1, base))
 
@@ -152,48 +161,6 @@ class Reader:
         with self._state() as db:
             return list(dict.fromkeys(boot for (boot,) in db.execute("SELECT boot FROM boot ORDER BY id")))
 
-    def last_moment(self) -> Moment | None:
-        """The newest moment of which something is in this store, in any stream."""
-        with self._state() as db:
-            ends = [
-                row
-                for stream in STREAMS
-                for row in db.execute(
-                    f"SELECT boot, mono_top FROM {rows.table(stream)} ORDER BY first_seq DESC LIMIT 1"  # noqa: S608  # our names
-                )
-            ]
-            run, mono_ms = max(ends, default=(None, 0))
-            named = db.execute("SELECT boot FROM boot WHERE id = ?", (run,)).fetchone()
-            return Moment(named[0], mono_ms) if named else None
-
-    def recent(self, stream: Stream, after: Moment | None, most_blocks: int) -> Iterator[Record]:
-        """The records of `stream` from `after` on in their order (and some before it), of the last blocks only."""
-        name = rows.table(stream)
-        with self._state() as db:
-            newest = db.execute(
-                f"SELECT first_seq FROM {name} ORDER BY first_seq DESC LIMIT ?",  # noqa: S608  # our names
-                (most_blocks,),
-            ).fetchall()
-            start = newest[-1][0] if newest else rows.END
-            run = None
-            if after is not None:
-                (run,) = db.execute("SELECT MAX(id) FROM boot WHERE boot = ?", (after.boot,)).fetchone()
-            if after is not None and run is not None:
-                start = max(start, rows.seek(db, stream, run, after.mono_ms) or 0)
-        while True:
-            with self._state() as db:
-                found = db.execute(
-                    f"SELECT first_seq, count, body FROM {name} WHERE first_seq >= ? ORDER BY first_seq LIMIT ?",  # noqa: S608  # our names
-                    (start, _CHUNK),
-                ).fetchall()
-            for row in found:  # one at a time: a block may hold a thousand
-                with self._lock:
-                    records = self._unpack(stream, *row)
-                yield from records
-            if len(found) < _CHUNK:
-                return
-            start = found[-1][0] + 1
-
     def series(
         self, channel: str, boot: str, from_mono_ms: int, to_mono_ms: int, stream: Stream = "readings"
     ) -> Iterator[Found]:
@@ -230,10 +197,19 @@ class Reader:
 
     # --- inside
 
+    def _connect(self) -> sqlite3.Connection:
+        with explained(self._file):
+            db = sqlite3.connect(
+                f"{self._file.absolute().as_uri()}?mode=ro", uri=True, isolation_level=None, check_same_thread=False
+            )
+            for pragma in PRAGMAS:
+                db.execute(f"PRAGMA {pragma}")
+            return db
+
     @contextmanager
     def _state(self) -> Iterator[sqlite3.Connection]:
         """One unchanging state of the file, for as long as the block lasts."""
-        with self._lock, explained(self._file):
+        with self._lock, explained_rows(self._file):
             self._db.execute("BEGIN")
             try:
                 yield self._db
@@ -247,8 +223,8 @@ class Reader:
         for first_seq, count, body in found:
             if first_seq > lo or first_seq + count <= lo or size >= MAX_READ_BYTES:
                 break
-            size += zstandard.frame_content_size(body)
             block = self._unpack(stream, first_seq, count, body)
+            size += zstandard.frame_content_size(body)
             end = min(hi, first_seq + count)
             records += block if lo == first_seq and end == lo + count else block[lo - first_seq : end - first_seq]
             lo = end
@@ -261,9 +237,9 @@ class Reader:
         if self._last_unpacked and self._last_unpacked[0] == key:
             return self._last_unpacked[1]
         try:
-            records = self._unpacker.unpack(body, count)
+            records = self._unpacker.unpack(body, count, place_of(stream, first_seq))
         except BodyError as error:
-            raise self._damaged(stream, first_seq, count, error) from error
+            raise self._damaged(stream, first_seq, error) from error
         self._last_unpacked = (key, records)
         return records
 
@@ -271,12 +247,12 @@ class Reader:
         self, stream: Stream, first_seq: int, count: int, body: bytes, channel: str
     ) -> list[tuple[int, Record]]:
         try:
-            return self._unpacker.find(body, count, channel)
+            return self._unpacker.find(body, count, channel, place_of(stream, first_seq))
         except BodyError as error:
-            raise self._damaged(stream, first_seq, count, error) from error
+            raise self._damaged(stream, first_seq, error) from error
 
-    def _damaged(self, stream: Stream, first_seq: int, count: int, error: BodyError) -> StoreDamagedError:
-        return damaged(self._file, f"{stream} {first_seq} to {first_seq + count - 1}: {error}")
+    def _damaged(self, stream: Stream, first_seq: int, error: BodyError) -> BlockDamagedError:
+        return damaged_block(self._file, stream, first_seq, str(error))
 
     def _void_at(self, db: sqlite3.Connection, stream: Stream, lo: int, base: int) -> Void | None:
         """The void that covers `lo`, from there on, with those that follow at once for the same reason."""

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import json
 import sqlite3
+import struct
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import Final, NamedTuple
 
 from golmok_cloud_sync.protocol.record import STREAMS, Stream
@@ -20,6 +22,8 @@ from .taken import WINDOW
 
 EVICTED: Final = "evicted"
 """The reason where unsent readings had to make room for newer ones."""
+QUARANTINED: Final = "quarantined"
+"""The reason where records are damaged beyond reading."""
 _CHUNK: Final = 256
 _MOST_CHANNELS: Final = 1_000
 
@@ -76,6 +80,20 @@ class Remover(NamedTuple):
         if end > begin:
             end = self.void(stream, begin, end, EVICTED)
         return Evicted(end - begin, used - self.state.used[stream])
+
+    def quarantine(self, stream: Stream, first_seq: int) -> None:
+        """Void what the block that begins with `first_seq` held, and delete it. It is damaged: it is asked nothing."""
+        with suppress(struct.error, TypeError):  # its messages may be readable still
+            rows.keep_taken(self.db, stream, first_seq, self.state.messages - WINDOW, self.session)
+        at, end = first_seq, min(self.state.ends[stream].last + 1, rows.next_block(self.db, stream, first_seq))
+        while at < end:
+            if already := rows.void_at(self.db, stream, at):
+                at = already.hi
+                continue
+            hi = min(end, rows.next_void(self.db, stream, at))
+            self.db.execute("INSERT INTO void VALUES (?, ?, ?, ?, '{}')", (stream, at, hi, QUARANTINED))
+            at = hi
+        self.db.execute(f"DELETE FROM {rows.table(stream)} WHERE first_seq = ?", (first_seq,))  # noqa: S608  # our names
 
     def trim(self, acked: Mapping[Stream, int], streams: Sequence[Stream] = STREAMS) -> Trimmed:
         """Delete some of the oldest acknowledged blocks of the least urgent of `streams` that has any."""

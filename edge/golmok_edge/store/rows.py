@@ -12,9 +12,11 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from hashlib import blake2b
 from typing import Final, NamedTuple
+from zlib import crc32
 
 from golmok_cloud_sync.protocol.record import STREAMS, Stream
 
+from .errors import OddRowError
 from .layout import PAGE_BYTES
 from .taken import session_of
 
@@ -32,6 +34,11 @@ class Epoch(NamedTuple):
 
     epoch: str
     bases: dict[Stream, int]
+
+    @property
+    def check(self) -> int:
+        """A check sum of both."""
+        return crc32(json.dumps([self.epoch, *(self.bases[stream] for stream in STREAMS)]).encode())
 
 
 class VoidRow(NamedTuple):
@@ -102,8 +109,14 @@ def begin_epoch(db: sqlite3.Connection, bases: Mapping[Stream, int]) -> Epoch:
     epoch = secrets.token_hex(8) if before is None or run is None else _hashed(before.epoch, *run)
     while db.execute("SELECT 1 FROM epoch WHERE epoch = ?", (epoch,)).fetchone():
         epoch = _hashed(epoch)  # it had this one before
-    db.execute("INSERT INTO epoch (epoch, bases) VALUES (?, ?)", (epoch, json.dumps(bases)))
-    return _epoch(epoch, json.dumps(bases))
+    keep_epoch(db, Epoch(epoch, {stream: bases.get(stream, 0) for stream in STREAMS}))
+    return _epoch(*db.execute("SELECT epoch, bases FROM epoch ORDER BY id DESC LIMIT 1").fetchone())
+
+
+def keep_epoch(db: sqlite3.Connection, epoch: Epoch) -> None:
+    """Write an epoch down as the last one, with a check sum: one wrong letter in it would send all records anew."""
+    said = dict[str, int](**epoch.bases, check=epoch.check)
+    db.execute("INSERT INTO epoch (epoch, bases) VALUES (?, ?)", (epoch.epoch, json.dumps(said)))
 
 
 def _first_run(db: sqlite3.Connection, bases: Mapping[Stream, int]) -> tuple[int, str] | None:
@@ -152,7 +165,22 @@ def base(db: sqlite3.Connection, stream: Stream) -> int:
 
 def _epoch(epoch: str, bases: str) -> Epoch:
     known = json.loads(bases)
-    return Epoch(epoch, {stream: known.get(stream, 0) for stream in STREAMS})
+    found = Epoch(epoch, {stream: known.get(stream, 0) for stream in STREAMS})
+    if known.get("check", found.check) != found.check:  # the first stores had none
+        raise OddRowError(f"epoch {epoch!r} is not as it was written")
+    return found
+
+
+def parse_epoch(epoch: str, bases: str) -> Epoch | None:
+    """The epoch that two columns tell of, wherever they were found; None if they cannot be trusted."""
+    try:
+        found = _epoch(epoch, bases)
+        good = (
+            len(epoch) == 16 and int(epoch, 16) >= 0 and all(type(at) is int and at >= 0 for at in found.bases.values())
+        )
+    except (OddRowError, ValueError, TypeError, AttributeError):
+        return None
+    return found if good else None
 
 
 # --- hints
@@ -268,6 +296,12 @@ def is_on_disk(db: sqlite3.Connection, stream: Stream, at: int) -> bool:
     return row is not None and at < row[0]
 
 
+def is_hole(db: sqlite3.Connection, stream: Stream, at: int) -> bool:
+    """Whether record `at`, which is neither in a block nor void, has a block before it: what was trimmed has none."""
+    row = db.execute(f"SELECT 1 FROM {table(stream)} WHERE first_seq < ? LIMIT 1", (at,)).fetchone()  # noqa: S608  # our names
+    return row is not None
+
+
 def seek(db: sqlite3.Connection, stream: Stream, boot: int, mono_ms: int) -> int | None:
     """From where on blocks can hold something of `boot` at or after `mono_ms`: (boot, mono_top) never falls."""
     name = table(stream)
@@ -303,6 +337,11 @@ def next_void(db: sqlite3.Connection, stream: Stream, after: int) -> int:
 
 
 # --- messages of the broker
+
+
+def adopt_taken(db: sqlite3.Connection, packed: bytes, count: int) -> None:
+    """In a file that was just made: messages that another one took, older than all that it will take itself."""
+    db.execute("INSERT INTO taken VALUES (?, 0, ?, -1, ?)", (STREAMS[-1], count, packed))
 
 
 def taken_back(db: sqlite3.Connection, ends: Mapping[Stream, End]) -> Iterator[bytes]:

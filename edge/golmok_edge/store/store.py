@@ -11,22 +11,23 @@ once a minute: after a crash the cloud says where it stands.
 
 from __future__ import annotations
 
+import json
 import os
 import sqlite3
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from types import TracebackType
-from typing import Final, Self, TypeVar
+from typing import Final, NamedTuple, Self, TypeVar
 
 from golmok_cloud_sync.protocol.frame import Void
 from golmok_cloud_sync.protocol.record import STREAMS, Record, Stream
 
 from . import rows
-from .ballast import Ballast
+from .ballast import Ballast, free_bytes
 from .budget import EVICTABLE, TELEMETRY, Budgets, is_calm
 from .errors import (
     StoreError,
@@ -35,13 +36,14 @@ from .errors import (
     StoreWriteError,
     damaged,
     explained,
+    explained_rows,
     full,
     refusal,
     refused,
 )
-from .layout import PAGE_BYTES, SCHEMA, Layout, Schema
-from .packing import Block, BodyError, Packer, Unpacker, blocks_of
-from .reader import TRIMMED, Reader
+from .layout import PAGE_BYTES, SCHEMA, Layout, Schema, forget_cached
+from .packing import Block, BodyError, Packer, Unpacker, blocks_of, place_of
+from .reader import PRAGMAS, TRIMMED, Reader
 from .removal import Remover, Trimmed
 from .taken import Taken, pack_taken, recent
 from .wear import thread_bytes_written
@@ -55,6 +57,14 @@ MOST_LOG_BYTES: Final = 24 << 20
 _LOG_LIMIT: Final = f"journal_size_limit = {LOG_BYTES}"
 _SPARE_BYTES: Final = 64 << 10
 _Done = TypeVar("_Done")
+
+
+class _Packed(NamedTuple):
+    """A block, the seq on disk for which its body was made, and that body."""
+
+    block: Block
+    first_seq: int
+    body: bytes
 
 
 class Store:
@@ -92,14 +102,16 @@ class Store:
         self._packer = Packer()
         self._is_closed = False
         self._is_stale = False
-        with explained(self._file):
-            self._db = sqlite3.connect(layout.file, isolation_level=None, check_same_thread=False)
-            try:
-                self._read_all()
-                self.reader = Reader(layout.file)
-            except BaseException:
-                self._db.close()
-                raise
+        self._layout = layout
+        self._db = self._connect()
+        try:
+            self._read_all()
+            self.reader = Reader(layout.file)
+        except BaseException:
+            self._db.close()
+            raise
+        self._bytes_written, self._acked = self._hinted()
+        self._spare_epochs()
 
     @classmethod
     def open(
@@ -163,7 +175,7 @@ class Store:
         are the messages of the broker that these records came in; they are forgotten where there are no records.
         """
         with self._lock:
-            packed = {stream: self._packed(batch[stream]) for stream in filter(batch.get, STREAMS)}
+            packed = {stream: self._packed(stream, batch[stream]) for stream in filter(batch.get, STREAMS)}
             messages, count = pack_taken(taken)
             are_calm = all(map(is_calm, batch.get("events", ())))
             sizes = {stream: _size(blocks) + len(messages or b"") for stream, blocks in packed.items()}
@@ -225,9 +237,42 @@ class Store:
             on_disk = {stream: self._bases[stream] + bases.get(stream, 0) for stream in STREAMS}
             epoch = self._insisting(partial(self._begin_epoch, on_disk))
             self._epoch, self._bases, self._acked, self._sealed = epoch.epoch, on_disk, dict(on_disk), None
+            self._spare_epochs()
             for stream in STREAMS:
                 self._fill_hole(stream)
             return self._epoch
+
+    def quarantine(self, stream: Stream, first_seq: int) -> None:
+        """The block that begins with record `first_seq` (on disk) is damaged: its records can never come."""
+        with self._lock:
+            self._insisting(lambda: self._removing(lambda remover: remover.quarantine(stream, first_seq)))
+
+    def adopt(self, session: int, taken: Sequence[tuple[int, int]], bytes_written: int = 0) -> None:
+        """In a store that was just made: go on with the broker's session of one that is gone, and its messages."""
+        with self._lock:
+            with self._transaction() as db:
+                rows.save_hint(db, "session", session)
+                packed, count = pack_taken([Taken(session, *message) for message in taken])
+                if packed:
+                    rows.adopt_taken(db, packed, count)
+                self._state = rows.load_state(db)
+            self._session = session
+            self._bytes_written += bytes_written
+
+    def reread(self) -> None:
+        """Forget what was read before, in the process and in the kernel, and read it from the card.
+
+        Raises `StoreDamagedError`: it was no passing error.
+        """
+        with self._lock:
+            self._db.close()
+            forget_cached(self._file)
+            self._db = self._connect()
+            acked = self._acked
+            self._read_all()
+            self._acked = {stream: min(seq, self._state.ends[stream].last) for stream, seq in acked.items()}
+            self._is_stale = False
+            self.reader.reread()
 
     def start_broker_session(self) -> int:
         """The broker has forgotten us: messages taken so far are never compared again. Gives the new session."""
@@ -269,6 +314,16 @@ class Store:
             self._insisting(partial(self._save_hint, "session", self._session), may_use_ballast=False)
 
     # --- looking
+
+    @property
+    def known(self) -> dict[str, object]:
+        """What this object knows by heart of its file: the epoch, and where each stream begins and ends, on disk."""
+        return {
+            "epoch": self._epoch,
+            "bases": dict(self._bases),
+            "last": {stream: end.last for stream, end in self._state.ends.items()},
+            "acked": dict(self._acked),
+        }
 
     @property
     def epoch(self) -> str:
@@ -391,12 +446,24 @@ class Store:
         while self._free_bytes() < needed and self._trim(STREAMS).blocks:
             pass
         if self._free_bytes() < needed:
-            raise full(self._file)
+            raise self._no_room(needed)
+
+    def _no_room(self, needed: int) -> StoreError:
+        folder = self._file.parent
+        why = refusal(folder) if free_bytes(folder) > needed else None  # a quota, perhaps
+        return refused(self._file, why) if why else full(self._file)
 
     def _insisting(self, work: Callable[[], _Done], *, may_use_ballast: bool = True) -> _Done:
         """Do `work`. Where the disk has no room, make what can be made, and try again."""
         last = (self._ballast.give_up, self._carry_over) if may_use_ballast else (self._clear_up,)
         remedies: list[Callable[[], object]] = [self._carry_over, *last]
+        done = self._with_remedies(work, remedies)
+        if not self._ballast.bytes:
+            self._carry_over()  # else the log takes all that is left, and then has nowhere to be carried to
+        return done
+
+    @staticmethod
+    def _with_remedies(work: Callable[[], _Done], remedies: Iterable[Callable[[], object]]) -> _Done:
         for remedy in remedies:
             try:
                 return work()
@@ -407,7 +474,7 @@ class Store:
     def _clear_up(self) -> None:
         """Make room for telemetry inside the file; what was given up for that is not for telemetry to take."""
         if not self._trim(STREAMS).blocks or (not self._ballast.bytes and self._free_bytes() < _SPARE_BYTES):
-            raise full(self._file)
+            raise self._no_room(_SPARE_BYTES)
 
     def _carry_over(self) -> bool:
         """Carry the log over into the file, so that its room is used again; whether all of it was."""
@@ -441,11 +508,15 @@ class Store:
 
     # --- inside
 
-    def _packed(self, records: Sequence[Record]) -> list[tuple[Block, bytes]]:
-        return [(block, self._packer.pack(block)) for block in blocks_of(records)]
+    def _packed(self, stream: Stream, records: Sequence[Record]) -> list[_Packed]:
+        packed, first = [], self._state.ends[stream].last + 1
+        for block in blocks_of(records):
+            packed.append(_Packed(block, first, self._packer.pack(block, place_of(stream, first))))
+            first += block.count
+        return packed
 
     def _append(
-        self, packed: Mapping[Stream, Sequence[tuple[Block, bytes]]], messages: bytes | None, count: int
+        self, packed: Mapping[Stream, Sequence[_Packed]], messages: bytes | None, count: int
     ) -> dict[Stream, range]:
         ranges: dict[Stream, range] = {}
         with self._transaction() as db:
@@ -453,8 +524,8 @@ class Store:
             state.messages += count
             for stream, blocks in packed.items():
                 before = state.ends[stream].last
-                for block, body in blocks:
-                    self._insert(db, state, stream, block, body, messages)
+                for one in blocks:
+                    self._insert(db, state, stream, one, messages)
                     messages = None
                 base = self._bases[stream]
                 ranges[stream] = range(before + 1 - base, state.ends[stream].last + 1 - base)
@@ -492,12 +563,13 @@ class Store:
         db: sqlite3.Connection,
         state: rows.State,
         stream: Stream,
-        block: Block,
-        body: bytes,
+        packed: _Packed,
         messages: bytes | None,
     ) -> None:
-        end = state.ends[stream]
+        end, (block, place, body) = state.ends[stream], packed
         first, last = end.last + 1, end.last + block.count
+        if place != first:  # the file ended elsewhere than was thought after a commit that failed
+            body = self._packer.pack(block, place_of(stream, first))
         boot = block.boot
         if state.boot[1] != boot:
             state.boot = (state.boot[0] + 1, boot)
@@ -574,44 +646,61 @@ class Store:
             end = min(self._state.ends[stream].last + 1, rows.next_block(self._db, stream, lo))
             self._void(stream, lo, end, TRIMMED)
 
+    def _connect(self) -> sqlite3.Connection:
+        with explained(self._file):
+            db = sqlite3.connect(self._file, isolation_level=None, check_same_thread=False)
+            for pragma in ("journal_mode = WAL", "synchronous = FULL", _LOG_LIMIT, *PRAGMAS):
+                db.execute(f"PRAGMA {pragma}")
+            return db
+
     def _read_all(self) -> None:
         """Read what the file says beside its records, and see that any use of it can go well."""
         db = self._db
-        for pragma in ("journal_mode = WAL", "synchronous = FULL", "cache_size = -1024", _LOG_LIMIT):
-            db.execute(f"PRAGMA {pragma}")
-        self._check()
-        db.execute("BEGIN IMMEDIATE")
-        epoch = rows.current_epoch(db) or rows.begin_epoch(db, {})
-        db.execute("COMMIT")
-        self._epoch, self._bases = epoch.epoch, epoch.bases
-        self._state = rows.load_state(db)
-        self._sealed = rows.sealed(db)
-        hints = rows.hints(db)
-        self._session = hints.get("session", 0)
-        self._bytes_written = hints.get("bytes_written", 0)
-        self._acked = {
-            stream: max(base, min(hints.get(f"acked.{stream}", 0), self._state.ends[stream].last))
-            for stream, base in self._bases.items()
-        }
+        with explained_rows(self._file):
+            self._check()
+            db.execute("BEGIN IMMEDIATE")
+            epoch = rows.current_epoch(db) or rows.begin_epoch(db, {})
+            db.execute("COMMIT")
+            self._epoch, self._bases = epoch.epoch, epoch.bases
+            self._state = rows.load_state(db)
+            self._sealed = rows.sealed(db)
+            self._session = rows.hints(db).get("session", 0)
         self._save_hints_at = self._clock() + HINT_INTERVAL_S
         self._ballast.make()
 
+    def _hinted(self) -> tuple[int, dict[Stream, int]]:
+        """Bytes written and acknowledged seqs, as they were saved some time ago."""
+        with explained_rows(self._file):
+            hints = rows.hints(self._db)
+            return hints.get("bytes_written", 0), {
+                stream: max(base, min(hints.get(f"acked.{stream}", 0), self._state.ends[stream].last))
+                for stream, base in self._bases.items()
+            }
+
+    def _spare_epochs(self) -> None:
+        """Keep the epochs beside the file too."""
+        with explained_rows(self._file):
+            known = json.dumps(
+                [{"epoch": one.epoch, "bases": one.bases, "check": one.check} for one in rows.epochs(self._db)]
+            )
+        with suppress(OSError):  # only a spare; a full disk may refuse it
+            self._layout.keep_epochs(known)
+
     def _check(self) -> None:
-        """Look at the schema and at both ends of each stream: what a start can afford, not the entire file."""
+        """Look at the schema and at the end of each stream: what a start can afford, not the entire file."""
         tables = {name for (name,) in self._db.execute("SELECT name FROM sqlite_master")}
         if missing := {*STREAMS, "boot", "void", "epoch", "hint", "taken"} - tables:
             raise damaged(self._file, f"it has no table {min(missing)}")
         unpacker = Unpacker()
         for stream in STREAMS:
-            for order in ("ASC", "DESC"):
-                query = f"SELECT first_seq, count, body FROM {rows.table(stream)} ORDER BY first_seq {order} LIMIT 1"  # noqa: S608
-                for first, count, body in self._db.execute(query).fetchall():
-                    try:
-                        unpacker.unpack(body, count)
-                    except BodyError as error:
-                        raise damaged(self._file, f"{stream} {first}: {error}") from error
+            query = f"SELECT first_seq, count, body FROM {rows.table(stream)} ORDER BY first_seq DESC LIMIT 1"  # noqa: S608
+            for first, count, body in self._db.execute(query).fetchall():
+                try:
+                    unpacker.unpack(body, count, place_of(stream, first))
+                except BodyError as error:  # where the stream ends is not known then: no case for `quarantine`
+                    raise damaged(self._file, f"{stream} {first}: {error}") from error
 
 
-def _size(blocks: Sequence[tuple[Block, bytes]]) -> int:
+def _size(blocks: Sequence[_Packed]) -> int:
     """About what these take in the file."""
-    return sum(rows.row_bytes(len(body), None) for _, body in blocks)
+    return sum(rows.row_bytes(len(one.body), None) for one in blocks)

@@ -28,6 +28,10 @@ TEXTS: Final[Words] = table("""
     attention        | {count}가지를 봐 주세요                  | {count} things need you
     down             | 기록이 멈춰 있습니다                     | Recording has stopped
     down_do          | 보통은 1분 안에 저절로 다시 시작합니다. 5분이 지나도 그대로면 게이트웨이의 전원을 뽑았다가 10초 뒤에 다시 꽂아 주세요. 아래는 마지막으로 본 값입니다. | It usually starts again by itself within a minute. If this stays for 5 minutes, unplug the gateway, wait 10 seconds and plug it in again. Below are the last known values.
+    driver           | {device} 센서를 읽는 프로그램에 문제가 있습니다 | The program that reads {device} is in trouble
+    driver_do        | 저절로 다시 시작하고, 다른 센서는 계속 기록됩니다. 10분이 지나도 그대로면 설치하신 분에게 알려 주세요. | It starts again by itself, and the other sensors go on. If this stays for 10 minutes, tell whoever installed it.
+    floods           | {device} 센서가 값을 너무 많이 보냅니다  | {device} sends far too many values
+    floods_do        | 다른 센서가 밀리지 않게 잠깐씩 받지 않습니다. 센서의 전원을 껐다 켜 주세요. 계속되면 설치하신 분에게 알려 주세요. | It is not listened to now and then, so that the others are not held up. Please switch it off and on again. If this stays, tell whoever installed it.
     silent           | {device} 센서가 {duration}째 조용합니다  | {device} has been silent for {duration}
     silent_do        | 전선과 전원을 확인해 주세요.             | Please check its cable and power.
     silent_mqtt_do   | 전원이 켜져 있는지, 건전지와 와이파이를 확인해 주세요. | Please check its power or battery, and the Wi-Fi.

@@ -1,0 +1,361 @@
+"""Makes a clean store of what can be read of a damaged one: `python -m golmok_edge.store.salvage FOLDER`.
+
+Always a process of its own, in no hurry: the gateway takes readings meanwhile. It reads page by page, the file and
+the log, and may be killed at any moment: what it has is committed with how far it came, and the next one goes on from
+there. The damaged files are only read. The clean store has the epoch and the seqs of the damaged one; what could not be
+read is void there, for the reason `quarantined`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sqlite3
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing, suppress
+from heapq import merge
+from pathlib import Path
+from typing import Any, Final
+
+from golmok_cloud_sync.protocol.record import STREAMS, Stream
+
+from . import rows
+from .aside import Aside, read_aside
+from .errors import StoreError
+from .finds import Block, Boot, Find, Finder, Found, Hint, Kept, Void
+from .layout import SCHEMA, Layout, sync_file, sync_folder
+from .packing import Unpacker
+from .pages import Pages
+from .reader import TRIMMED
+from .removal import QUARANTINED
+
+CHUNK: Final = 256
+"""Pages between two commits."""
+_TELL_S: Final = 1.0
+_SPARE: Final = "spare"
+_FAR: Final = 1 << 20
+"""A void further beyond the last record than this was not written by us."""
+
+_NOTES: Final = """
+    CREATE TABLE IF NOT EXISTS salvage_note (kind TEXT, name TEXT, value TEXT, PRIMARY KEY (kind, name)) WITHOUT ROWID
+"""
+"""What was found beside blocks, until the end, and how far the reading came."""
+
+
+class Salvage:
+    """One damaged file on its way to a clean store."""
+
+    def __init__(self, aside: Aside, *, gently: bool = False) -> None:
+        """`gently`: leave the processor and the card to others half of the time."""
+        self._aside = aside
+        self._gently = gently
+        self._finder = Finder()
+        self._boots: dict[int, str] = {}
+        self._runs: dict[str, int] = {}
+
+    def run(self, tell: Callable[[Aside], None] = lambda _: None) -> Aside:
+        """Do what is left to do; `tell` hears how far it has come. Raises `StoreError`, OSError, `sqlite3.Error`."""
+        if self._aside.salvaged.exists():
+            return self._aside
+        layout = Layout(self._aside.partly)
+        layout.make_folder()
+        lock = layout.lock()
+        try:
+            if not layout.file.exists():
+                layout.prepare(SCHEMA)
+            with closing(sqlite3.connect(layout.file, isolation_level=None)) as db:
+                for pragma in ("journal_mode = WAL", "synchronous = NORMAL", "cache_size = -4096"):
+                    db.execute(f"PRAGMA {pragma}")
+                db.execute(_NOTES)
+                self._read(db, tell)
+                self._finish(db)
+                db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+            sync_file(layout.file)
+            layout.lock_file.unlink(missing_ok=True)
+            self._aside.partly.rename(self._aside.salvaged)
+            sync_folder(self._aside.folder)
+        finally:
+            os.close(lock)
+        tell(self._aside)
+        return self._aside
+
+    # --- reading
+
+    def _read(self, db: sqlite3.Connection, tell: Callable[[Aside], None]) -> None:
+        with Pages(self._aside.file, self._aside.wal_file) as pages:
+            total = pages.count + len(pages.frames)
+            done = int(self._note(db, "progress", "pages") or 0)
+            self._aside = self._aside.say(state="salvaging", pages=total, done_pages=done)
+            self._boots = {int(run): boot for run, boot in self._notes(db, "boot")}
+            told = time.monotonic()
+            while done < total:
+                began = time.monotonic()
+                db.execute("BEGIN IMMEDIATE")
+                for number, page in _pages(pages, done, min(done + CHUNK, total)):
+                    for find in self._finder.finds(page, pages.rows(page, number)):
+                        self._keep(db, find)
+                done = min(done + CHUNK, total)
+                self._keep_note(db, "progress", "pages", done)
+                db.execute("COMMIT")
+                if time.monotonic() - told >= _TELL_S:
+                    told = time.monotonic()
+                    records = sum(db.execute(f"SELECT IFNULL(SUM(count), 0) FROM {s}").fetchone()[0] for s in STREAMS)  # noqa: S608  # our names
+                    self._aside = self._aside.say(done_pages=done, records=records)
+                    tell(self._aside)
+                if self._gently:
+                    time.sleep(time.monotonic() - began)
+
+    def _keep(self, db: sqlite3.Connection, find: Find) -> None:
+        match find:
+            case Block():
+                self._keep_block(db, find)
+            case Boot(run, boot):
+                self._boots[run] = boot
+                self._keep_note(db, "boot", str(run), boot)
+            case Void(stream, lo):
+                self._keep_note(db, "void", f"{stream} {lo}", json.dumps(find[2:]))
+            case Kept():
+                db.execute("INSERT OR IGNORE INTO taken VALUES (?, ?, ?, ?, ?)", find)
+            case Hint(name, value):
+                self._keep_note(db, "hint", name, value)
+            case Found(number, epoch):
+                said = {"epoch": epoch.epoch, "bases": epoch.bases}
+                self._keep_note(db, "epoch", f"{number:09}", json.dumps(said))
+
+    def _keep_block(self, db: sqlite3.Connection, block: Block) -> None:
+        monos = [record.mono_ms for record in block.records]
+        db.execute(
+            f"INSERT OR IGNORE INTO {rows.table(block.stream)} "  # noqa: S608  # our names
+            "(first_seq, count, boot, mono_min, mono_top, messages, taken_before, taken, body) "
+            "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            (
+                block.first_seq,
+                len(block.records),
+                self._run(db, block),
+                min(monos),
+                max(monos),
+                block.messages,
+                block.taken_before,
+                block.taken,
+                block.body,
+            ),
+        )
+
+    def _run(self, db: sqlite3.Connection, block: Block) -> int:
+        """The number of the block's run: as its row says, if that agrees with the records, else of the same boot."""
+        boot = block.records[0].boot
+        if block.boot is not None and self._boots.setdefault(block.boot, boot) == boot:
+            self._runs[boot] = block.boot
+            return block.boot
+        if boot not in self._runs:
+            known = [run for run, name in self._boots.items() if name == boot]
+            self._runs[boot] = known[0] if known else max(self._boots, default=0) + 1
+            self._boots[self._runs[boot]] = boot
+        return self._runs[boot]
+
+    # --- the end
+
+    def _finish(self, db: sqlite3.Connection) -> None:
+        """Order what was found: epochs, voids, holes. In one commit, so that it is done or not."""
+        epochs = self._epochs(db)
+        db.execute("BEGIN IMMEDIATE")
+        db.executemany("INSERT OR REPLACE INTO boot VALUES (?, ?)", sorted(self._boots.items()))
+        for run, boot in self._notes(db, "boot"):
+            db.execute("INSERT OR IGNORE INTO boot VALUES (?, ?)", (int(run), boot))
+        db.execute("DELETE FROM epoch")
+        for epoch in epochs:
+            rows.keep_epoch(db, epoch)
+        bases = epochs[-1].bases if epochs else dict.fromkeys(STREAMS, 0)
+        hints = {name: int(value) for name, value in self._notes(db, "hint")}
+        known: Mapping[str, Any] = self._aside.about.known or {}
+        acked = known.get("acked") or {stream: hints.get(f"acked.{stream}", 0) for stream in STREAMS}
+        lost = dict.fromkeys(STREAMS, 0)
+        for stream in STREAMS:
+            _order_times(db, stream)
+            last = int((known.get("last") or {}).get(stream, 0))
+            lost[stream] = self._fill(db, stream, bases[stream], int(acked.get(stream, 0)), last)
+        self._keep_hints(db, hints, {stream: int(acked.get(stream, 0)) for stream in STREAMS})
+        records = sum(db.execute(f"SELECT IFNULL(SUM(count), 0) FROM {s}").fetchone()[0] for s in STREAMS)  # noqa: S608  # our names
+        last_boot, last_mono_ms = _last(db)
+        db.execute("DROP TABLE salvage_note")
+        db.execute("COMMIT")
+        self._aside = self._aside.say(
+            state="sending" if epochs else "kept",
+            epoch=epochs[-1].epoch if epochs else "",
+            done_pages=self._aside.about.pages,
+            records=records,
+            lost={stream: n for stream, n in lost.items() if n},
+            end_known=bool(known.get("last")),
+            last_boot=last_boot,
+            last_mono_ms=last_mono_ms,
+        )
+
+    def _epochs(self, db: sqlite3.Connection) -> list[rows.Epoch]:
+        """The epochs as the file has them, as they were kept beside it, and as the store knew its last."""
+        found = [rows.Epoch(**json.loads(said)) for _, said in self._notes(db, "epoch")]
+        with suppress(OSError, ValueError, TypeError, KeyError):
+            for said in json.loads(self._aside.epochs_file.read_text()):
+                epoch = rows.parse_epoch(said["epoch"], json.dumps({**said["bases"], "check": said["check"]}))
+                if epoch and epoch not in found:
+                    found.append(epoch)
+        known = self._aside.about.known
+        if known:
+            found.append(rows.Epoch(known["epoch"], {s: int(known["bases"].get(s, 0)) for s in STREAMS}))
+        by_name = {epoch.epoch: epoch for epoch in found}
+        # Bases only rise; the last in that order is the one that the store was in.
+        ordered = sorted(by_name.values(), key=lambda epoch: sum(epoch.bases.values()))
+        if known:
+            ordered.sort(key=lambda epoch: epoch.epoch == known["epoch"])
+        return ordered
+
+    def _fill(self, db: sqlite3.Connection, stream: Stream, base: int, acked: int, last: int) -> int:
+        """Write the voids of a stream, those it had and those for the holes; how many records are missing."""
+        blocks = db.execute(f"SELECT first_seq, count FROM {rows.table(stream)} ORDER BY first_seq")  # noqa: S608  # our names
+        end = max(last, base, *(row[0] for row in _ends(db, stream)))
+        voids = sorted(self._voids(db, stream, end + _FAR))
+        end = max([end, *(hi - 1 for _, hi, _, _ in voids)])
+        at = lost = 0
+        for lo, hi in _holes(blocks, voids, end):
+            if lo == 1 and hi - 1 <= max(acked, base):
+                continue  # deleted long ago, as what the cloud has is
+            for begin, stop, reason in _reasons(lo, hi, max(acked, base)):
+                db.execute("INSERT OR REPLACE INTO void VALUES (?, ?, ?, ?, '{}')", (stream, begin, stop, reason))
+                lost += stop - begin if reason == QUARANTINED else 0
+        for lo, hi, reason, counts in voids:
+            if lo >= at:
+                db.execute("INSERT OR REPLACE INTO void VALUES (?, ?, ?, ?, ?)", (stream, lo, hi, reason, counts))
+                at = hi
+        return lost
+
+    def _voids(self, db: sqlite3.Connection, stream: Stream, most: int) -> Iterator[tuple[int, int, str, str]]:
+        """Those that were found of a stream and may be: they do not overlap, nor lie beyond everything."""
+        at = 0
+        found = []
+        for name, said in self._notes(db, "void"):
+            its, lo = name.split(" ")
+            if its == stream:
+                found.append((int(lo), *json.loads(said)))
+        for lo, hi, reason, counts in sorted(found):
+            if max(lo, at) < hi <= most:
+                yield max(lo, at), hi, reason, counts
+                at = hi
+
+    def _keep_hints(self, db: sqlite3.Connection, hints: Mapping[str, int], acked: Mapping[Stream, int]) -> None:
+        for stream in STREAMS:
+            rows.save_hint(db, f"acked.{stream}", acked[stream])
+            if f"sealed.{stream}" in hints:
+                rows.save_hint(db, f"sealed.{stream}", hints[f"sealed.{stream}"])
+        rows.save_hint(db, "session", hints.get("session", 0))
+
+    # --- notes
+
+    def _keep_note(self, db: sqlite3.Connection, kind: str, name: str, value: object) -> None:
+        db.execute("INSERT OR REPLACE INTO salvage_note VALUES (?, ?, ?)", (kind, name, str(value)))
+
+    def _note(self, db: sqlite3.Connection, kind: str, name: str) -> str | None:
+        row = db.execute("SELECT value FROM salvage_note WHERE kind = ? AND name = ?", (kind, name)).fetchone()
+        return None if row is None else str(row[0])
+
+    def _notes(self, db: sqlite3.Connection, kind: str) -> list[tuple[str, str]]:
+        return db.execute("SELECT name, value FROM salvage_note WHERE kind = ? ORDER BY name", (kind,)).fetchall()
+
+
+def _pages(pages: Pages, begin: int, end: int) -> Iterator[tuple[int, bytes]]:
+    """Pages begin to end-1: those of the file, then those of the log, so that what is newer comes later."""
+    for at in range(begin, end):
+        if at < pages.count:
+            yield at + 1, pages.page(at + 1)
+        else:
+            frame = pages.frames[at - pages.count]
+            yield frame.page, pages.frame(frame)
+
+
+def _ends(db: sqlite3.Connection, stream: Stream) -> list[tuple[int]]:
+    query = f"SELECT first_seq + count - 1 FROM {rows.table(stream)} ORDER BY first_seq DESC LIMIT 1"  # noqa: S608  # our names
+    return db.execute(query).fetchall() or [(0,)]
+
+
+def _holes(blocks: sqlite3.Cursor, voids: list[tuple[int, int, str, str]], end: int) -> Iterator[tuple[int, int]]:
+    """What neither a block nor a void covers of the records 1 to `end`."""
+    covered = _merged(((first, first + count) for first, count in blocks), ((lo, hi) for lo, hi, _, _ in voids))
+    at = 1
+    for lo, hi in covered:
+        if lo > at:
+            yield at, lo
+        at = max(at, hi)
+    if at <= end:
+        yield at, end + 1
+
+
+def _merged(one: Iterator[tuple[int, int]], other: Iterator[tuple[int, int]]) -> Iterator[tuple[int, int]]:
+    yield from merge(one, other)
+
+
+def _reasons(lo: int, hi: int, acked: int) -> Iterator[tuple[int, int, str]]:
+    """A hole by its reasons: what the cloud has was deleted, what it has not is damaged."""
+    middle = min(max(lo, acked + 1), hi)
+    if lo < middle:
+        yield lo, middle, TRIMMED
+    if middle < hi:
+        yield middle, hi, QUARANTINED
+
+
+def _order_times(db: sqlite3.Connection, stream: Stream) -> None:
+    """Make `mono_top` what it is in a store: the greatest of a boot so far."""
+    name = rows.table(stream)
+    run, top = 0, 0
+    changes: list[tuple[int, int]] = []
+    for first_seq, boot, mono_top in db.execute(f"SELECT first_seq, boot, mono_top FROM {name} ORDER BY first_seq"):  # noqa: S608  # our names
+        run, top = boot, max(top, mono_top) if boot == run else mono_top
+        if top != mono_top:
+            changes.append((top, first_seq))
+    db.executemany(f"UPDATE {name} SET mono_top = ? WHERE first_seq = ?", changes)  # noqa: S608  # our names
+
+
+def _last(db: sqlite3.Connection) -> tuple[str, int]:
+    """Boot and time of the last record that was read of any stream."""
+    last = ("", 0)
+    run = 0
+    for stream in STREAMS:
+        query = f"SELECT boot, body, count FROM {rows.table(stream)} ORDER BY first_seq DESC LIMIT 1"  # noqa: S608  # our names
+        for its, body, count in db.execute(query).fetchall():
+            record = Unpacker().unpack(body, count)[-1]
+            if (its, record.mono_ms) > (run, last[1]):
+                run, last = its, (record.boot, record.mono_ms)
+    return last
+
+
+# --- as a process
+
+
+def start(folder: Path) -> subprocess.Popen[bytes]:
+    """Salvage what lies in `folder`, beside us and gently."""
+    return subprocess.Popen(
+        [sys.executable, "-m", "golmok_edge.store.salvage", str(folder), "--gently"],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+    )
+
+
+def main() -> int:
+    """Salvage the folder that the command line names."""
+    parser = argparse.ArgumentParser(prog="python -m golmok_edge.store.salvage")
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--gently", action="store_true")
+    args = parser.parse_args()
+    os.nice(19 if args.gently else 0)
+    try:
+        Salvage(read_aside(args.folder), gently=args.gently).run()
+    except (StoreError, OSError, sqlite3.Error) as error:
+        print(error, file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

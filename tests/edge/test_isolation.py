@@ -1,0 +1,222 @@
+"""Drivers that misbehave in every way we could think of, all in one gateway, beside devices that must not notice.
+
+The gateway is the real program with a real broker; only its deadlines are shorter. What the good devices were given
+and when is read from its store.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from itertools import pairwise
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+
+from golmok_drivers.buses.mqtt import Callbacks, Mqtt
+from golmok_edge.demo.broker import Broker
+from golmok_edge.gateway.address import socket_path
+from golmok_edge.store import Reader
+
+from .misbehaving import write_distribution
+from .misbehaving_drivers import DRIVERS
+from .proxy import PUBACK, ChaosProxy
+from .running import Program, until
+
+SETTINGS: Final = """
+[site]
+gateway = "gw-0001"
+[store]
+path = "var"
+commit_interval_s = 0.2
+[mqtt]
+port = {port}
+
+[[device]]
+name = "fridge"
+driver = "ds18b20"
+bus = "sim+w1://"
+address = "28-00000a1b2c3d"
+interval_s = 0.5
+
+[[device]]
+name = "hall"
+driver = "sht4x"
+bus = "sim+i2c://"
+interval_s = 0.5
+
+[[device]]
+name = "door"
+driver = "contact"
+bus = "sim+gpio://"
+pin = 17
+
+[[device]]
+name = "plug"
+driver = "mqtt-json"
+topic = "good/plug"
+expect_s = 300
+channels = {{ n = {{}} }}
+"""
+ILL: Final = """
+[[device]]
+name = "{name}"
+driver = "{name}"
+{bus}
+well = "{well}"
+"""
+GRID_S: Final = 0.5
+COMMIT_S: Final = 0.2
+MOST_LATE_S: Final = 1.0
+
+
+class Shop:
+    """A gateway with its broker, and a sensor that says a number five times a second."""
+
+    def __init__(self, folder: Path, port: int, kinds: list[str], more: str = "") -> None:
+        self.folder, self.kinds = folder, kinds
+        self.well = folder / "well"
+        self.proxy = ChaosProxy(port)
+        text = SETTINGS.format(port=self.proxy.port) + more
+        for name in kinds:
+            is_message = DRIVERS[name].info.bus == "mqtt"
+            bus = f'topic = "ill/{name}"' if is_message else 'bus = "w1://7"'
+            text += ILL.format(name=name, bus=bus, well=self.well)
+        (folder / "gateway.toml").write_text(text)
+        self.program = Program("tests.edge.gateway_starter", [str(folder / "gateway.toml")], folder / "gw.log")
+        paths = [str(write_distribution(folder / "site")), os.environ.get("PYTHONPATH", "")]
+        self.program.environment["PYTHONPATH"] = os.pathsep.join(filter(None, paths))
+        self.socket = socket_path(folder / "var")
+        self._mqtt = Mqtt("sensor", Callbacks(), keep_session=False)
+        self._mqtt.connect("127.0.0.1", port)
+        self._stop = threading.Event()
+        self._saying = threading.Thread(target=self._say, daemon=True)
+
+    def start(self) -> None:
+        self.program.start()
+        until(
+            lambda: self.socket.exists() and self.ask()["ready"], f"it is ready; it said {self.program.said()[-900:]}"
+        )
+        self._saying.start()
+
+    def end(self) -> int:
+        self._stop.set()
+        self._saying.join()
+        self._mqtt.close()
+        code = self.program.end()
+        self.proxy.close()
+        return code
+
+    def ask(self) -> dict[str, Any]:
+        with socket.socket(socket.AF_UNIX) as line:
+            line.settimeout(20)
+            line.connect(str(self.socket))
+            line.sendall(b'{"get": "status"}\n')
+            with line.makefile("rb") as answer:
+                status: dict[str, Any] = json.loads(answer.readline())
+        return status
+
+    def devices(self) -> dict[str, dict[str, Any]]:
+        return {row["name"]: row for row in self.ask()["devices"]}
+
+    def flood(self, topic: str, seconds: float) -> None:
+        """As fast as it goes."""
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
+            for delivery in [self._mqtt.publish(topic, b'{"n": 1}') for _ in range(200)]:
+                delivery.result(60)
+
+    def _say(self) -> None:
+        number = 0
+        while not self._stop.wait(0.2):
+            number += 1
+            self._mqtt.publish("good/plug", json.dumps({"n": number}).encode())
+            for name in self.kinds:
+                if DRIVERS[name].info.bus == "mqtt":
+                    self._mqtt.publish(f"ill/{name}", b"1")
+
+
+def times_s(folder: Path, channel: str) -> list[float]:
+    with Reader.open(folder / "var") as reader:
+        return [found.record.mono_ms / 1000 for found in reader.find(channel, "readings")]
+
+
+def off_grid_s(times: list[float], grid_s: float) -> float:
+    """How far the worst is from where it should be, missing ones included."""
+    gaps = [later - earlier for earlier, later in pairwise(times)]
+    return max(gap - grid_s for gap in gaps)
+
+
+@pytest.fixture(scope="module")
+def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Broker]:
+    with Broker.start(tmp_path_factory.mktemp("bus")) as broker:
+        yield broker
+
+
+REASONS: Final = {
+    "awaits-for-ever": "hangs",
+    "ignores-cancelling": "hangs",
+    "sleeps": "hangs",
+    "spins-in-c": "hangs",
+    "raises-exit": "raises",
+    "raises-own": "raises",
+    "raises-cancelled": "raises",
+    "recurses": "raises",
+    "crashes": "raises",
+    "open-exits": "raises",
+    "birth-raises-exit": "raises",
+    "close-sleeps": "nack",
+    "gives-none": "nonsense",
+    "gives-nan": "range",
+    "gives-unknown": "nonsense",
+    "gives-million": "floods",
+    "gives-coroutine": "nonsense",
+    "not-async": "nonsense",
+    "leaks-memory": "leaks",
+    "leaks-files": "leaks",
+    "writes-into-the-line": "nonsense",
+    "speaker-floods-in-heaps": "floods",
+    "speaker-sleeps": "hangs",
+    "speaker-ends": "silent",
+    "listener-sleeps": "hangs",
+    "listener-raises-exit": "raises",
+    "listener-exits": "raises",
+}
+
+
+def test_whatever_drivers_do_no_other_device_notices_and_they_come_back(tmp_path: Path, broker: Broker) -> None:
+    shop = Shop(tmp_path, broker.port, list(REASONS))
+    seen: dict[str, set[str]] = {name: set() for name in REASONS}
+    slowest_s = slowest_ack_s = 0.0
+    shop.start()
+    try:
+        began_s = acked_s = time.monotonic()
+        acked = shop.proxy.passed[PUBACK]
+        while not all(REASONS[name] in reasons for name, reasons in seen.items()) or time.monotonic() - began_s < 5:
+            assert time.monotonic() - began_s < 60, {n: (r, REASONS[n]) for n, r in seen.items() if REASONS[n] not in r}
+            asked_s = time.monotonic()
+            for row in shop.ask()["devices"]:
+                if row["name"] in seen and row["state"] == "bad":
+                    seen[row["name"]].add(row["reason"])
+            slowest_s = max(slowest_s, time.monotonic() - asked_s)
+            if shop.proxy.passed[PUBACK] != acked:
+                acked, acked_s = shop.proxy.passed[PUBACK], time.monotonic()
+            slowest_ack_s = max(slowest_ack_s, time.monotonic() - acked_s)
+            time.sleep(0.05)
+        rows = shop.devices()
+        assert {name for name in REASONS if not rows[name]["restarts"]} <= {"gives-nan"}, "each was started anew"
+        assert {rows[name]["state"] for name in ("fridge", "hall", "door", "plug")} == {"good"}
+        shop.well.touch()
+        until(lambda: {row["state"] for row in shop.devices().values()} == {"good"}, "all are well again")
+    finally:
+        code = shop.end()
+    assert code == 0, shop.program.said()[-2000:]
+    assert slowest_s < MOST_LATE_S
+    assert slowest_ack_s < MOST_LATE_S + COMMIT_S
+    for channel, grid_s in (("fridge.temperature", GRID_S), ("hall.temperature", GRID_S), ("plug.n", 0.2)):
+        assert off_grid_s(times_s(tmp_path, channel), grid_s) < MOST_LATE_S, channel
