@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -47,13 +48,15 @@ def consistent(draw: st.DrawFn) -> list[Anchor]:
 def test_without_an_anchor_nothing_is_guessed(moment: int) -> None:
     assert Anchors().wall_ms(moment) is None
     assert Anchors().mono_ms(moment) is None
+    assert Anchors().monos_between(moment, moment + 1) is None
+    assert Anchors().bounds(moment) is None
 
 
 @given(any_anchors())
 def test_it_is_exact_at_the_anchors_that_count(known: list[Anchor]) -> None:
     anchors = anchors_of(known)
-    assert anchors.known
-    assert all(anchors.wall_ms(one.mono_ms) == one.wall_ms for one in anchors.known)
+    assert anchors.runs
+    assert all(anchors.wall_ms(one.mono_ms) == one.wall_ms for run in anchors.runs for one in run)
 
 
 @given(any_anchors(), st.randoms(use_true_random=False))
@@ -62,6 +65,7 @@ def test_the_order_in_which_anchors_come_does_not_matter(known: list[Anchor], di
     mixed = list(known)
     dice.shuffle(mixed)
     assert anchors_of(mixed).known == anchors_of(known).known
+    assert anchors_of(mixed).runs == anchors_of(known).runs
 
 
 @given(any_anchors())
@@ -96,6 +100,27 @@ def test_there_and_back_is_the_same_moment(known: list[Anchor], moment: int) -> 
     back = anchors.mono_ms(wall)
     assert back is not None
     assert abs(back - moment) <= 1
+
+
+@given(any_anchors(), st.integers(-(10**6), 2 * 10**7), st.integers(0, 10**6))
+def test_what_was_in_an_interval_of_the_day_is_looked_for_where_it_is(
+    known: list[Anchor], moment: int, width: int
+) -> None:
+    """Clocks may have been set to and fro: whatever is dated into the interval lies between the two ends."""
+    anchors = anchors_of(known)
+    wall = anchors.wall_ms(moment)
+    if wall is not None:
+        least, most = anchors.monos_between(wall - width, wall + width) or (moment + 1, moment - 1)
+        assert least <= moment <= most
+
+
+@given(any_anchors(), st.lists(st.integers(0, 10**7), min_size=3, max_size=3))
+def test_all_that_was_between_two_moments_has_a_time_between_two_times(known: list[Anchor], monos: list[int]) -> None:
+    anchors = anchors_of(known)
+    first, moment, last = sorted(monos)
+    wall, ends = anchors.wall_ms(moment), anchors.walls_between(first, last)
+    assert ends is not None
+    assert wall is None or ends[0] <= wall <= ends[1]
 
 
 @given(consistent(), st.integers(0, 10**9))
@@ -137,3 +162,49 @@ def test_a_copy_of_what_counts_goes_on_alike() -> None:
     copy = Anchors(list(anchors.known))
     assert not copy.add(Anchor(5, T0 + 700, 1_000))
     assert copy.known == anchors.known
+
+
+HOUR = 3_600_000
+
+
+def test_where_a_clock_was_set_the_time_in_between_is_not_known_but_bounded() -> None:
+    anchors = anchors_of([Anchor(0, T0, 2), Anchor(HOUR, T0 + HOUR + 90_000, 2)])
+    assert anchors.wall_ms(0) == T0
+    assert anchors.wall_ms(HOUR) == T0 + HOUR + 90_000
+    assert anchors.wall_ms(HOUR - 1) is None
+    low, high = anchors.bounds(HOUR // 2) or (0, 0)
+    assert low <= T0 + HOUR // 2 < T0 + HOUR // 2 + 90_000 <= high
+
+
+def test_what_is_said_on_both_sides_of_a_lie_holds_all_through() -> None:
+    truth = [Anchor(at * HOUR, T0 + at * HOUR, 5) for at in (0, 1, 2, 8, 9)]
+    lie = [Anchor(at * HOUR, T0 + at * HOUR + 7_200_000, 1) for at in (3, 4, 5, 6, 7)]
+    anchors = anchors_of(lie + truth)
+    assert anchors.runs == [truth]
+    assert all(anchors.wall_ms(at * HOUR // 7) == T0 + at * HOUR // 7 for at in range(70))
+
+
+def test_two_clocks_that_take_turns_do_not_throw_the_time_to_and_fro() -> None:
+    anchors = Anchors()
+    for at in range(40):
+        anchors.add(Anchor(at * 60_000, T0 + at * 60_000 + (at % 2) * 5_000, 20))
+        if at % 2 == 0:
+            assert anchors.wall_ms(30_000) == T0 + 30_000
+
+
+def test_clocks_that_differ_by_less_than_a_second_do_not_contradict() -> None:
+    anchors = anchors_of([Anchor(0, T0, 2), Anchor(HOUR, T0 + HOUR + 900, 2)])
+    assert len(anchors.runs) == 1
+    assert anchors.wall_ms(HOUR // 2) == T0 + HOUR // 2 + 450
+
+
+@pytest.mark.parametrize(("days", "worst_ms"), [(1 / 24, 90), (1, 2_160), (7, 15_120)])
+def test_between_two_exact_anchors_no_quartz_of_50_ppm_can_be_further_off(days: float, worst_ms: int) -> None:
+    """The figure that is promised: half the time between them, times 50 ppm; a steady drift costs nothing."""
+    length = int(days * 24 * HOUR)
+    anchors = anchors_of([Anchor(0, T0, 0), Anchor(length, T0 + length, 0)])
+    low, high = anchors.bounds(length // 2) or (0, 0)
+    assert (high - low) // 2 == pytest.approx(worst_ms, abs=1)
+    steady = anchors_of([Anchor(0, T0, 0), Anchor(length, T0 + length + length // DRIFT, 0)])
+    for at in range(0, length, length // 97):
+        assert abs((steady.wall_ms(at) or 0) - (T0 + at + at / DRIFT)) <= 1

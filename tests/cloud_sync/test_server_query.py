@@ -249,11 +249,47 @@ def test_time_is_told_by_anchors_also_by_late_ones(sender: Sender) -> None:
     sender.send_all()
     assert {line["ts"] for line in sender.query("readings")} == {None}
     assert sender.query("readings", **{"from": "1970-01-01T00:00:00Z"}) == []
-    sender.record("events", [anchor(), anchor(10_000, WALL_MS + 20_000)])
+    sender.record("events", [anchor(), anchor(10_000, WALL_MS + 10_400)])
     sender.sync([sender.frame("events", 1, 3)])
     lines = sender.query("readings")
-    assert [lines[0]["ts"], lines[5]["ts"]] == ["2025-06-15T15:06:40.000Z", "2025-06-15T15:06:50.000Z"]
-    assert len(sender.query("readings", **{"from": "2025-06-15T15:06:50Z"})) == 5
+    assert [lines[0]["ts"], lines[5]["ts"]] == ["2025-06-15T15:06:40.000Z", "2025-06-15T15:06:45.200Z"]
+    assert len(sender.query("readings", **{"from": "2025-06-15T15:06:45.200Z"})) == 5
+
+
+def test_where_a_clock_was_set_there_are_bounds_instead_of_times(sender: Sender) -> None:
+    sender.record("readings", readings(10))
+    sender.record("events", [anchor(3_000, WALL_MS + 3_000), anchor(7_000, WALL_MS - 53_000)])
+    sender.send_all()
+    lines = sender.query("readings")
+    assert [bool(line["ts"]) for line in lines] == [at not in (4, 5, 6) for at in range(10)]
+    assert (lines[5]["ts_min"], lines[5]["ts_max"]) == ("2025-06-15T15:05:44.994Z", "2025-06-15T15:06:45.006Z")
+    assert [line["ts"] for line in lines[6:8]] == [None, "2025-06-15T15:05:47.000Z"]
+
+
+def test_a_time_that_may_be_wrong_by_more_than_a_second_says_so(sender: Sender) -> None:
+    sender.record("events", [anchor()])
+    day = 86_400_000
+    sender.record("readings", [Record("x", 1, "", "boot", mono) for mono in (day // 5, day)])
+    sender.send_all()
+    near, far = sender.query("readings")
+    assert (near["ts"], "ts_min" in near) == ("2025-06-15T19:54:40.000Z", False)
+    assert (far["ts"], far["ts_min"], far["ts_max"]) == (
+        "2025-06-16T15:06:40.000Z", "2025-06-16T15:06:35.675Z", "2025-06-16T15:06:44.325Z"
+    )  # fmt: skip
+
+
+def test_a_boot_that_never_learned_the_time_lies_between_its_neighbours(sender: Sender) -> None:
+    events = [anchor(), Record("gateway.stop", "{}", "", "boot", 60_000), Record("x", 1, "", "dark", 0)]
+    sender.record("readings", [Record("x", 1, "", "dark", 5_000), Record("x", 2, "", "never told", 5_000)])
+    sender.record("events", [*events, Record("gateway.stop", "{}", "", "dark", 20_000)])
+    sender.send_all()
+    dark, unheard = sender.query("readings")
+    assert [dark.get(name) for name in ("ts", "ts_min", "ts_max")] == [None, "2025-06-15T15:07:44.992Z", None]
+    sender.record("events", [anchor(1_000, WALL_MS + 3_600_000, "next")])
+    sender.sync([sender.frame("events", 5, 6)])
+    dark, unheard = sender.query("readings")
+    assert (dark["ts"], dark["ts_max"]) == (None, "2025-06-15T16:06:24.006Z")
+    assert [unheard.get(name) for name in ("ts", "ts_min", "ts_max")] == [None, None, None]
 
 
 def test_a_record_that_waited_has_bounds_instead_of_a_time(sender: Sender) -> None:
@@ -336,7 +372,7 @@ def test_openapi_describes_every_path(cloud_client: httpx.Client) -> None:
     schema = cloud_client.get("/openapi.json").json()
     kinds = ["readings", "events", "orders", "gaps", "chart"]
     assert set(schema["paths"]) == {
-        "/healthz", "/metrics", "/v1/sync", "/v1/live", "/v1/gateways", "/v1/gateways/{gateway}",
+        "/healthz", "/metrics", "/v1/sync", "/v1/live", "/v1/load", "/v1/gateways", "/v1/gateways/{gateway}",
         *(f"/v1/gateways/{{gateway}}/{kind}" for kind in kinds),
     }  # fmt: skip
     readings_of = schema["paths"]["/v1/gateways/{gateway}/readings"]["get"]

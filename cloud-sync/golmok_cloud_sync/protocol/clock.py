@@ -6,6 +6,10 @@ second from there. With no anchor it is not known, and nothing here guesses.
 
 An anchor that a more exact one not far from it agrees with tells nothing more, and is left out: a reply that took
 two seconds must not bend the time that one of two milliseconds has straightened.
+
+No quartz can make two anchors true that contradict each other: a clock was set. What one of two clocks says on both
+sides of the other holds all through, and the other was wrong. Where one simply follows the other, each holds on its
+side, and in between the time is not known, only bounded.
 """
 
 from __future__ import annotations
@@ -22,9 +26,19 @@ class Anchor(NamedTuple):
     wall_ms: int
     error_ms: int
 
+    def bounds(self, mono_ms: int) -> tuple[int, int]:
+        """Between which times it was `mono_ms`, if this is true and the quartz no worse than `DRIFT`."""
+        apart_ms = mono_ms - self.mono_ms
+        error_ms = self.error_ms + -(-abs(apart_ms) // DRIFT)
+        return self.wall_ms + apart_ms - error_ms, self.wall_ms + apart_ms + error_ms
+
 
 DRIFT: Final = 20_000
 """A quartz is wrong by one part in so many, 50 ppm, at most."""
+RIGHT_MS: Final = 1_000
+"""A time that may be wrong by more is no right time; clocks that differ by less are not called contradictory."""
+_MOST_TALES: Final = 8
+"""Clocks that are told apart at once."""
 
 
 def _tells_more(anchor: Anchor, other: Anchor) -> bool:
@@ -33,6 +47,16 @@ def _tells_more(anchor: Anchor, other: Anchor) -> bool:
     error_ms = anchor.error_ms + apart_ms // DRIFT
     differ_ms = abs((anchor.wall_ms - other.wall_ms) - (anchor.mono_ms - other.mono_ms))
     return error_ms < other.error_ms and differ_ms <= error_ms + other.error_ms
+
+
+def contradict(one: Anchor, other: Anchor) -> bool:
+    """Whether no clock that only drifts can have made both."""
+    apart_ms = abs(one.mono_ms - other.mono_ms)
+    return _differ_ms(one, other) > one.error_ms + other.error_ms + apart_ms // DRIFT + RIGHT_MS
+
+
+def _differ_ms(one: Anchor, other: Anchor) -> int:
+    return abs((one.wall_ms - other.wall_ms) - (one.mono_ms - other.mono_ms))
 
 
 def _near(anchors: list[Anchor], mono_ms: int, error_ms: int) -> slice:
@@ -56,9 +80,11 @@ class Anchors:
     """The anchors of one boot, in the order of monotonic time, whatever the order in which they came."""
 
     known: list[Anchor] = field(default_factory=list)
-    """Those that count."""
+    """Those that tell something."""
     _all: list[Anchor] = field(init=False)
     _most_error_ms: int = field(init=False)
+    _changes: int = field(init=False, default=0)
+    _line: tuple[int, _Line] | None = field(init=False, default=None)
 
     def __post_init__(self) -> None:
         self._all = list(self.known)
@@ -73,6 +99,7 @@ class Anchors:
                 return False
             self._all[at] = anchor
             self.known = [one for one in self._all if not self._is_outweighed(one)]
+            self._changes += 1
             return True
         self._all.insert(at, anchor)
         if self._is_outweighed(anchor):
@@ -81,14 +108,28 @@ class Anchors:
         kept = [one for one in self.known[near] if not _tells_more(anchor, one)]
         insort(kept, anchor)
         self.known[near] = kept
+        self._changes += 1
         return True
 
     def _is_outweighed(self, anchor: Anchor) -> bool:
         return any(_tells_more(other, anchor) for other in self._all[_near(self._all, anchor.mono_ms, anchor.error_ms)])
 
+    @property
+    def last(self) -> Anchor | None:
+        """The last of those that are believed."""
+        known = self._drawn().anchors
+        return known[-1] if known else None
+
+    @property
+    def runs(self) -> list[list[Anchor]]:
+        """Those of `known` that are believed, cut where a clock was set."""
+        line = self._drawn()
+        cuts = [*sorted(line.cuts), len(line.anchors)]
+        return [line.anchors[begin:end] for begin, end in zip([0, *cuts], cuts, strict=False) if begin < end]
+
     def wall_ms(self, mono_ms: int) -> int | None:
-        """The time of day at `mono_ms`, in milliseconds since 1970 (UTC); None if no anchor is known."""
-        known = self.known
+        """The time of day at `mono_ms`, in milliseconds since 1970 (UTC); None if it is not known."""
+        known, cuts = self._drawn()
         if not known:
             return None
         at = bisect_left(known, mono_ms, key=_mono_ms)
@@ -96,18 +137,115 @@ class Anchors:
             nearest = known[0] if at == 0 else known[-1]
             return nearest.wall_ms + mono_ms - nearest.mono_ms
         before, after = known[at - 1], known[at]
+        if at in cuts:
+            return after.wall_ms if after.mono_ms == mono_ms else None
         share = (mono_ms - before.mono_ms) / (after.mono_ms - before.mono_ms)
         return round(before.wall_ms + share * (after.wall_ms - before.wall_ms))
 
-    def mono_ms(self, wall_ms: int) -> int | None:
-        """The monotonic time at which it was `wall_ms`; None if no anchor is known."""
-        known = self.known
+    def bounds(self, mono_ms: int) -> tuple[int, int] | None:
+        """Between which times it was `mono_ms`, if the anchors are right; None if none is known."""
+        known, cuts = self._drawn()
         if not known:
             return None
-        at = bisect_left(known, wall_ms, key=lambda a: a.wall_ms)
+        at = bisect_left(known, mono_ms, key=_mono_ms)
         if at == 0 or at == len(known):
-            nearest = known[0] if at == 0 else known[-1]
-            return nearest.mono_ms + wall_ms - nearest.wall_ms
-        before, after = known[at - 1], known[at]
-        share = (wall_ms - before.wall_ms) / max(1, after.wall_ms - before.wall_ms)
-        return round(before.mono_ms + share * (after.mono_ms - before.mono_ms))
+            return (known[0] if at == 0 else known[-1]).bounds(mono_ms)
+        (low, high), (other_low, other_high) = known[at - 1].bounds(mono_ms), known[at].bounds(mono_ms)
+        if known[at].mono_ms == mono_ms:
+            return other_low, other_high
+        inner = max(low, other_low), min(high, other_high)
+        if at in cuts or inner[0] > inner[1]:
+            return min(low, other_low), max(high, other_high)
+        return inner
+
+    def walls_between(self, from_mono_ms: int, to_mono_ms: int) -> tuple[int, int] | None:
+        """The least and the greatest time of day from one monotonic time to the other, both included."""
+        known, _ = self._drawn()
+        inside = known[bisect_left(known, from_mono_ms, key=_mono_ms) : bisect_right(known, to_mono_ms, key=_mono_ms)]
+        # Clocks may have been set to and fro in between: each anchor there counts, and what leads up to it.
+        ends = [self.bounds(at) for at in (from_mono_ms, to_mono_ms)]
+        walls = [one.wall_ms for one in inside] + [wall for end in ends if end for wall in end]
+        walls += [wall for one in inside for wall in self.bounds(one.mono_ms) or ()]
+        return (min(walls), max(walls)) if walls else None
+
+    def monos_between(self, from_wall_ms: int, to_wall_ms: int) -> tuple[int, int] | None:
+        """Monotonic times between which all lies that was at a time of day from one to the other; None if nothing."""
+        found: list[int] = []
+        runs = self.runs
+        for place, run in enumerate(runs):
+            # Within a run neighbours may differ by so much that time runs back a little.
+            low = _mono_at(run, from_wall_ms) - 2 * RIGHT_MS
+            high = _mono_at(run, to_wall_ms) + 2 * RIGHT_MS
+            least = low if place == 0 else run[0].mono_ms
+            most = high if place == len(runs) - 1 else run[-1].mono_ms
+            if max(low, least) <= min(high, most):
+                found += [max(low, least), min(high, most)]
+        return (min(found), max(found)) if found else None
+
+    def mono_ms(self, wall_ms: int) -> int | None:
+        """A monotonic time at which it was `wall_ms`, the last of several; None if no anchor is known."""
+        runs = self.runs
+        if not runs:
+            return None
+        run = next((run for run in reversed(runs) if wall_ms >= run[0].wall_ms), runs[0])
+        return _mono_at(run, wall_ms)
+
+    def _drawn(self) -> _Line:
+        changes, line = self._changes, self._line
+        if line is None or line[0] != changes:  # another thread may be adding: what is drawn bears its number
+            line = self._line = (changes, _draw(list(self.known)))
+        return line[1]
+
+
+class _Line(NamedTuple):
+    """What is believed, in order of monotonic time, and before which of them a clock was set."""
+
+    anchors: list[Anchor]
+    cuts: frozenset[int]
+
+
+def _draw(known: list[Anchor]) -> _Line:
+    """Cut where a clock was set, without what is contradicted from both sides."""
+    kept: list[list[Anchor]] = []
+    for tale in sorted(_tales(known), key=_weight):
+        if all(tale[-1].mono_ms < other[0].mono_ms or other[-1].mono_ms < tale[0].mono_ms for other in kept):
+            kept.append(tale)
+    kept.sort()
+    anchors: list[Anchor] = []
+    cuts: list[int] = []
+    for tale in kept:
+        if anchors:
+            cuts.append(len(anchors))
+        anchors += tale
+    return _Line(anchors, frozenset(cuts))
+
+
+def _tales(known: list[Anchor]) -> list[list[Anchor]]:
+    """What one clock may have told, for each clock."""
+    tales: list[list[Anchor]] = []
+    open_: list[list[Anchor]] = []
+    for anchor in known:
+        mine = [tale for tale in open_ if not contradict(tale[-1], anchor)]
+        if mine:
+            tale = min(mine, key=lambda one: _differ_ms(one[-1], anchor))
+            tale.append(anchor)
+            open_.remove(tale)
+        else:
+            tales.append(tale := [anchor])
+        open_ = [*open_[-_MOST_TALES + 1 :], tale]
+    return tales
+
+
+def _weight(tale: list[Anchor]) -> tuple[int, int]:
+    """The heaviest first: what held far longer, else what was there first, so that two equals do not take turns."""
+    return -(tale[-1].mono_ms - tale[0].mono_ms).bit_length(), tale[0].mono_ms
+
+
+def _mono_at(run: list[Anchor], wall_ms: int) -> int:
+    at = bisect_left(run, wall_ms, key=lambda a: a.wall_ms)
+    if at == 0 or at == len(run):
+        nearest = run[0] if at == 0 else run[-1]
+        return nearest.mono_ms + wall_ms - nearest.wall_ms
+    before, after = run[at - 1], run[at]
+    share = (wall_ms - before.wall_ms) / max(1, after.wall_ms - before.wall_ms)
+    return round(before.mono_ms + share * (after.mono_ms - before.mono_ms))

@@ -248,8 +248,11 @@ _PLACE: Final[dict[str, Any]] = {
 }
 _RECORD: Final[dict[str, Any]] = {
     **_PLACE,
-    "ts_min": {**_TIME, "description": "only where ts is null: it was not before this"},
-    "ts_max": {**_TIME, "description": "only where ts is null: it was not after this"},
+    "ts_min": {
+        **_TIME,
+        "description": "where ts is null or may be wrong by more than a second: it was not before this",
+    },
+    "ts_max": {**_TIME, "description": "where ts is null or may be wrong by more than a second: it was not after this"},
 }
 _GAP: Final[dict[str, Any]] = {
     **_PLACE,

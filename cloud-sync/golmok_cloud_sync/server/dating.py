@@ -7,7 +7,7 @@ derived is kept but in memory, and `EventBook.catch_up` reads on in the log from
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from threading import Lock
 from typing import Final, NamedTuple
@@ -15,6 +15,7 @@ from typing import Final, NamedTuple
 import msgspec
 
 from golmok_cloud_sync.protocol import Anchor, Anchors, CodecError, Record, decode_columns
+from golmok_cloud_sync.protocol.clock import RIGHT_MS
 from golmok_cloud_sync.protocol.columns import join
 from golmok_cloud_sync.server.log import BatchLog, Span, Stored, StreamInfo
 
@@ -35,11 +36,18 @@ _ANCHOR_DECODER: Final = msgspec.json.Decoder(_AnchorValue)
 
 
 class Dated(NamedTuple):
-    """A record's time; where it is not known, the bounds within which it lies, as far as they are."""
+    """A record's time; the bounds within which it lies where it is not known, or not to a second."""
 
     ms: int | None
     min_ms: int | None = None
     max_ms: int | None = None
+
+
+class Passed(NamedTuple):
+    """A boot, and up to when in it something is known to have happened."""
+
+    boot: str
+    last_mono_ms: int
 
 
 @dataclass(frozen=True)
@@ -47,6 +55,8 @@ class Dating:
     """The anchors of a gateway as they were at one moment."""
 
     boots: Mapping[str, Anchors] = field(default_factory=dict)
+    orders: Sequence[Sequence[Passed]] = ()
+    """Boots in the order in which they followed one another; each store of a gateway knows an order of its own."""
 
     def date(self, record: Record) -> Dated:
         """When `record` was."""
@@ -54,11 +64,16 @@ class Dating:
             return Dated(record.wall_ms)
         anchors = self.boots.get(record.boot)
         taken = anchors.wall_ms(record.mono_ms) if anchors is not None else None
+        bounds = anchors.bounds(record.mono_ms) if anchors is not None else None
+        low, high = bounds or self._around(record.boot, record.mono_ms)
+        if taken is not None and bounds is not None:
+            is_right = max(taken - bounds[0], bounds[1] - taken) <= RIGHT_MS
+            low, high = (taken, taken) if is_right else (min(bounds[0], taken), max(bounds[1], taken))
+            if record.waited_ms == 0:
+                return Dated(taken) if is_right else Dated(taken, low, high)
         if record.waited_ms == 0:
-            return Dated(taken)
-        if taken is None:
-            return Dated(None)
-        return Dated(None, None if record.waited_ms is None else taken - record.waited_ms, taken)
+            return Dated(None, low, high)
+        return Dated(None, None if record.waited_ms is None or low is None else low - record.waited_ms, high)
 
     def may_hold(self, span: Span, from_ms: int | None, to_ms: int | None) -> bool:
         """Whether a batch that lies in `span` can hold a record from `from_ms` up to, not including, `to_ms`."""
@@ -66,12 +81,42 @@ class Dating:
             return True
         anchors = self.boots.get(span.boot)
         bounds = [] if span.wall_min is None or span.wall_max is None else [(span.wall_min, span.wall_max)]
-        if anchors is not None and anchors.known:
-            # Anchors may run backwards where a clock was set: their own times count as well.
-            inside = [a.wall_ms for a in anchors.known if span.mono_min <= a.mono_ms <= span.mono_max]
-            ends = [w for w in (anchors.wall_ms(span.mono_min), anchors.wall_ms(span.mono_max)) if w is not None]
-            bounds.append((min(inside + ends), max(inside + ends)))
+        if anchors is not None and (walls := anchors.walls_between(span.mono_min, span.mono_max)):
+            bounds.append(walls)
         return any((to_ms is None or low < to_ms) and (from_ms is None or high >= from_ms) for low, high in bounds)
+
+    def _around(self, boot: str, mono_ms: int) -> tuple[int | None, int | None]:
+        """What the boots before and after one without any anchor say of a moment in it."""
+        lows, highs = [], []
+        for order in self.orders:
+            at = next((place for place, one in enumerate(order) if one.boot == boot), None)
+            if at is None:
+                continue
+            if (ended_ms := self._end_before(order, at)) is not None:
+                lows.append(ended_ms + mono_ms)
+            if (began_ms := self._begin_after(order, at)) is not None:
+                highs.append(began_ms - max(0, order[at].last_mono_ms - mono_ms))
+        return max(lows, default=None), min(highs, default=None)
+
+    def _end_before(self, order: Sequence[Passed], at: int) -> int | None:
+        passed_ms = 0
+        for one in reversed(order[:at]):
+            if bounds := self._bounds(one.boot, one.last_mono_ms):
+                return bounds[0] + passed_ms
+            passed_ms += one.last_mono_ms
+        return None
+
+    def _begin_after(self, order: Sequence[Passed], at: int) -> int | None:
+        passed_ms = 0
+        for one in order[at + 1 :]:
+            if bounds := self._bounds(one.boot, 0):
+                return bounds[1] - passed_ms
+            passed_ms += one.last_mono_ms
+        return None
+
+    def _bounds(self, boot: str, mono_ms: int) -> tuple[int, int] | None:
+        anchors = self.boots.get(boot)
+        return anchors.bounds(mono_ms) if anchors is not None else None
 
 
 class GapEvent(NamedTuple):
@@ -91,6 +136,8 @@ class EventBook:
     gateway: str
     gaps: list[GapEvent] = field(default_factory=list)
     _boots: dict[str, Anchors] = field(default_factory=dict)
+    _orders: dict[int, dict[str, int]] = field(default_factory=dict)
+    """Of each stream of events: its boots in their order, and the last moment of each."""
     _next: dict[int, int] = field(default_factory=dict)
     _lock: Lock = field(default_factory=Lock)
     _dating: Dating = field(default_factory=Dating)
@@ -100,7 +147,8 @@ class EventBook:
         with self._lock:
             changed = [self._read_on(log, info) for info in log.streams(self.gateway, "events")]
             if any(changed):
-                self._dating = Dating({boot: Anchors(list(a.known)) for boot, a in self._boots.items()})
+                orders = [[Passed(*one) for one in boots.items()] for boots in self._orders.values()]
+                self._dating = Dating({boot: Anchors(list(a.known)) for boot, a in self._boots.items()}, orders)
             return self._dating
 
     @property
@@ -121,7 +169,10 @@ class EventBook:
 
     def _take(self, info: StreamInfo, batch: Stored) -> bool:
         changed = False
+        boots = self._orders.setdefault(info.id, {})
         for seq, event in enumerate(records(batch), batch.first_seq):
+            changed = changed or event.boot not in boots
+            boots[event.boot] = max(boots.get(event.boot, 0), event.mono_ms)
             if event.channel == ANCHOR:
                 changed = self._anchor(event) or changed
             elif event.channel.startswith(GAP):

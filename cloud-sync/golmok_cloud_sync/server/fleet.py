@@ -75,7 +75,8 @@ class GatewayNow(msgspec.Struct):
         if contact_ms is None:
             return "never"
         patience_s = max(_LATE_LEAST_S, _LATE_FACTOR * self.pace_s)
-        return "online" if now_ms - contact_ms <= patience_s * 1000 else "late"
+        # A contact that lies ahead was before this server's own clock was set back: it tells as little as an old one.
+        return "online" if abs(now_ms - contact_ms) <= patience_s * 1000 else "late"
 
     def learn(self, records: Iterable[Record], boot: str) -> list[Record]:
         """Take newer values in; which of them are news. `boot` is the one the gateway runs in."""

@@ -298,7 +298,7 @@ class Gateway:
         self._lost.add(record for item in items if item.tag is None for record in item.records)
 
     def _on_time(self, server: ServerTime) -> None:
-        if anchor := self._time.heed_server(*_moments(server)):
+        for anchor in self._time.heed_server(*_moments(server)):
             self._put_record(anchor)
 
     def _tell(self, newest: Mapping[str, Newest], count: int) -> None:
@@ -382,7 +382,7 @@ class Gateway:
         return file.read_text().strip() if file and file.exists() else None
 
     def _heed_kernel(self) -> None:
-        if anchor := self._time.heed_kernel():
+        for anchor in self._time.heed_kernel():
             self._put_record(anchor)
 
 

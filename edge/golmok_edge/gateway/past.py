@@ -41,23 +41,22 @@ class Past:
 
     def _found(self, channel: str, from_ms: int, to_ms: int) -> Iterator[tuple[int, Found]]:
         for boot in self._reader.boots():
-            begin, end = self._mono_ms(boot, from_ms), self._mono_ms(boot, to_ms)
-            if begin is None or end is None or end < 0:
+            monos = self._monos(boot, from_ms, to_ms)
+            if monos is None or monos[1] < 0:
                 continue
-            for found in self._reader.series(channel, boot, max(0, begin), end):
+            for found in self._reader.series(channel, boot, max(0, monos[0]), monos[1] + 1):
                 at_ms = self._wall_ms(found.record)
                 if at_ms is not None:
                     yield at_ms, found
 
-    def _mono_ms(self, boot: str, wall_ms: int) -> int | None:
-        known = self._time.mono_ms(boot, wall_ms)
-        if known is None and boot == self._clock.boot:
-            return wall_ms - self._own_offset_ms()
-        return known
+    def _monos(self, boot: str, from_ms: int, to_ms: int) -> tuple[int, int] | None:
+        if boot == self._clock.boot and not self._time.is_known:
+            return from_ms - self._own_offset_ms(), to_ms - self._own_offset_ms()
+        return self._time.monos_between(boot, from_ms, to_ms)
 
     def _wall_ms(self, record: Record) -> int | None:
         known = self._time.wall_ms(record)
-        if known is None and record.boot == self._clock.boot and record.waited_ms == 0:
+        if known is None and not self._time.is_known and record.boot == self._clock.boot and record.waited_ms == 0:
             return record.mono_ms + self._own_offset_ms()
         return known
 
