@@ -8,12 +8,23 @@ from golmok_edge.shop.situation import Situation, situation
 from tests.edge.shop_support import STATUS
 
 
+def store(**changes: Any) -> dict[str, Any]:
+    return {"store": STATUS["store"] | changes}
+
+
 @pytest.mark.parametrize(
     ("changes", "facts"),
     [
         ({}, {}),
         ({"clock_known": False}, {"is_clock_known": False}),
-        ({"disk_full": True}, {"is_disk_full": True}),
+        (store(refusing={"reason": "disk-full"}), {"is_disk_full": True}),
+        (store(refusing={"reason": "budget"}), {"is_budget_full": True}),
+        (store(refusing={"reason": "read-only"}), {"is_disk_broken": True}),
+        (store(refusing={"reason": "error"}), {"is_disk_broken": True}),
+        (store(last_evicted_s=60.0), {"is_evicting": True}),
+        (store(last_evicted_s=4_000.0), {}),
+        (store(card_years=None), {"card_years": None}),
+        (store(card={"sure": False}), {"card_years": None}),
         ({"mqtt": {"connected": False}}, {"is_broker_up": False}),
         ({"mqtt": None}, {}),
         ({"cloud": None}, {"has_cloud": False, "is_cloud_up": None, "cloud_age_s": None}),
@@ -33,5 +44,5 @@ from tests.edge.shop_support import STATUS
     ],
 )
 def test_the_facts_an_owner_can_act_on(changes: dict[str, Any], facts: dict[str, Any]) -> None:
-    usual = Situation(is_cloud_up=True, cloud_age_s=2.0, backlog=12)
+    usual = Situation(is_cloud_up=True, cloud_age_s=2.0, backlog=12, card_years=8.7)
     assert situation(STATUS | changes) == usual._replace(**facts)

@@ -177,6 +177,7 @@ def _told(status: dict[str, Any]) -> list[str]:
         f"{status['bytes_written'] / 1e6:,.1f} MB written",
         f"  clock      {'known' if status['clock_known'] else 'not known yet: readings are dated later'}",
     ]
+    lines.append(f"  wear       {_wear(status['store'])}")
     if refusing := status["store"]["refusing"]:
         title = "DISK FULL" if status["disk_full"] else "REFUSED"
         lines.append(
@@ -194,6 +195,18 @@ def _told(status: dict[str, Any]) -> list[str]:
             f"  {row['name']:<{width}}  {row['state']:<8} {row['reason']:<12} {age:<10} {row['detail']}".rstrip()
         )
     return lines
+
+
+def _wear(store: dict[str, Any]) -> str:
+    said = f"{store['written_today'] / 1e6:,.1f} MB today"
+    if store["card_years"] is None:
+        return said
+    card = store["card"]
+    why = f"assumed: {card['assumed']}" if card["assumed"] else "as set"
+    return (
+        f"{said}, about {store['bytes_per_day'] / 1e6:,.0f} MB a day: a card lasts about {store['card_years']:g} years "
+        f"({card['endurance_bytes'] / 1e12:,.1f} TB, {why})"
+    )
 
 
 if __name__ == "__main__":

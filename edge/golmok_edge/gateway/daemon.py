@@ -9,6 +9,7 @@ import signal
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, suppress
+from functools import partial
 from itertools import islice
 from operator import itemgetter
 from pathlib import Path
@@ -35,7 +36,7 @@ from golmok_edge.gateway.past import Past
 from golmok_edge.gateway.publisher import Publisher
 from golmok_edge.gateway.stall import Stall
 from golmok_edge.gateway.status import SOFTWARE, Parts, Rate, document
-from golmok_edge.gateway.timekeeper import ANCHOR, Timekeeper
+from golmok_edge.gateway.timekeeper import ANCHOR, Timekeeper, day_of_now
 from golmok_edge.gateway.wards import Wards
 from golmok_edge.settings import Settings, normal_silence_s
 from golmok_edge.store import LANES, Budgets, Commit, Found, GroupCommit, Item, Store, StoreError, is_calm
@@ -139,6 +140,7 @@ class Gateway:
         known_boots = store.reader.boots()
         anchors = [one.record for one in islice(store.reader.find(ANCHOR, "events", newest_first=True), _MOST_ANCHORS)]
         self._time = Timekeeper(clock, anchors)
+        store.wear.day_of_now = partial(day_of_now, self._time, settings.site.timezone)
         latest = store.reader.latest()
         self._live = Live(clock, self._time, {channel: Newest(*one) for channel, one in latest.items()})
         past = Past(store.new_reader(), clock, self._time)

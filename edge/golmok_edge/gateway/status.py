@@ -26,7 +26,9 @@ from golmok_edge.store import (
     StoreFullError,
     StoreOverBudgetError,
     StoreReadOnlyError,
+    card_of,
 )
+from golmok_edge.store.wear import AMPLIFICATION, CYCLES
 
 SOFTWARE: Final = f"golmok-gateway {__version__}"
 RATE_OVER_S: Final = 60.0
@@ -125,8 +127,27 @@ def _store(parts: Parts, used_bytes: int) -> dict[str, Any]:
             for stream in STREAMS
         },
         "evicted_records": store.evicted,
+        "last_evicted_s": None if store.evicted_s is None else round(store.evicted_s, 1),
+        **_wear(parts),
         "refused_records": group.counts.refused_records,
         "last_commit_s": round(group.counts.last_commit_s, 4),
+    }
+
+
+def _wear(parts: Parts) -> dict[str, Any]:
+    """What the card takes, and how long it lasts so. `card` says on what that stands."""
+    wear = parts.store.wear
+    card = card_of(parts.settings.store.path, parts.settings.store.card_endurance_bytes)
+    return {
+        "written_today": wear.today,
+        "bytes_per_day": wear.per_day,
+        "card_years": card.years(wear.per_day),
+        "card": {
+            "size_bytes": card.size_bytes,
+            "endurance_bytes": card.endurance_bytes,
+            "assumed": f"size x {CYCLES:,} cycles / {AMPLIFICATION}" if card.is_assumed else "",
+            "sure": wear.is_sure,
+        },
     }
 
 

@@ -14,7 +14,9 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Iterable, Mapping
+from datetime import datetime
 from typing import Any, Final
+from zoneinfo import ZoneInfo
 
 from golmok_cloud_sync.protocol import Anchor, Anchors, Record
 from golmok_cloud_sync.protocol.clock import DRIFT, RIGHT_MS, contradict
@@ -111,6 +113,17 @@ class Timekeeper:
 
     def _anchors(self, boot: str) -> Anchors:
         return self._boots.setdefault(boot, Anchors())
+
+
+def day_of_now(time: Timekeeper, timezone: str) -> str | None:
+    """Which day it is in that zone, 2026-11-22; None while the time of day is not known."""
+    now_ms = time.now_ms()
+    if now_ms is None:
+        return None
+    try:
+        return datetime.fromtimestamp(now_ms / 1000, ZoneInfo(timezone)).date().isoformat()
+    except (ValueError, OverflowError, OSError):
+        return None  # outside the years 1 to 9999
 
 
 def is_news(anchors: Anchors, anchor: Anchor) -> bool:

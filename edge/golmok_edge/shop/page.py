@@ -20,12 +20,14 @@ from golmok_cloud_sync.web import LANGUAGES, Language
 from golmok_edge.settings import Device, Settings
 from golmok_edge.shop.heard import Heard
 from golmok_edge.shop.situation import Situation
-from golmok_edge.shop.troubles import Diary, Finding, Trouble, find, tell
+from golmok_edge.shop.troubles import LEAST_CARD_YEARS, Diary, Finding, Trouble, find, tell
 from golmok_edge.shop.view import Curve, Level, Value, curve, slots, title, value
 from golmok_edge.web import TEXTS, for_script, say
 
 BEHIND: Final = 1_000
 """With more waiting than this the gateway is catching up, not just between two calls."""
+_LONG_YEARS: Final = 30
+"""Nobody plans further ahead."""
 _CALM_S: Final = 0.25
 """Browsers are told at most so often; faster nobody reads."""
 _HEARTBEAT_S: Final = 15.0
@@ -59,6 +61,8 @@ class Now(NamedTuple):
     troubles: list[Trouble]
     cloud: Line | None
     """Whether data reach the cloud; None where the troubles already say it."""
+    card: Line | None = None
+    """How long the SD card lasts; None where nobody knows, or the troubles say it."""
 
     @property
     def announcement(self) -> str:
@@ -152,7 +156,8 @@ class Page:
         backlog = gateway.backlog if gateway else 0
         troubles = [tell(language, finding, lasting_s, backlog) for finding, lasting_s in lasting]
         is_told = any(finding.kind.startswith("cloud") for finding, _ in lasting)
-        return Now(*self._verdict(language, troubles), troubles, None if is_told else _cloud(language, gateway))
+        cloud = None if is_told else _cloud(language, gateway)
+        return Now(*self._verdict(language, troubles), troubles, cloud, _card(language, gateway))
 
     def _verdict(self, language: Language, troubles: list[Trouble]) -> tuple[Level, str, str]:
         if troubles:
@@ -179,6 +184,14 @@ def _cloud(language: Language, now: Situation | None) -> Line:
     if now.backlog > BEHIND:
         return Line("good", say(language, "cloud_behind", count=f"{now.backlog:,}"))
     return Line("good", say(language, "cloud_fine"))
+
+
+def _card(language: Language, now: Situation | None) -> Line | None:
+    if now is None or now.card_years is None or now.card_years < LEAST_CARD_YEARS:
+        return None
+    if now.card_years >= _LONG_YEARS:
+        return Line("good", say(language, "card_long", years=str(_LONG_YEARS)))
+    return Line("good", say(language, "card_life", years=str(round(now.card_years))))
 
 
 def _part(template: str, language: Language, **values: Any) -> str:

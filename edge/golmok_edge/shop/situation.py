@@ -18,6 +18,14 @@ class Situation(NamedTuple):
     is_clock_known: bool = True
     is_broker_up: bool = True
     is_disk_full: bool = False
+    is_budget_full: bool = False
+    """The disk has room, but what waits for the cloud has all that it may have."""
+    is_disk_broken: bool = False
+    """The disk refuses to write."""
+    is_evicting: bool = False
+    """The oldest unsent readings make room for new ones."""
+    card_years: float | None = None
+    """How long a new card lasts at this rate; None while that cannot be said."""
     has_cloud: bool = True
     is_cloud_up: bool | None = None
     """None until it was first tried."""
@@ -28,13 +36,23 @@ class Situation(NamedTuple):
     """Device -> `driver` or `floods`, for those that the gateway lets rest so that the others are not held up."""
 
 
+_EVICTING_S: Final = 3_600.0
+
+
 def situation(status: Row) -> Situation:
     """The facts in a status document."""
     cloud: dict[str, Any] = status["cloud"] or {}
+    store: dict[str, Any] = status["store"]
+    refused: str = (store["refusing"] or {}).get("reason", "")
+    evicted_s: float | None = store["last_evicted_s"]
     return Situation(
         is_clock_known=status["clock_known"],
         is_broker_up=status["mqtt"] is None or status["mqtt"]["connected"],
-        is_disk_full=status["disk_full"],
+        is_disk_full=refused == "disk-full",
+        is_budget_full=refused == "budget",
+        is_disk_broken=refused in ("read-only", "error"),
+        is_evicting=evicted_s is not None and evicted_s < _EVICTING_S,
+        card_years=store["card_years"] if store["card"]["sure"] else None,
         has_cloud=bool(cloud),
         is_cloud_up=None if cloud.get("state") == "starting" else cloud.get("reachable"),
         cloud_age_s=cloud.get("last_ok_s"),

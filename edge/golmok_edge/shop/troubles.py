@@ -22,10 +22,14 @@ FIRST_VALUE_S: Final = 30.0
 """How long a device may take until its first value, after the gateway came up."""
 CLOUD_PATIENCE_S: Final = 60.0
 """How long the cloud may be out of reach before it is worth a word: a router restarts in less."""
+LEAST_CARD_YEARS: Final = 1.0
+"""An SD card that lasts less is worth a word."""
 
 _LEVELS: Final[Mapping[str, Level]] = {
     "down": "bad",
+    "broken": "bad",
     "disk": "bad",
+    "budget": "bad",
     "high": "bad",
     "low": "bad",
     "driver": "warn",
@@ -36,7 +40,9 @@ _LEVELS: Final[Mapping[str, Level]] = {
     "broker": "warn",
     "cloud": "warn",
     "cloud_never": "warn",
+    "evicting": "warn",
     "clock": "warn",
+    "card": "warn",
 }
 """Every kind of trouble with its level, the most pressing first: the page tells them in this order."""
 
@@ -104,7 +110,11 @@ def _of_the_gateway(now: Situation) -> list[Finding]:
     if now.cloud_age_s is None:
         cloud = Finding("cloud_never", patience_s=CLOUD_PATIENCE_S)
     holds = [
+        (Finding("broken"), now.is_disk_broken),
         (Finding("disk"), now.is_disk_full),
+        (Finding("budget"), now.is_budget_full),
+        (Finding("evicting"), now.is_evicting),
+        (Finding("card", raw=now.card_years), now.card_years is not None and now.card_years < LEAST_CARD_YEARS),
         (Finding("broker", patience_s=10.0), not now.is_broker_up),
         (Finding("clock"), not now.is_clock_known),
         (cloud, now.has_cloud and now.is_cloud_up is False),
@@ -141,6 +151,8 @@ def _of_a_value(device: Device, slot: Slot, said: Said) -> list[Finding]:
 def tell(language: Language, finding: Finding, lasting_s: float, backlog: int) -> Trouble:
     """A finding in words."""
     names = {"duration": duration(language, lasting_s), "count": f"{backlog:,}"}
+    if finding.kind == "card" and isinstance(finding.raw, float | int):
+        names["months"] = str(max(1, round(finding.raw * 12)))
     if finding.device is not None:
         names["device"] = title(finding.device)
     if finding.slot is not None:

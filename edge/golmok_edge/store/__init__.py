@@ -25,6 +25,7 @@ from .removal import EVICTED, Trimmed
 from .rows import Epoch
 from .store import Store
 from .taken import WINDOW, Taken, message_hash
+from .wear import Card, card_of
 
 __all__ = [
     "CALM",
@@ -35,6 +36,7 @@ __all__ = [
     "BlockDamagedError",
     "Bucket",
     "Budgets",
+    "Card",
     "Commit",
     "Epoch",
     "Found",
@@ -59,6 +61,7 @@ __all__ = [
     "Trimmed",
     "WhenFull",
     "buckets",
+    "card_of",
     "history",
     "is_calm",
     "message_hash",

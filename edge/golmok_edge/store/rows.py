@@ -196,6 +196,14 @@ def save_hint(db: sqlite3.Connection, name: str, value: int) -> None:
     db.execute("INSERT INTO hint VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value", (name, value))
 
 
+def save_days(db: sqlite3.Connection, written: Mapping[str, int]) -> None:
+    """Keep what was written on each of these days, and of no others."""
+    if written:
+        db.execute("DELETE FROM hint WHERE name >= 'written.' AND name < ?", (min(written),))
+    for name, count in written.items():
+        save_hint(db, name, count)
+
+
 # --- blocks
 
 

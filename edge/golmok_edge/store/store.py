@@ -46,7 +46,7 @@ from .packing import Block, BodyError, Packer, Unpacker, blocks_of, place_of
 from .reader import PRAGMAS, TRIMMED, Reader
 from .removal import Remover, Trimmed
 from .taken import Taken, pack_taken, recent
-from .wear import thread_bytes_written
+from .wear import Days, thread_bytes_written
 
 HINT_INTERVAL_S: Final = 60.0
 """How often at most the cursor hints are saved."""
@@ -55,6 +55,8 @@ LOG_BYTES: Final = 8 << 20
 MOST_LOG_BYTES: Final = 24 << 20
 """With a log of this size that cannot be carried over telemetry is refused: it would grow without end."""
 _LOG_LIMIT: Final = f"journal_size_limit = {LOG_BYTES}"
+_NEAR_FULL: Final = 0.75
+"""What the rows take is an estimate; from this share on SQLite is asked for the pages."""
 _SPARE_BYTES: Final = 64 << 10
 _Done = TypeVar("_Done")
 
@@ -92,7 +94,9 @@ class Store:
         self.budgets = budgets
         self.evicted = 0
         """Records that had to make room for newer ones, since the store was opened."""
-        self._file, self._log_file = layout.file, layout.wal_file
+        self._evicted_at_s: float | None = None
+        self.wear = Days(clock)
+        self._file, self._log_name = layout.file, str(layout.wal_file)
         self._ballast = Ballast(layout.ballast_file)
         self._resume_at: dict[Stream, int] = {}
         """Of streams that are refused: how far they must shrink to be taken again."""
@@ -151,6 +155,7 @@ class Store:
                 return
             self._is_closed = True
             try:
+                self._carry_over()  # now, so that it is counted
                 with suppress(StoreFullError, StoreWriteError), self._transaction() as db:
                     self._save_hints(db, self._state)
             finally:
@@ -370,6 +375,11 @@ class Store:
         with self._lock:
             return self._used_bytes()
 
+    @property
+    def evicted_s(self) -> float | None:
+        """How long ago something was evicted; None if nothing was since the store was opened."""
+        return None if self._evicted_at_s is None else self._clock() - self._evicted_at_s
+
     def used_by(self, stream: Stream) -> int:
         """About what the records of `stream` take in the file."""
         return self._state.used[stream]
@@ -388,7 +398,8 @@ class Store:
     def _over(self, stream: Stream, size: int, limit: int) -> int:
         """How much too large the store would be with so much more of `stream`."""
         over = self._state.used[stream] + size - limit
-        if stream in TELEMETRY:  # orders and events may be more than they should; then these give way
+        if stream in TELEMETRY and sum(self._state.used.values()) > self.budgets.max_bytes * _NEAR_FULL:
+            # Orders and events may be more than they should; then these give way.
             over = max(over, self._used_bytes() + size - self.budgets.max_bytes)
         return over
 
@@ -426,7 +437,9 @@ class Store:
         evicted = self._insisting(
             lambda: self._removing(lambda remover: remover.evict(stream, self._acked[stream] + 1, least_bytes))
         )
-        self.evicted += evicted.records
+        if evicted.records:
+            self.evicted += evicted.records
+            self._evicted_at_s = self._clock()
         return evicted.records
 
     def _trim(self, streams: Sequence[Stream]) -> Trimmed:
@@ -437,7 +450,7 @@ class Store:
         """Telemetry may not take the room that the ballast was given up for, nor make the log grow without end."""
         if self._log_bytes() > MOST_LOG_BYTES and not self._carry_over():
             raise StoreFullError(
-                f"{self._log_file}: cannot be carried over into the store. End the program that reads the store for so "
+                f"{self._log_name}: cannot be carried over into the store. End the program that reads the store for so "
                 "long (fuser names it), or make room on the disk; capture goes on by itself."
             )
         if self._ballast.make():
@@ -486,7 +499,7 @@ class Store:
         except StoreError:
             return False  # what was to be done says why
         finally:
-            self._bytes_written += thread_bytes_written() - written
+            self._wrote(thread_bytes_written() - written)
 
     def _used_bytes(self) -> int:
         with explained(self._file):
@@ -496,7 +509,7 @@ class Store:
 
     def _log_bytes(self) -> int:
         try:
-            return self._log_file.stat().st_size
+            return os.stat(self._log_name).st_size  # noqa: PTH116  # at each commit: a third of the time
         except OSError:
             return 0
 
@@ -556,7 +569,11 @@ class Store:
                     raise
             raise
         finally:
-            self._bytes_written += thread_bytes_written() - written
+            self._wrote(thread_bytes_written() - written)
+
+    def _wrote(self, count: int) -> None:
+        self._bytes_written += count
+        self.wear.add(count)
 
     def _insert(
         self,
@@ -620,6 +637,7 @@ class Store:
             rows.save_hint(db, f"acked.{stream}", seq)
         rows.save_used(db, state)
         rows.save_hint(db, "bytes_written", self._bytes_written)
+        rows.save_days(db, self.wear.hints())
         self._save_hints_at = self._clock() + HINT_INTERVAL_S
 
     def _removing(self, work: Callable[[Remover], _Done]) -> _Done:
@@ -672,6 +690,7 @@ class Store:
         """Bytes written and acknowledged seqs, as they were saved some time ago."""
         with explained_rows(self._file):
             hints = rows.hints(self._db)
+            self.wear.load(hints)
             return hints.get("bytes_written", 0), {
                 stream: max(base, min(hints.get(f"acked.{stream}", 0), self._state.ends[stream].last))
                 for stream, base in self._bases.items()

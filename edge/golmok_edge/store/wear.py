@@ -1,12 +1,29 @@
-"""How many bytes this thread has made the kernel write: what an SD card wears by."""
+"""How many bytes are written, as the kernel counts them: by a thread, on each day; and how long a card lasts so.
+
+Not counted are what the file system writes beside the data, and what other programs write. What was written within
+the last minute before a kill is not in the days' counts (the hints are saved about once a minute).
+"""
 
 from __future__ import annotations
 
 import os
 import threading
+import time
+from collections.abc import Callable, Mapping
 from contextlib import suppress
-from typing import Final
+from pathlib import Path
+from typing import Final, NamedTuple
 
+MOST_DAYS: Final = 9
+"""Today, seven whole days, and one before them that perhaps was not whole."""
+LEAST_RUN_S: Final = 60.0
+"""From so long a run on a day's bytes can be guessed."""
+DAY_S: Final = 86_400
+CYCLES: Final = 1_000
+"""An assumption: how often each cell of a usual card can be written."""
+AMPLIFICATION: Final = 10
+"""An assumption: how much more a card writes inside, and the file system beside, than it is given in small pieces."""
+_PREFIX: Final = "written."
 _FIELD: Final = b"\nwrite_bytes: "
 
 
@@ -39,3 +56,77 @@ def thread_bytes_written() -> int:
     said = os.pread(descriptor, 512, 0)
     at = said.find(_FIELD)
     return int(said[at + len(_FIELD) :].split(None, 1)[0]) if at >= 0 else 0
+
+
+class Days:
+    """What was written on each of the last days, and how much a day is to be expected."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self.day_of_now: Callable[[], str | None] = lambda: None
+        """Which day it is where the gateway stands (2026-11-22), None while nobody knows."""
+        self._clock = clock
+        self._began_s = clock()
+        self._run = self._undated = 0
+        self._days: dict[str, int] = {}
+
+    def add(self, written: int) -> None:
+        """So many bytes more, now."""
+        self._run += written
+        self._undated += written
+        today = self.day_of_now()
+        if today is None:
+            return
+        # What came before the day was known is of this day, too, unless that is long ago.
+        is_recent = self._clock() - self._began_s < DAY_S
+        self._days[today] = self._days.get(today, 0) + (self._undated if is_recent else written)
+        self._undated = 0
+        for day in sorted(self._days)[:-MOST_DAYS]:
+            del self._days[day]
+
+    @property
+    def today(self) -> int:
+        """Bytes of today; those of this run while the day is not known."""
+        today = self.day_of_now()
+        return self._run if today is None else self._days.get(today, 0) + self._undated
+
+    @property
+    def per_day(self) -> int | None:
+        """Of the whole days that are known, their mean; else what this run would come to; None if it is too short."""
+        today = self.day_of_now() or "9999"
+        whole = [self._days[day] for day in sorted(self._days)[1:] if day < today]
+        if whole:
+            return sum(whole) // len(whole)
+        run_s = self._clock() - self._began_s
+        return round(self._run / run_s * DAY_S) if run_s >= LEAST_RUN_S else None
+
+    @property
+    def is_sure(self) -> bool:
+        """Whether `per_day` stands on an hour at least."""
+        return len(self._days) > 2 or self._clock() - self._began_s >= 3_600
+
+    def load(self, hints: Mapping[str, int]) -> None:
+        """Take in what was saved."""
+        self._days = {name.removeprefix(_PREFIX): n for name, n in hints.items() if name.startswith(_PREFIX)}
+
+    def hints(self) -> dict[str, int]:
+        """What is to be saved."""
+        return {_PREFIX + day: written for day, written in self._days.items()}
+
+
+class Card(NamedTuple):
+    """What a card can take."""
+
+    size_bytes: int
+    endurance_bytes: int
+    is_assumed: bool
+
+    def years(self, per_day: int | None) -> float | None:
+        """How long a new one lasts at this rate; None if nothing is written, or nobody knows."""
+        return round(self.endurance_bytes / per_day / 365, 1) if per_day else None
+
+
+def card_of(folder: Path, endurance_bytes: int | None) -> Card:
+    """The card that `folder` lies on. Where its endurance is not set, it is assumed from its size."""
+    said = os.statvfs(folder)
+    size = said.f_blocks * said.f_frsize
+    return Card(size, endurance_bytes or size * CYCLES // AMPLIFICATION, endurance_bytes is None)

@@ -53,6 +53,16 @@ TEXTS: Final[Words] = table("""
     broker_do        | 저절로 다시 연결합니다. 5분이 지나도 그대로면 게이트웨이의 전원을 뽑았다가 10초 뒤에 다시 꽂아 주세요. | It reconnects by itself. If this stays for 5 minutes, unplug the gateway, wait 10 seconds and plug it in again.
     disk             | 저장 공간이 가득 찼습니다                | The storage is full
     disk_do          | 새 값을 기록하지 못하고 있습니다. 설치하신 분에게 바로 알려 주세요. | New values are not being recorded. Please tell whoever installed the gateway at once.
+    broken           | 저장 장치에 기록할 수 없습니다           | The storage cannot be written
+    broken_do        | 새 값을 기록하지 못하고 있습니다. SD 카드가 고장 났을 수 있으니 설치하신 분에게 바로 알려 주세요. | New values are not being recorded. The SD card may be broken: please tell whoever installed the gateway at once.
+    budget           | 보내지 못한 기록으로 저장 공간이 찼습니다 | The storage is full of records that could not be sent
+    budget_do        | 새 값을 기록하지 못하고 있습니다. 인터넷이 연결되면 저절로 이어집니다: 공유기와 인터넷 선을 확인해 주세요. | New values are not being recorded. It goes on by itself once there is Internet: please check the router and its cable.
+    evicting         | 오래 보내지 못해 가장 오래된 측정값부터 지우고 있습니다 | Nothing could be sent for long: the oldest values are being deleted
+    evicting_do      | 새 값과 경보는 계속 기록됩니다. 더 잃지 않으려면 인터넷을 연결해 주세요. | New values and alarms are still recorded. To lose no more, please bring the Internet back.
+    card             | 이 속도면 SD 카드가 약 {months}개월밖에 가지 않습니다 | At this rate the SD card lasts only about {months} months
+    card_do          | 설치하신 분에게 알려 주세요. 저장 간격을 늘리거나 내구성이 높은 카드로 바꾸면 오래갑니다. | Please tell whoever installed the gateway. It lasts longer when values are stored less often, or on a high-endurance card.
+    card_life        | 이 속도면 SD 카드는 약 {years}년 갑니다  | At this rate the SD card lasts about {years} years
+    card_long        | 이 속도면 SD 카드는 {years}년 넘게 갑니다 | At this rate the SD card lasts more than {years} years
     cloud            | 클라우드로 보내지 못한 지 {duration}째입니다 | Nothing has reached the cloud for {duration}
     cloud_never      | 아직 클라우드에 연결하지 못했습니다      | The cloud has not been reached yet
     cloud_do         | 인터넷이 끊겨도 기록은 계속됩니다; {count}개가 기다리는 중이고, 연결되면 저절로 보냅니다. 공유기와 인터넷 선을 확인해 주세요. | Recording goes on without the Internet; {count} readings are waiting and will be sent by themselves. Please check the router and its cable.
