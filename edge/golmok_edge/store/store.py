@@ -573,7 +573,7 @@ class Store:
 
     def _wrote(self, count: int) -> None:
         self._bytes_written += count
-        self.wear.add(count)
+        self.wear.note()
 
     def _insert(
         self,
@@ -637,6 +637,7 @@ class Store:
             rows.save_hint(db, f"acked.{stream}", seq)
         rows.save_used(db, state)
         rows.save_hint(db, "bytes_written", self._bytes_written)
+        self.wear.note(at_once=True)
         rows.save_days(db, self.wear.hints())
         self._save_hints_at = self._clock() + HINT_INTERVAL_S
 

@@ -18,6 +18,8 @@ MOST_DAYS: Final = 9
 """Today, seven whole days, and one before them that perhaps was not whole."""
 LEAST_RUN_S: Final = 60.0
 """From so long a run on a day's bytes can be guessed."""
+NOTE_S: Final = 1.0
+"""How often at most the counter is looked at."""
 DAY_S: Final = 86_400
 CYCLES: Final = 1_000
 """An assumption: how often each cell of a usual card can be written."""
@@ -28,12 +30,20 @@ _FIELD: Final = b"\nwrite_bytes: "
 
 
 class _Counter:
-    """A thread's counter in /proc, kept open: opening it costs more than reading it."""
+    """A counter in /proc, kept open: opening it costs more than reading it."""
 
-    def __init__(self) -> None:
+    def __init__(self, of: str = "thread-self") -> None:
         self.descriptor = -1
         with suppress(OSError):
-            self.descriptor = os.open("/proc/thread-self/io", os.O_RDONLY | os.O_CLOEXEC)
+            self.descriptor = os.open(f"/proc/{of}/io", os.O_RDONLY | os.O_CLOEXEC)
+
+    def read(self) -> int:
+        """Bytes of pages dirtied so far; 0 where the kernel does not count."""
+        if self.descriptor < 0:
+            return 0
+        said = os.pread(self.descriptor, 512, 0)
+        at = said.find(_FIELD)
+        return int(said[at + len(_FIELD) :].split(None, 1)[0]) if at >= 0 else 0
 
     def __del__(self) -> None:
         if self.descriptor >= 0:
@@ -50,27 +60,31 @@ _own: Final = _OwnCounter()
 
 def thread_bytes_written() -> int:
     """Bytes of pages that the calling thread has dirtied so far; 0 where the kernel does not count (not Linux)."""
-    descriptor = _own.counter.descriptor
-    if descriptor < 0:
-        return 0
-    said = os.pread(descriptor, 512, 0)
-    at = said.find(_FIELD)
-    return int(said[at + len(_FIELD) :].split(None, 1)[0]) if at >= 0 else 0
+    return _own.counter.read()
 
 
 class Days:
     """What was written on each of the last days, and how much a day is to be expected."""
 
-    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, clock: Callable[[], float] = time.monotonic, counter: Callable[[], int] | None = None) -> None:
+        """`counter` gives what was written so far: by this process with all its threads, unless told otherwise."""
         self.day_of_now: Callable[[], str | None] = lambda: None
         """Which day it is where the gateway stands (2026-11-22), None while nobody knows."""
         self._clock = clock
-        self._began_s = clock()
+        self._began_s = self._noted_s = clock()
+        self._counter = counter or _Counter("self").read
+        self._counted = self._counter()
         self._run = self._undated = 0
         self._days: dict[str, int] = {}
 
-    def add(self, written: int) -> None:
-        """So many bytes more, now."""
+    def note(self, *, at_once: bool = False) -> None:
+        """Count what was written since the last time, unless that was just now: to look costs 30 us."""
+        now_s = self._clock()
+        if now_s - self._noted_s < NOTE_S and not at_once:
+            return
+        self._noted_s = now_s
+        counted = self._counter()
+        written, self._counted = counted - self._counted, counted
         self._run += written
         self._undated += written
         today = self.day_of_now()
