@@ -23,6 +23,7 @@ class _Session:
     delivered: dict[int, Key] = field(default_factory=dict)
     """By packet id: what was delivered last under it."""
     marker: bytes = b""
+    """The first thing that the gateway says to itself: what comes before it had waited at the broker."""
     is_caught_up: bool = False
     connect: bytes = b""
 
@@ -134,8 +135,8 @@ class MqttLine(Line):
                     self._notes.took(key)
             case packets.PUBLISH:
                 said = packets.publish_of(packet)
-                if said.topic.endswith("/marker"):
-                    session.marker, session.is_caught_up = said.payload, False
+                if said.topic.endswith("/marker") and not session.marker:
+                    session.marker = said.payload
 
     def _note_down(self, packet: bytes, session: _Session) -> Key | None:
         """What is about to be delivered, noted before the gateway can answer."""

@@ -27,8 +27,9 @@ MUTATIONS: Final[Mapping[str, tuple[Change, ...]]] = {
     "ack-before-commit": (
         Change(
             _BUS,
-            '            self._way.put(Item("readings", records, taken))\n',
-            '            self._mqtt.ack(message)\n            self._way.put(Item("readings", records, taken))\n',
+            '                taken = [self._seen.begin(message, hash64)] if message.qos else []\n            self._way.put(',
+            '                taken = [self._seen.begin(message, hash64)] if message.qos else []\n'
+            "            self._mqtt.ack(message)\n            self._way.put(",
         ),
     ),
     "no-cas": (
