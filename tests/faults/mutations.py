@@ -23,13 +23,13 @@ class Change(NamedTuple):
 
 _BUS: Final = "edge/golmok_edge/gateway/bus.py"
 _LOG: Final = "cloud-sync/golmok_cloud_sync/server/sqlite_log.py"
+_BEGUN: Final = " " * 16 + "taken = [self._seen.begin(message, hash64)] if message.qos else []\n"
 MUTATIONS: Final[Mapping[str, tuple[Change, ...]]] = {
     "ack-before-commit": (
         Change(
             _BUS,
-            '                taken = [self._seen.begin(message, hash64)] if message.qos else []\n            self._way.put(',
-            '                taken = [self._seen.begin(message, hash64)] if message.qos else []\n'
-            "            self._mqtt.ack(message)\n            self._way.put(",
+            f"{_BEGUN}            self._way.put(",
+            f"{_BEGUN}            self._mqtt.ack(message)\n            self._way.put(",
         ),
     ),
     "no-cas": (

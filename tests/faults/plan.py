@@ -71,7 +71,8 @@ KINDS: Final[Mapping[str, Kind]] = {
     "ntp-late": Kind(clocks.ntp_late, 4, "clock"),
     "card-rolled-back": Kind(cards.rollback, 6, is_core=True),
     "card-rolled-back-twice": Kind(cards.rollback_twice, 9),
-    "card-cloned": Kind(cards.clone, 6),
+    "card-cloned": Kind(cards.clone, 7),
+    "card-cloned-again": Kind(cards.clone_of_clone, 12),
 }
 
 
