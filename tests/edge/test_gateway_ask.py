@@ -59,7 +59,8 @@ class Stage:
         self.store = Store.open(prepared(folder / "var"))
         self.time = Timekeeper(self.clock)
         self.live = Live(self.clock, self.time, {})
-        self.past = Past(self.store.new_reader(), self.clock, self.time)
+        self.reader = self.store.new_reader()
+        self.past = Past(self.reader, self.clock, self.time)
         self.server = AskServer(folder / "s.sock", self.status, self.live, self.past, patience_s=patience_s)
 
     async def status(self) -> dict[str, Any]:
@@ -81,7 +82,7 @@ async def running(folder: Path, patience_s: float = 30.0) -> AsyncIterator[Stage
         yield stage
     finally:
         await stage.server.close()
-        stage.past.close()
+        stage.reader.close()
         stage.store.close()
 
 
@@ -257,7 +258,7 @@ async def test_history_leaves_out_what_has_no_time(tmp_path: Path) -> None:
 
 async def test_a_store_that_fails_is_an_answer(tmp_path: Path) -> None:
     async with running(tmp_path) as stage:
-        stage.past.close()
+        stage.reader.close()
         answer = await (await stage.asker()).ask(HISTORY | {"from_ms": 0, "to_ms": 5})
         assert list(answer) == ["error"]
 

@@ -83,7 +83,7 @@ def stage(tmp_path: Path) -> Iterator[Stage]:
         keeper = Timekeeper(clock)
         live, cloud = Live(clock, keeper, {}), CourierState(last_success_mono_ms=990_000, state="connected")
         devices = {"fridge": DeviceState()}
-        yield Stage(Parts(settings, clock, keeper, store, group, live, None, cloud, devices), clock)
+        yield Stage(Parts(settings, clock, keeper, store, group, live, None, cloud, devices, {}), clock)
 
 
 def test_who_and_how(stage: Stage) -> None:

@@ -90,6 +90,8 @@ class CourierState:
     pace_s: float = 0.0
     backlog: Mapping[Stream, int] | None = None
     forks: int = 0
+    is_all_sent: bool = False
+    """Whether the cloud has said that it has all."""
 
 
 class Courier(threading.Thread):
@@ -322,6 +324,7 @@ class Courier(threading.Thread):
 
     def _connected(self, uplink: Uplink, *, also_if_waiting: bool = True) -> None:
         self.state.forks = uplink.forks
+        self.state.is_all_sent = uplink.is_all_sent
         self.state.backlog = {stream: uplink.backlog(stream) for stream in STREAMS}
         if self.state.state == "waiting" and not also_if_waiting:  # telemetry was told to wait; this was not telemetry
             return

@@ -70,6 +70,8 @@ class Hello:
     """The newest value of each channel, outside all sequences: pages are live while a backlog drains."""
     title: str = ""
     """What people call the place."""
+    earlier: bool = False
+    """This is not the store as it is now but what was saved of an earlier one; it comes beside the present one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +119,7 @@ def encode_request(hello: Hello, parts: Sequence[Part] = ()) -> bytes:
         "settings_version": hello.settings_version,
         "software": hello.software,
         "title": hello.title,
+        **({"earlier": True} if hello.earlier else {}),
         "streams": {
             name: {"tail": s.tail, "acked": s.acked, **({"probes": s.probes} if s.probes else {})}
             for name, s in hello.streams.items()
@@ -149,6 +152,7 @@ def decode_request(body: bytes) -> tuple[Hello, list[Part]]:
         settings_version=head.text("settings_version"),
         software=head.text("software"),
         title=head.text("title"),
+        earlier=head.fields.get("earlier") is True,
         streams={_stream(name): _report(report) for name, report in head.take("streams", dict).items()},
         latest=[_record(row) for row in head.take_list("latest", MAX_LATEST)],
     )

@@ -56,6 +56,10 @@ class StoreNow(msgspec.Struct):
     contact_ms: int | None = None
     streams: dict[str, Reported] = {}
 
+    @property
+    def backlog(self) -> int:
+        return sum(stream.backlog for stream in self.streams.values())
+
 
 class GatewayNow(msgspec.Struct):
     """A gateway as it is known now."""
@@ -77,6 +81,12 @@ class GatewayNow(msgspec.Struct):
         patience_s = max(_LATE_LEAST_S, _LATE_FACTOR * self.pace_s)
         # A contact that lies ahead was before this server's own clock was set back: it tells as little as an old one.
         return "online" if abs(now_ms - contact_ms) <= patience_s * 1000 else "late"
+
+    def forget_brought(self) -> None:
+        """Earlier stores of which all that was saved is here: they have nothing more to tell."""
+        done = [name for name, one in self.stores.items() if name != one.store and not one.backlog]
+        for name in done:
+            del self.stores[name]
 
     def learn(self, records: Iterable[Record], boot: str) -> list[Record]:
         """Take newer values in; which of them are news. `boot` is the one the gateway runs in."""
@@ -111,7 +121,12 @@ class Fleet:
     def heard(self, hello: Hello, now_ms: int) -> GatewayNow:
         """A gateway has called."""
         now = self.know(hello.gateway)
-        store = self._store(now, EpochKey(hello.gateway, hello.store, hello.epoch))
+        key = EpochKey(hello.gateway, hello.store, hello.epoch)
+        if hello.earlier:
+            now.stores.setdefault(_beside(key), StoreNow(key.store, key.epoch, streams={}))
+        else:
+            now.forget_brought()
+        store = self._store(now, key)
         store.boot, store.software, store.settings_version = hello.boot, hello.software, hello.settings_version
         store.contact_ms = now_ms
         now.title = hello.title or now.title
@@ -159,7 +174,7 @@ class Fleet:
 
     @staticmethod
     def _store(now: GatewayNow, key: EpochKey) -> StoreNow:
-        store = now.stores.get(key.store)
+        store = now.stores.get(_beside(key)) or now.stores.get(key.store)
         if store is None or store.epoch != key.epoch:
             store = now.stores[key.store] = StoreNow(key.store, key.epoch, streams={})
         return store
@@ -222,7 +237,7 @@ class Fleet:
             "state": now.state(time.time_ns() // 1_000_000),
             "last_contact": show(now.contact_ms),
             "pace_s": now.pace_s,
-            "backlog": sum(s.backlog for store in stores for s in store.streams.values()),
+            "backlog": sum(store.backlog for store in stores),
             "channels": len(now.latest),
             "version": newest_store.software,
             "settings_version": newest_store.settings_version or None,
@@ -239,6 +254,11 @@ def latest_value(record: Record, dating: Dating) -> LatestValue:
         reason=record.reason,
         ts=show(dating.date(record).ms),
     )
+
+
+def _beside(key: EpochKey) -> str:
+    """The name of an earlier store that is brought beside the present one; no store has a line break in its name."""
+    return f"{key.store}\n{key.epoch}"
 
 
 def _store_status(store: StoreNow) -> StoreStatus:

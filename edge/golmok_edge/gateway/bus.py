@@ -12,7 +12,7 @@ import secrets
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Final
+from typing import Final, Protocol
 
 from golmok_cloud_sync.protocol import Record
 from golmok_drivers.buses.mqtt import Callbacks, Message, Mqtt
@@ -22,12 +22,26 @@ from golmok_edge.gateway.decoding import Decoder, Said, Together
 from golmok_edge.gateway.flood import Flood, Floods
 from golmok_edge.gateway.inbox import Counts, Inbox, Listener, Seen, decode
 from golmok_edge.settings import Mqtt as MqttSettings
-from golmok_edge.store import Commit, Found, Item, Store, StoreError, Taken, message_hash
+from golmok_edge.store import Commit, Found, Item, StoreError, Taken, message_hash
 
 _log = logging.getLogger(__name__)
 
 GOODBYE_S: Final = 1.0
 """How long the end waits for the last acknowledgements to leave; what they leave behind comes again and is known."""
+
+
+class Sessions(Protocol):
+    """What a store knows of the broker's sessions."""
+
+    @property
+    def broker_session(self) -> int:
+        """See `Store.broker_session`."""
+
+    def start_broker_session(self) -> int:
+        """See `Store.start_broker_session`."""
+
+    def taken_recently(self) -> list[tuple[int, int]]:
+        """See `Store.taken_recently`."""
 
 
 class LocalBus:
@@ -39,7 +53,7 @@ class LocalBus:
         settings: MqttSettings,
         listeners: Sequence[Listener],
         *,
-        store: Store,
+        store: Sessions,
         latest: Mapping[str, Found],
         put: Callable[[Sequence[Item]], bool],
         put_event: Callable[[Record], None],

@@ -9,13 +9,12 @@ import signal
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, suppress
-from functools import partial
 from itertools import islice
 from operator import itemgetter
 from pathlib import Path
 from typing import Any, Final
 
-from golmok_cloud_sync.client import Courier, Pace, ServerTime
+from golmok_cloud_sync.client import Courier, Outbox, Pace, ServerTime
 from golmok_cloud_sync.protocol import STREAMS, Hello, Record
 from golmok_drivers.api import MessageDriver
 from golmok_drivers.buses import open_bus
@@ -34,12 +33,27 @@ from golmok_edge.gateway.memory import give_back
 from golmok_edge.gateway.notify import notify, watchdog_s
 from golmok_edge.gateway.past import Past
 from golmok_edge.gateway.publisher import Publisher
+from golmok_edge.gateway.salvager import EVERY_S, Salvager, set_aside_event
 from golmok_edge.gateway.stall import Stall
 from golmok_edge.gateway.status import SOFTWARE, Parts, Rate, document
 from golmok_edge.gateway.timekeeper import ANCHOR, Timekeeper, day_of_now
 from golmok_edge.gateway.wards import Wards
 from golmok_edge.settings import Settings, normal_silence_s
-from golmok_edge.store import LANES, Budgets, Commit, Found, GroupCommit, Item, Store, StoreError, is_calm
+from golmok_edge.store import (
+    LANES,
+    Aside,
+    Budgets,
+    Commit,
+    Found,
+    GroupCommit,
+    Item,
+    Keeper,
+    Store,
+    StoreError,
+    When,
+    is_calm,
+    start_salvage,
+)
 
 _log = logging.getLogger(__name__)
 
@@ -79,6 +93,7 @@ class Gateway:
         self._bus: LocalBus | None = None
         self._courier: Courier | None = None
         self._tasks: list[DeviceTask] = []
+        self._put_aside: list[Aside] = []
         self._expire_s = {
             f"{device.name}.{channel.quantity}": silence_s
             for device in settings.devices
@@ -115,6 +130,7 @@ class Gateway:
                     tasks.create_task(self._keep_awake()),
                     tasks.create_task(self._keep_house()),
                     tasks.create_task(self._look_again()),
+                    tasks.create_task(self._see_to_the_damaged()),
                 ]
                 publishing = None
                 if self._simulation and self._simulation.publishes and self._bus:
@@ -135,27 +151,30 @@ class Gateway:
     async def _open(self, stack: AsyncExitStack) -> None:
         """Open everything, each with its closing on the stack: what takes in closes before what it gives to."""
         settings, clock = self.settings, self._clock
-        store = self._store = Store.open(settings.store.path, name=STORE, budgets=_budgets(settings))
-        stack.callback(store.close)
-        known_boots = store.reader.boots()
-        anchors = [one.record for one in islice(store.reader.find(ANCHOR, "events", newest_first=True), _MOST_ANCHORS)]
-        self._time = Timekeeper(clock, anchors)
-        store.wear.day_of_now = partial(day_of_now, self._time, settings.site.timezone)
-        latest = store.reader.latest()
+        self._keeper = Keeper(settings.store.path, self._open_store, self._when, self._on_set_aside)
+        stack.callback(self._keeper.close)
+        known_boots = self._keeper.use(lambda store: store.reader.boots())
+        self._time = Timekeeper(clock, self._keeper.use(_anchors))
+        latest = self._keeper.use(lambda store: store.reader.latest())
         self._live = Live(clock, self._time, {channel: Newest(*one) for channel, one in latest.items()})
-        past = Past(store.new_reader(), clock, self._time)
-        stack.callback(past.close)
+        past = Past(self._keeper, clock, self._time)
         self._open_courier(stack, is_new_boot=known_boots[-1:] != [clock.boot])
         wards = Wards(settings.site.timezone, clock, self._deadlines)
         stack.callback(wards.end)
         drivers = [(device, wards.driver_of(device)) for device in settings.devices]
         self._decoders = [driver for _, driver in drivers if isinstance(driver, Decoder)]
-        self._group = GroupCommit(store, self._on_commit, self._on_refuse, interval_s=settings.store.commit_interval_s)
+        self._group = GroupCommit(
+            self._keeper, self._on_commit, self._on_refuse, interval_s=settings.store.commit_interval_s
+        )
         self._committing = self._group
         self._events, self._bookkeeping = Again(self._hand_over), Again(self._hand_over)
         self._open_bus(stack, [Listener(d, one) for d, one in drivers if isinstance(one, MessageDriver)], latest)
         stack.callback(self._close_taking)
         self._put_event("gateway.start", {"software": SOFTWARE, "settings_version": settings.version})
+        for aside in self._put_aside:
+            self._put_event("store.set-aside", set_aside_event(aside))
+        self._salvager = self._open_salvager()
+        stack.callback(self._salvager.close)
         self._heed_kernel()
         self._simulation = self._simulate()
         if self._simulation:
@@ -175,11 +194,53 @@ class Gateway:
         if self._courier:
             self._courier.start()
 
+    @property
+    def _store(self) -> Store:
+        """The store that is in use now; what may find it damaged goes through the keeper."""
+        return self._keeper.store
+
+    def _open_store(self, folder: Path) -> Store:
+        store = Store.open(folder, name=STORE, budgets=_budgets(self.settings))
+        store.wear.day_of_now = lambda: day_of_now(self._time, self.settings.site.timezone)
+        return store
+
+    def _when(self) -> When:
+        return When(self._clock.wall_ms(), self._clock.boot, self._clock.mono_ms())
+
+    def _on_set_aside(self, aside: Aside) -> None:
+        if self._committing:
+            self._put_event("store.set-aside", set_aside_event(aside))
+        else:
+            self._put_aside.append(aside)  # told as soon as there is something to tell it with
+
+    def _open_salvager(self) -> Salvager:
+        return Salvager(
+            self.settings.store.path,
+            self._open_store,
+            self._courier_of if self.settings.cloud else None,
+            self._put_event,
+            start_salvage,
+        )
+
     def _open_courier(self, stack: AsyncExitStack, *, is_new_boot: bool) -> None:
-        cloud = self.settings.cloud
-        if cloud is None:
+        if self.settings.cloud is None:
             return
-        self._courier = Courier(
+        self._courier = self._new_courier(
+            self._keeper.outbox, is_new_boot=is_new_boot, latest=lambda: self._live.records(), on_time=self._on_time
+        )
+        stack.callback(self._courier.close, LAST_SENDING_S)
+        stack.callback(self._on_calm)
+
+    def _courier_of(self, saved: Store) -> Courier:
+        """Brings what was saved of a damaged store."""
+        return self._new_courier(lambda: saved, is_earlier=True)
+
+    def _new_courier(
+        self, outbox: Callable[[], Outbox], *, is_new_boot: bool = False, is_earlier: bool = False, **more: Any
+    ) -> Courier:
+        cloud = self.settings.cloud
+        assert cloud is not None
+        return Courier(
             cloud.url,
             Hello(
                 self.settings.site.gateway,
@@ -191,17 +252,15 @@ class Gateway:
                 settings_version=self.settings.version,
                 software=SOFTWARE,
                 title=self.settings.site.title,
+                earlier=is_earlier,
             ),
-            lambda: self._store,
+            outbox,
             clock=self._clock,
             pace=Pace(cloud.interval_s),
             new_boot=is_new_boot,
             token=self._token,
-            latest=lambda: self._live.records(),
-            on_time=self._on_time,
+            **more,
         )
-        stack.callback(self._courier.close, LAST_SENDING_S)
-        stack.callback(self._on_calm)
 
     def _open_bus(self, stack: AsyncExitStack, listeners: Sequence[Listener], latest: Mapping[str, Found]) -> None:
         if self.settings.mqtt is None:
@@ -211,7 +270,7 @@ class Gateway:
             gateway,
             self.settings.mqtt,
             listeners,
-            store=self._store,
+            store=self._keeper,
             latest=latest,
             put=self._hand_over,
             put_event=self._put_record,
@@ -318,7 +377,7 @@ class Gateway:
         self._publisher.committed(self._live.newest(self._channels), self._expire_s)
 
     async def _status(self) -> dict[str, Any]:
-        bus, used_bytes = self._bus, await self._loop.run_in_executor(self._aside, self._store.used_bytes)
+        bus, used_bytes = self._bus, await self._loop.run_in_executor(self._aside, self._used_bytes)
         return document(
             Parts(
                 self.settings,
@@ -331,11 +390,18 @@ class Gateway:
                 self._courier.state if self._courier else None,
                 {one.device.name: one.state for one in self._tasks}
                 | {one.device.name: one.state for one in self._decoders},
+                self._damage(),
             ),
             is_ready=self._is_started and (bus is None or bus.is_caught_up),
             readings_per_s=self._rate.per_s(),
             used_bytes=used_bytes,
         )
+
+    def _used_bytes(self) -> int:
+        return self._keeper.use(Store.used_bytes)
+
+    def _damage(self) -> dict[str, Any]:
+        return {**self._salvager.document(), "quarantined_blocks": self._keeper.counts.quarantined_blocks}
 
     # --- now and then
 
@@ -356,9 +422,18 @@ class Gateway:
             try:
                 if self._courier is None:
                     self._settle()
-                await self._loop.run_in_executor(self._aside, self._store.tidy)
+                await self._loop.run_in_executor(self._aside, self._keeper.use, Store.tidy)
             except StoreError as error:
                 _log.error("the store could not be trimmed: %s", error)
+
+    async def _see_to_the_damaged(self) -> None:
+        """Have what was set aside salvaged, and bring it to the cloud."""
+        while True:
+            try:
+                await self._loop.run_in_executor(self._aside, self._salvager.step)
+            except OSError as error:
+                _log.error("a damaged store cannot be seen to: %s", error)
+            await asyncio.sleep(EVERY_S)
 
     async def _look_again(self) -> None:
         """See that there is room again, also when nothing comes that could be refused."""
@@ -367,7 +442,7 @@ class Gateway:
             if not self._group.refusals:
                 continue
             try:
-                await self._loop.run_in_executor(self._aside, self._store.look_again)
+                await self._loop.run_in_executor(self._aside, self._keeper.use, Store.look_again)
             except StoreError:
                 continue  # it was said when it began
             for lane in LANES:
@@ -386,6 +461,11 @@ class Gateway:
     def _heed_kernel(self) -> None:
         for anchor in self._time.heed_kernel():
             self._put_record(anchor)
+
+
+def _anchors(store: Store) -> list[Record]:
+    """The clock's anchors that are on disk, the newest first."""
+    return [one.record for one in islice(store.reader.find(ANCHOR, "events", newest_first=True), _MOST_ANCHORS)]
 
 
 def _budgets(settings: Settings) -> Budgets:

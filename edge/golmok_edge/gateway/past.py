@@ -2,20 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Callable, Iterator
+from typing import Any, Protocol, TypeVar
 
 from golmok_cloud_sync.protocol import Record
 from golmok_edge.gateway.clock import Clock
 from golmok_edge.gateway.timekeeper import Timekeeper
 from golmok_edge.store import Found, Reader, buckets, numbers
 
+_Done = TypeVar("_Done")
+
+
+class Reading(Protocol):
+    """Who lends a reader, and another one where its file turns out to be damaged."""
+
+    def read_beside(self, do: Callable[[Reader], _Done]) -> _Done:
+        """What `do` makes of it."""
+
 
 class Past:
     """Reads the store for the pages, by a reader of its own."""
 
-    def __init__(self, reader: Reader, clock: Clock, time: Timekeeper) -> None:
-        self._reader, self._clock, self._time = reader, clock, time
+    def __init__(self, reading: Reading, clock: Clock, time: Timekeeper) -> None:
+        self._reading, self._clock, self._time = reading, clock, time
 
     def chart(self, channel: str, from_ms: int, to_ms: int, points: int) -> dict[str, Any]:
         """`points` are `[start (ms since 1970), least, mean, greatest]`; empty ones are left out.
@@ -24,7 +33,9 @@ class Past:
         """
         unit = ""
         timed: list[tuple[int, Found]] = []
-        for at_ms, found in self._found(channel, from_ms, to_ms):
+        for at_ms, found in self._reading.read_beside(
+            lambda reader: list(self._found(reader, channel, from_ms, to_ms))
+        ):
             unit = found.record.unit or unit
             timed.append((at_ms, found))
         rows = buckets(numbers(timed), from_ms, to_ms, points)
@@ -35,16 +46,12 @@ class Past:
             "approximate": not self._time.is_known,
         }
 
-    def close(self) -> None:
-        """Let go of the store."""
-        self._reader.close()
-
-    def _found(self, channel: str, from_ms: int, to_ms: int) -> Iterator[tuple[int, Found]]:
-        for boot in self._reader.boots():
+    def _found(self, reader: Reader, channel: str, from_ms: int, to_ms: int) -> Iterator[tuple[int, Found]]:
+        for boot in reader.boots():
             monos = self._monos(boot, from_ms, to_ms)
             if monos is None or monos[1] < 0:
                 continue
-            for found in self._reader.series(channel, boot, max(0, monos[0]), monos[1] + 1):
+            for found in reader.series(channel, boot, max(0, monos[0]), monos[1] + 1):
                 at_ms = self._wall_ms(found.record)
                 if at_ms is not None:
                     yield at_ms, found

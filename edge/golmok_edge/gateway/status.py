@@ -52,6 +52,8 @@ class Parts(NamedTuple):
     cloud: CourierState | None
     devices: Mapping[str, DeviceState]
     """Those that are not on the local bus."""
+    damage: Mapping[str, Any]
+    """Stores that were set aside, and blocks that were given up."""
 
 
 @dataclass(slots=True)
@@ -102,7 +104,7 @@ def document(parts: Parts, *, is_ready: bool, readings_per_s: float, used_bytes:
         "rates": {"readings_per_s": readings_per_s},
         "backlog": {stream: store.tail(stream) - store.acked(stream) for stream in STREAMS},
         "bytes_written": store.bytes_written,
-        "store": _store(parts, used_bytes) | {"refusing": refusing},
+        "store": _store(parts, used_bytes) | {"refusing": refusing, **parts.damage},
         "mqtt": _mqtt(parts.bus) if parts.bus else None,
         "cloud": _cloud(parts, parts.cloud) if parts.cloud else None,
         "devices": devices,

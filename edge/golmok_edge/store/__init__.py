@@ -3,6 +3,7 @@
 `Store` is the file, `GroupCommit` the thread that writes to it, `Reader` what pages and tools look with.
 """
 
+from .aside import Aside, asides, make_room, start_salvage
 from .budget import CALM, LANES, Budgets, Lane, WhenFull, is_calm
 from .errors import (
     BlockDamagedError,
@@ -19,6 +20,7 @@ from .errors import (
 )
 from .group import Commit, GroupCommit, Item, Refusal
 from .history import Bucket, buckets, history, numbers
+from .keeper import Keeper, KeptOutbox, When
 from .layout import Layout
 from .reader import TRIMMED, Found, Reader
 from .removal import EVICTED, Trimmed
@@ -33,6 +35,7 @@ __all__ = [
     "LANES",
     "TRIMMED",
     "WINDOW",
+    "Aside",
     "BlockDamagedError",
     "Bucket",
     "Budgets",
@@ -42,6 +45,8 @@ __all__ = [
     "Found",
     "GroupCommit",
     "Item",
+    "Keeper",
+    "KeptOutbox",
     "Lane",
     "Layout",
     "Reader",
@@ -59,11 +64,15 @@ __all__ = [
     "StoreWriteError",
     "Taken",
     "Trimmed",
+    "When",
     "WhenFull",
+    "asides",
     "buckets",
     "card_of",
     "history",
     "is_calm",
+    "make_room",
     "message_hash",
     "numbers",
+    "start_salvage",
 ]

@@ -13,6 +13,8 @@ import re
 import shutil
 import sqlite3
 import struct
+import subprocess
+import sys
 import time
 from contextlib import closing, suppress
 from pathlib import Path
@@ -56,6 +58,8 @@ class About(msgspec.Struct, omit_defaults=True):
     """Records of each stream that were not, as far as known that there were any."""
     end_known: bool = False
     """Whether it is known where the streams ended."""
+    told: bool = False
+    """Whether the cloud is told what was read and what was not."""
     last_boot: str = ""
     last_mono_ms: int = 0
     """The last record that was read."""
@@ -167,6 +171,16 @@ def make_room(folder: Path, keep: int = KEEP) -> list[Path]:
     for one in gone:
         shutil.rmtree(one.folder, ignore_errors=True)
     return [one.folder for one in gone]
+
+
+def start_salvage(folder: Path) -> subprocess.Popen[bytes]:
+    """Salvage what lies in `folder` in a process of its own, gently; see `salvage.py`."""
+    return subprocess.Popen(
+        [sys.executable, "-m", "golmok_edge.store.salvage", str(folder), "--gently"],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+    )
 
 
 # --- the broker's messages

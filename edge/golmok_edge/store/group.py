@@ -13,7 +13,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from operator import itemgetter
@@ -25,7 +25,6 @@ from golmok_cloud_sync.protocol.record import STREAMS, Record, Stream
 from .budget import LANES, Lane, lane_of
 from .errors import StoreClosedError, StoreFullError
 from .packing import checked
-from .store import Store
 from .taken import Taken
 
 COMMIT_INTERVAL_S: Final = 1.0
@@ -75,6 +74,17 @@ class Refusal:
     records: int = 0
 
 
+class Appends(Protocol):
+    """Where the commits go: a store, or what holds one."""
+
+    @property
+    def bytes_written(self) -> int:
+        """See `Store.bytes_written`."""
+
+    def append(self, batch: Mapping[Stream, Sequence[Record]], taken: Sequence[Taken] = ()) -> dict[Stream, range]:
+        """See `Store.append`."""
+
+
 class Clock(Protocol):
     """What the committing thread knows of time."""
 
@@ -115,7 +125,7 @@ class GroupCommit:
 
     def __init__(
         self,
-        store: Store,
+        store: Appends,
         on_commit: Callable[[Commit], None],
         on_refuse: Callable[[Sequence[Item], Exception], None],
         *,

@@ -11,11 +11,11 @@ import json
 import sqlite3
 import threading
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
-from typing import Final, NamedTuple, Self
+from typing import Final, NamedTuple, Self, TypeVar
 
 import zstandard
 
@@ -35,6 +35,7 @@ _CHUNK: Final = 256
 _SLACK_MS: Final = 60_000
 
 
+_Done = TypeVar("_Done")
 PRAGMAS: Final = ("cache_size = -1024", "cell_size_check = ON", "trusted_schema = OFF")
 """Of each connection: little memory, and no trust in a file that may be damaged."""
 
@@ -67,6 +68,10 @@ class Reader:
         """Let go of the file."""
         with self._lock:
             self._db.close()
+
+    def read_beside(self, do: Callable[[Self], _Done]) -> _Done:
+        """What `do` makes of this reader; see `Keeper.read_beside`."""
+        return do(self)
 
     def reread(self) -> None:
         """Forget what was read before: what comes next comes from the card."""

@@ -12,7 +12,6 @@ import argparse
 import json
 import os
 import sqlite3
-import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -330,16 +329,6 @@ def _last(db: sqlite3.Connection) -> tuple[str, int]:
 
 
 # --- as a process
-
-
-def start(folder: Path) -> subprocess.Popen[bytes]:
-    """Salvage what lies in `folder`, beside us and gently."""
-    return subprocess.Popen(
-        [sys.executable, "-m", "golmok_edge.store.salvage", str(folder), "--gently"],
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-    )
 
 
 def main() -> int:

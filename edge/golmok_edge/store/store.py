@@ -165,6 +165,14 @@ class Store:
                     one.close()
                 os.close(self._lock_descriptor)
 
+    def abandon(self) -> None:
+        """Let go of a file that is damaged and was moved away, without writing to it."""
+        with self._lock:
+            self._is_closed = True
+            self.reader.close()
+            self._db.close()
+            os.close(self._lock_descriptor)
+
     def __enter__(self) -> Self:
         return self
 
@@ -555,7 +563,8 @@ class Store:
         try:
             db.execute("BEGIN IMMEDIATE")
             if self._is_stale:
-                self._state = rows.load_state(db)
+                with explained_rows(self._file):
+                    self._state = rows.load_state(db)
                 self._is_stale = False
             yield db
             db.execute("COMMIT")
