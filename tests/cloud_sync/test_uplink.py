@@ -247,6 +247,48 @@ class BothEnds(RuleBasedStateMachine):
         raise AssertionError("it never came to an end")
 
 
+class OneCard(BothEnds):
+    """One card only, which evicts at any moment, also while an answer is on its way: each record is in the cloud
+    once, or is named there as evicted, once.
+    """
+
+    MOST_LIVES = 1
+    make_image = roll_back = clone = None  # type: ignore[assignment]  # rules that do not hold here
+
+    @initialize()
+    def begin(self) -> None:
+        super().begin()
+        self.answers: list[tuple[Life, bool, bytes]] = []
+
+    def is_under_way(self, life: Life, urgent: bool) -> bool:
+        is_coming = any(one is life and is_urgent == urgent for one, is_urgent, _ in self.answers)
+        return is_coming or super().is_under_way(life, urgent)
+
+    def is_dead(self, life: Life) -> None:
+        super().is_dead(life)
+        self.answers.clear()
+
+    @precondition(lambda self: self.under_way)
+    @rule(which=st.integers(0, 9))
+    def answer_sets_out(self, which: int) -> None:
+        life, urgent, body = self.under_way.pop(which % len(self.under_way))
+        self.answers.append((life, urgent, self.cloud.handle(body)))
+
+    @precondition(lambda self: self.answers)
+    @rule(which=st.integers(0, 9))
+    def answer_arrives(self, which: int) -> None:
+        life, urgent, reply = self.answers.pop(which % len(self.answers))
+        life.uplink.took(decode_reply(reply), urgent=urgent)
+
+    def teardown(self) -> None:
+        super().teardown()
+        if hasattr(self, "cloud"):
+            entries = [entry for log in self.cloud.logs.values() for entry in log]
+            assert entries.count("evicted") == self.made - sum(isinstance(entry, Record) for entry in entries)
+
+
+TestOneCard = OneCard.TestCase
+TestOneCard.settings = settings(max_examples=100, stateful_step_count=40, deadline=None, phases=PHASES)
 TestBothEnds = BothEnds.TestCase
 TestBothEnds.settings = settings(max_examples=200, stateful_step_count=30, deadline=None, phases=PHASES)
 

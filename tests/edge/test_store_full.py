@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
+import subprocess
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, suppress
 from pathlib import Path
@@ -12,7 +13,17 @@ from random import Random
 import pytest
 
 from golmok_cloud_sync.protocol import Record
-from golmok_edge.store import Commit, GroupCommit, Item, Layout, Store, StoreError, StoreFullError, StoreUnusableError
+from golmok_edge.store import (
+    Commit,
+    GroupCommit,
+    Item,
+    Layout,
+    Store,
+    StoreError,
+    StoreFullError,
+    StoreReadOnlyError,
+    StoreUnusableError,
+)
 from golmok_edge.store.store import LOG_BYTES, MOST_LOG_BYTES
 
 from .store_support import mount_tmpfs, prepared, reading, records, same
@@ -225,5 +236,19 @@ def test_a_disk_that_cannot_be_written(tmp_path: Path) -> None:
     try:
         with pytest.raises(StoreUnusableError, match=r"\[store\] path"):
             Store.open(tmp_path / "disk" / "var")
+    finally:
+        unmount()
+
+
+def test_a_store_on_a_disk_that_has_become_read_only_says_so(tmp_path: Path) -> None:
+    folder = tmp_path / "disk"
+    unmount = mount_tmpfs(folder, "size=4m")
+    try:
+        Store.open(prepared(folder / "var")).close()
+        subprocess.run(["mount", "-o", "remount,ro", str(folder)], check=True)
+        with pytest.raises(StoreReadOnlyError, match="replace the SD card"):
+            Store.open(folder / "var")
+        subprocess.run(["mount", "-o", "remount,rw", str(folder)], check=True)
+        Store.open(folder / "var").close()
     finally:
         unmount()

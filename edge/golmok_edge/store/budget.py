@@ -51,7 +51,8 @@ class Budgets:
 
     def step(self, stream: Stream) -> int:
         """So much is freed at once, and so much must be free again before a refusal ends: not a row at a time."""
-        return min(_MOST_STEP, max(_LEAST_STEP, self.limit(stream) // 32))
+        limit = self.limit(stream)
+        return min(_MOST_STEP, limit // 8, max(_LEAST_STEP, limit // 32))
 
 
 def is_calm(record: Record) -> bool:

@@ -173,7 +173,9 @@ def refusal(folder: Path) -> OSError | None:
     try:
         descriptor = os.open(probe, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
-            os.write(descriptor, bytes(_PROBE_BYTES))
+            left = _PROBE_BYTES
+            while left:  # a disk with some room takes some, and refuses the rest
+                left -= os.write(descriptor, bytes(left))
             os.fsync(descriptor)
         finally:
             os.close(descriptor)

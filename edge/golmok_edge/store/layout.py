@@ -8,6 +8,7 @@ gateway would never give back.
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import os
 import sqlite3
@@ -24,6 +25,7 @@ from .errors import (
     StoreUnusableError,
     damaged,
     explained,
+    refused,
 )
 
 PAGE_BYTES: Final = 4_096
@@ -119,6 +121,8 @@ class Layout:
         try:
             descriptor = os.open(self.lock_file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
         except OSError as error:
+            if error.errno == errno.EROFS:
+                raise refused(self.file, error) from error
             raise StoreUnusableError(
                 f"{self.lock_file}: cannot be written ({error.strerror}). "
                 "Set [store] path to a folder that this user may write."

@@ -322,8 +322,12 @@ class Store:
             for stream in list(self._resume_at):
                 self._make_room(stream, 0, self.budgets.limit(stream))
             self._see_to_the_disk(0)
-            if self._free_bytes() < _SPARE_BYTES and (why := refusal(self._file.parent)):
-                raise refused(self._file, why)
+            if self._free_bytes() < _SPARE_BYTES:
+                folder = self._file.parent
+                if free_bytes(folder) < _SPARE_BYTES:
+                    raise full(self._file)
+                if why := refusal(folder):
+                    raise refused(self._file, why)
             self._insisting(partial(self._save_hint, "session", self._session), may_use_ballast=False)
 
     # --- looking
