@@ -220,8 +220,8 @@ def anchor(heading: str) -> str:
 
 
 EXAMPLE = {
-    "ko": {"device": "냉장고", "quantity": "온도", "duration": "20분"},
-    "en": {"device": "Fridge", "quantity": "Temperature", "duration": "20 minutes"},
+    "ko": {"device": "냉장고", "quantity": "온도", "duration": "20분", "months": "4"},
+    "en": {"device": "Fridge", "quantity": "Temperature", "duration": "20 minutes", "months": "4"},
 }
 
 
