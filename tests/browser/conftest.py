@@ -116,13 +116,19 @@ def reader(chromium: Browser, street: Street, tmp_path: Path) -> Iterator[Reader
     pictures = Path(os.environ.get(SCREENSHOTS) or tmp_path)
     pictures.mkdir(parents=True, exist_ok=True)
 
-    def make(size: str = "desktop", locale: str = "ko-KR", scheme: Any = "light", may_lose: bool = False) -> Reader:
+    def make(
+        size: str = "desktop",
+        locale: str = "ko-KR",
+        scheme: Any = "light",
+        may_lose: bool = False,
+        timezone: str = "Asia/Seoul",
+    ) -> Reader:
         width, height = SIZES[size]
         context = chromium.new_context(
             viewport={"width": width, "height": height},
             locale=locale,
             color_scheme=scheme,
-            timezone_id="Asia/Seoul",
+            timezone_id=timezone,
             reduced_motion="reduce",
         )
         contexts.append(context)

@@ -6,7 +6,10 @@ import json
 import re
 import time
 from collections.abc import Iterator
+from datetime import datetime, timedelta
 from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 from playwright.sync_api import Route, expect
@@ -29,7 +32,7 @@ def crowd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[CloudProcess]:
     cloud.kill()
 
 
-def visit(readers: Readers, cloud: CloudProcess, *arguments: str, **options: bool) -> Reader:
+def visit(readers: Readers, cloud: CloudProcess, *arguments: str, **options: Any) -> Reader:
     visitor = readers(*arguments, **options)
     visitor.allowed = (cloud.url,)
     return visitor
@@ -206,6 +209,40 @@ def test_a_gap_is_hatched_with_its_reason_and_nothing_is_drawn_over_it(
     expect(card.locator("tbody tr", has_text=reason)).to_have_count(1)
     assert too_faint(operator.page) == []
     operator.picture(f"gateway-small-gap-{scheme}")
+    operator.check()
+
+
+ZONES = [
+    ("Asia/Seoul", "Asia/Seoul"),
+    ("America/St_Johns", "America/St_Johns"),
+    ("Mars/Olympus_Mons", "UTC"),
+    ("", "UTC"),
+]
+
+
+@pytest.mark.parametrize(("said", "shown"), ZONES)
+def test_times_are_those_of_the_place_not_of_the_reader_nor_the_server(
+    reader: Readers, crowd: CloudProcess, said: str, shown: str
+) -> None:
+    with crowd.client() as client:
+        sender = Sender(client, timezone=said)
+        sender.record("readings", [minutes_ago(m) for m in range(30, 0, -1)])
+        sender.record("events", [anchor()])
+        sender.send_all()
+        assert client.get(sender.path).json()["timezone"] == (said or None)
+    operator = visit(reader, crowd, timezone="Pacific/Kiritimati").open(f"{crowd.url}/gateways/{sender.gateway}", "en")
+    facts = operator.page.locator("#facts div", has_text=TEXTS["times_in"]["en"])
+    expect(facts.locator("dd")).to_have_text(shown)
+    card = operator.page.locator(".channel")
+    expect(card.locator("path.mean")).to_have_count(1)
+    card.get_by_text(TEXTS["show_values"]["en"]).click()
+    expect(card.locator("thead th").first).to_have_text(f"Time ({shown})")
+    times = {f"{datetime.now(ZoneInfo(shown)) - timedelta(minutes=m):%H:%M}" for m in range(6)}
+    assert card.locator("tbody td").first.inner_text() in times
+    ticks = card.locator("svg text.tick").all_text_contents()
+    minutes = {tick[3:] for tick in ticks if ":" in tick}
+    assert minutes
+    assert all(int(minute) % 5 == 0 for minute in minutes)
     operator.check()
 
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+from datetime import datetime, timedelta
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import pytest
 from playwright.sync_api import expect
@@ -35,6 +37,20 @@ def test_a_new_value_shows_without_reload(reader: Readers, street: Street, langu
     expect(hall.locator("path.mean").last).to_have_attribute("d", re.compile("L"))  # a curve, not a dot
     owner.picture(f"owner-{size}-{language}")
     owner.check()
+
+
+def test_times_are_those_of_the_shop_not_of_the_reader(reader: Readers, street: Street) -> None:
+    owner = reader("phone", timezone="America/St_Johns").open(street.shop.url, "en")
+    operator = reader("phone", timezone="America/St_Johns").open(f"{street.cloud.url}/gateways/gw-0001", "en")
+    for page in (owner.page, operator.page):
+        card = page.locator(".channel", has_text="Humidity")
+        expect(card.locator("path.mean").last).to_have_attribute("d", re.compile("L"))
+        card.get_by_text(TEXTS["show_values"]["en"]).click()
+        expect(card.locator("thead th").first).to_have_text("Time (Asia/Seoul)")
+        times = {f"{datetime.now(ZoneInfo('Asia/Seoul')) - timedelta(minutes=m):%H:%M}" for m in range(20)}
+        assert card.locator("tbody td").first.inner_text() in times
+    owner.check()
+    operator.check()
 
 
 def test_the_language_switch_is_remembered(reader: Readers, street: Street) -> None:

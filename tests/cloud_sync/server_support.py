@@ -12,7 +12,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -116,6 +116,7 @@ class Sender:
     headers: dict[str, str] = field(default_factory=lambda: {"Content-Type": CONTENT_TYPE})
     records: dict[Stream, list[Record]] = field(default_factory=dict)
     latest: Sequence[Record] = ()
+    timezone: str = ""
 
     def __post_init__(self) -> None:
         self.gateway = self.gateway or f"gw-{next(_numbers):05d}-{secrets.token_hex(3)}"
@@ -139,6 +140,7 @@ class Sender:
         }
         streams.update(reports)
         hello = Hello(self.gateway, self.store, self.epoch, "boot", 10**9, WALL_MS, "v1", "0.1", streams, self.latest)
+        hello = replace(hello, timezone=self.timezone)
         return encode_request(hello, parts)
 
     def post(self, parts: Sequence[Part] = (), **reports: StreamReport) -> httpx.Response:

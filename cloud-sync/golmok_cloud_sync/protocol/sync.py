@@ -72,6 +72,8 @@ class Hello:
     """What people call the place."""
     earlier: bool = False
     """This is not the store as it is now but what was saved of an earlier one; it comes beside the present one."""
+    timezone: str = ""
+    """The place's, a name of the tz database: what people there mean by a time of day."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +122,7 @@ def encode_request(hello: Hello, parts: Sequence[Part] = ()) -> bytes:
         "software": hello.software,
         "title": hello.title,
         **({"earlier": True} if hello.earlier else {}),
+        **({"timezone": hello.timezone} if hello.timezone else {}),
         "streams": {
             name: {"tail": s.tail, "acked": s.acked, **({"probes": s.probes} if s.probes else {})}
             for name, s in hello.streams.items()
@@ -153,6 +156,7 @@ def decode_request(body: bytes) -> tuple[Hello, list[Part]]:
         software=head.text("software"),
         title=head.text("title"),
         earlier=head.fields.get("earlier") is True,
+        timezone=head.text("timezone") if "timezone" in head.fields else "",  # older gateways do not say
         streams={_stream(name): _report(report) for name, report in head.take("streams", dict).items()},
         latest=[_record(row) for row in head.take_list("latest", MAX_LATEST)],
     )

@@ -68,6 +68,7 @@ class GatewayNow(msgspec.Struct):
     stores: dict[str, StoreNow] = {}
     latest: dict[str, Record] = {}
     title: str = ""
+    timezone: str = ""
     pace_s: float = PACE_S
 
     @property
@@ -130,6 +131,7 @@ class Fleet:
         store.boot, store.software, store.settings_version = hello.boot, hello.software, hello.settings_version
         store.contact_ms = now_ms
         now.title = hello.title or now.title
+        now.timezone = hello.timezone or now.timezone
         for name, report in hello.streams.items():
             stream = store.streams.setdefault(name, Reported())
             stream.tail, stream.acked = report.tail, report.acked
@@ -234,6 +236,7 @@ class Fleet:
         return {
             "gateway": now.gateway,
             "title": now.title,
+            "timezone": now.timezone or None,
             "state": now.state(time.time_ns() // 1_000_000),
             "last_contact": show(now.contact_ms),
             "pace_s": now.pace_s,

@@ -38,6 +38,9 @@ class GatewayStatus(_Document):
 
     gateway: str
     title: str = Field(description="what people call the place; empty if it has not said")
+    timezone: str | None = Field(
+        description="the place's, a name of the tz database; null if it has not said. Times here are UTC all the same"
+    )
     state: State
     last_contact: str | None = Field(description="RFC 3339, UTC; null if it never called")
     pace_s: float = Field(description="how often it is asked to call")

@@ -253,6 +253,7 @@ class Gateway:
                 software=SOFTWARE,
                 title=self.settings.site.title,
                 earlier=is_earlier,
+                timezone=self.settings.site.timezone,
             ),
             outbox,
             clock=self._clock,

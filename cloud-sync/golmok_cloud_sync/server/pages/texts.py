@@ -29,6 +29,7 @@ TEXTS: Final = table("""
     just_now         | 방금                                   | just now
     version          | 버전                                   | Version
     settings         | 설정                                   | Settings
+    times_in         | 시각의 시간대                          | Times shown in
     pace             | 연락 간격                              | Calls every
     seconds          | {count}초                              | {count} s
     back             | 모든 게이트웨이                        | All gateways

@@ -3,6 +3,7 @@
 //   look: { title, unit, zone, states: [word of false, word of true] | null, limits: [value, ...], digits }
 
 import { el, lang, measured, number, say, svg, texts } from "./dom.js";
+import { ownZone, zoneOffset } from "./zone.js";
 
 const MINUTE = 60_000;
 const DAY = 1440 * MINUTE;
@@ -11,11 +12,6 @@ const TABLE_ROWS = 48;
 let charts = 0;
 
 const path = (dots) => dots.map(([x, y], i) => `${i ? "L" : "M"}${x.toFixed(1)} ${y.toFixed(1)}`).join("");
-
-const zoneOffset = (ts, zone) => {
-  const [local, utc] = [zone, "UTC"].map((timeZone) => Date.parse(new Date(ts).toLocaleString("en-US", { timeZone })));
-  return local - utc;
-};
 
 // Round values that enclose low and high, about three steps, each with its text.
 function valueTicks(low, high) {
@@ -33,7 +29,8 @@ function timeTicks(from, to, room, zone) {
   const step = TIME_STEPS.find((length) => (to - from) / length <= room) ?? TIME_STEPS.at(-1);
   const offset = zoneOffset(to, zone);
   const first = Math.ceil((from + offset) / step) * step - offset;
-  return Array.from({ length: Math.max(0, Math.floor((to - first) / step) + 1) }, (_, i) => first + i * step);
+  const ticks = Array.from({ length: Math.max(0, Math.floor((to - first) / step) + 1) }, (_, i) => first + i * step);
+  return ticks.map((ts) => ts + offset - zoneOffset(ts, zone)); // the clocks may have been changed in between
 }
 
 // The runs of points between gaps; `until` is where a state that holds would end. A gap parts two points when it
@@ -71,6 +68,8 @@ export class Chart {
       plot: el("div", { class: `plot ${look.states ? "states" : ""}` }), legend: el("p", { class: "legend" }) });
     this.rows = el("tbody");
     const heads = [texts.time, texts.least, texts.mean, texts.most].map((text) => el("th", { scope: "col" }, text));
+    [this.timeHead] = heads;
+    this.nameZone();
     this.table = el("details", { class: "values" }, el("summary", {}, texts.show_values),
       el("div", { class: "scroll", tabindex: 0 }, el("table", {}, el("caption", { class: "out-of-sight" }, look.title),
         el("thead", {}, el("tr", {}, ...heads)), this.rows)));
@@ -85,6 +84,20 @@ export class Chart {
     this.data = data;
     this.draw();
     this.fillTable();
+  }
+
+  // All times are those of the place; where the reader is elsewhere, it says so.
+  setZone(zone) {
+    if (this.look.zone === zone) return;
+    this.look.zone = zone;
+    this.nameZone();
+    this.draw();
+    this.fillTable();
+  }
+
+  nameZone() {
+    const { zone } = this.look;
+    this.timeHead.textContent = zone && zone !== ownZone() ? `${texts.time} (${zone})` : texts.time;
   }
 
   // One new value at the right edge; a chart of "the last hour" moves along (data.rolls), one of today grows.

@@ -3,6 +3,7 @@
 import { ageOf, get, listen, quantity, reason, shown, split, states } from "./api.js";
 import { Chart } from "./chart.js";
 import { byId, el, icon, number, say, setAge, texts } from "./dom.js";
+import { known } from "./zone.js";
 
 const HOURS = { "1h": 1, "24h": 24, "7d": 168 };
 const POINTS = 300;
@@ -10,6 +11,7 @@ const POINTS = 300;
 const { gateway } = document.body.dataset;
 const path = `/v1/gateways/${encodeURIComponent(gateway)}`;
 const channels = new Map();
+let zone = "UTC"; // the gateway's, once it has said which
 const range = () => (location.hash.slice(1) in HOURS ? location.hash.slice(1) : "1h");
 
 class Channel {
@@ -21,7 +23,7 @@ class Channel {
     const name = el("h2", {}, quantity(channel), el("span", { class: "soft" }, device));
     this.element = el("section", { class: "card channel" }, el("header", {}, name, this.value), this.note, figure);
     this.chart = new Chart(figure, { title: `${device} ${quantity(channel)}`, unit: texts.units[unit] ?? unit,
-      states: typeof value === "boolean" ? states(channel) : null, limits: [] });
+      zone, states: typeof value === "boolean" ? states(channel) : null, limits: [] });
     figure.hidden = typeof value === "string";
     new IntersectionObserver(([seen]) => {
       this.isNear = seen.isIntersecting;
@@ -50,7 +52,9 @@ class Channel {
   }
 }
 
-function facts({ title, state, last_contact, backlog, pace_s, version, settings_version }) {
+function facts({ title, state, timezone, last_contact, backlog, pace_s, version, settings_version }) {
+  zone = known(timezone);
+  for (const { chart } of channels.values()) chart.setZone(zone);
   byId("name").replaceChildren(...(title ? [title, " ", el("small", {}, gateway)] : [gateway]));
   byId("state").className = `state ${state}`;
   byId("state").replaceChildren(icon(state), texts[state]);
@@ -59,7 +63,7 @@ function facts({ title, state, last_contact, backlog, pace_s, version, settings_
   if (last_contact) setAge(contact.lastChild, ageOf(last_contact));
   byId("facts").replaceChildren(contact, fact(texts.backlog_name, number(backlog)),
     fact(texts.pace, say("seconds", { count: number(pace_s, 0) })), fact(texts.version, version || "–"),
-    fact(texts.settings, settings_version ?? "–"));
+    fact(texts.settings, settings_version ?? "–"), fact(texts.times_in, zone));
 }
 
 function show(value) {
