@@ -9,10 +9,10 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from golmok_edge.gateway.again import AGAIN_S, MOST_CHANNELS, MOST_HELD, Again, Lost
+from golmok_edge.gateway.again import AGAIN_S, MOST_HELD, Again
 from golmok_edge.store import Item, StoreClosedError, Taken
 
-from .gateway_support import BOOT, record
+from .gateway_support import record
 
 
 @dataclass
@@ -171,22 +171,3 @@ def test_what_waits_can_be_changed() -> None:
     group.is_open = True
     timer.strike()
     assert [one.taken for one in group.waiting] == [()]
-
-
-def test_lost_readings_are_told_once_as_a_gap() -> None:
-    lost, taken = Lost(), record(mono_ms=90)
-    assert lost.told(taken) == {}
-    lost.add([record("a.b", mono_ms=20), record("c.d", mono_ms=70)])
-    lost.add([record("a.b", mono_ms=50)])
-    whole = {"from_boot": BOOT, "to_boot": BOOT}
-    counted = {"channels": {"a.b": 2, "c.d": 1}, "count": 3}
-    assert lost.told(taken) == {**whole, **counted, "from_mono_ms": 20, "to_mono_ms": 90}
-    assert lost.told(taken) == {}
-    lost.add([record("a.b", mono_ms=5)])
-    assert lost.told(taken) == {**whole, "channels": {"a.b": 1}, "count": 1, "from_mono_ms": 5, "to_mono_ms": 90}
-
-
-def test_a_gap_names_no_more_channels_than_it_has_room_for() -> None:
-    lost = Lost()
-    lost.add(record(f"a.{number}") for number in range(MOST_CHANNELS + 10))
-    assert len(lost.told(record())["channels"]) == MOST_CHANNELS

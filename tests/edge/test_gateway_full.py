@@ -103,7 +103,7 @@ def test_a_disk_that_others_fill_loses_nothing_and_keeps_events_going(tmp_path: 
         assert values(cloud) == list(range(300))
         gap = json.loads(events(cloud, "gap.disk-full")[0]["value"])
         assert {channel.partition(".")[0] for channel in gap["channels"]} == {"fridge"}
-        assert gap["count"] == sum(gap["channels"].values()) > 0
+        assert sum(gap["channels"].values()) > 0
         assert gap["from_mono_ms"] < gap["to_mono_ms"]
     assert 1 <= gateway.said().count("telemetry is refused") <= 3, "not a line for each message"
 

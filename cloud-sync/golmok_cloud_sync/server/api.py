@@ -23,12 +23,15 @@ from golmok_cloud_sync.server.access import Access
 from golmok_cloud_sync.server.chart import Charts
 from golmok_cloud_sync.server.fleet import Fleet, GatewayNow
 from golmok_cloud_sync.server.formats import CSV, FORMATS, GAP_FORMATS, JSON_LINES, PARQUET, PARQUET_NOTE, Format
+from golmok_cloud_sync.server.gaps import Line
 from golmok_cloud_sync.server.live import Hub
 from golmok_cloud_sync.server.log import BatchLog, LogError
 from golmok_cloud_sync.server.problems import ProblemError, documented
-from golmok_cloud_sync.server.times import TimeError, parse
+from golmok_cloud_sync.server.times import TimeError, parse, show
 
 DEFAULT_LIMIT: Final = 10_000
+HEARD_UNTIL: Final = "Golmok-Heard-Until"
+"""Until when it is known what is missing: a gateway that is out of reach tells later."""
 _MAX_POINTS: Final = 5_000
 _DAY_MS: Final = 86_400_000
 _T = TypeVar("_T")
@@ -66,8 +69,8 @@ class Api:
                 name=kind, summary=f"The {kind} of a gateway", description=_PAGES + PARQUET_NOTE,
                 responses={**documented(400, 404, 406), 200: _page_schema(_RECORD)})  # fmt: skip
         add("/gateways/{gateway}/gaps", self.gaps, response_class=StreamingResponse, name="gaps",
-            summary="What is missing of a gateway's records, and why", description=_PAGES,
-            responses={**documented(400, 404, 406), 200: _page_schema(_GAP)})  # fmt: skip
+            summary="What is missing of a gateway's records, and why", description=_PAGES + _HEARD,
+            responses={**documented(400, 404, 406), 200: _page_schema(_GAP, HEARD_UNTIL)})  # fmt: skip
         add("/gateways/{gateway}/chart", self.chart, summary="A channel's readings, thinned for a chart",
             responses=documented(404))  # fmt: skip
         add("/live", self.live, response_class=StreamingResponse, summary="New values and contacts as they come",
@@ -112,13 +115,19 @@ class Api:
         way = _accepted(request, GAP_FORMATS)
         wanted = query.Filter(channel, _time("from", from_), _time("to", to))
         cursor = _cursor(after)
-        found = await self._run(gaps.ledger, self.log, gateway, self.fleet.book(gateway), wanted)
+        found, heard_ms = await self._run(self._gaps, gateway, wanted)
         if cursor is not None:
             found = [gap for gap in found if gap.stands >= (cursor.store, cursor.epoch_order, cursor.rank, cursor.seq)]
         page, rest = found[:limit], found[limit:]
         following = query.Cursor(rest[0].store, rest[0].epoch_order, rest[0].seq, rest[0].rank) if rest else None
         pieces = way.write(lambda: [[gaps.document(gap) for gap in page]])
-        return StreamingResponse(self._pieces(pieces), headers=_next(request, following), media_type=way.media_type)
+        headers = _next(request, following) | ({} if heard_ms is None else {HEARD_UNTIL: str(show(heard_ms))})
+        return StreamingResponse(self._pieces(pieces), headers=headers, media_type=way.media_type)
+
+    def _gaps(self, gateway: str, wanted: query.Filter) -> tuple[list[Line], int | None]:
+        book = self.fleet.book(gateway)
+        found = gaps.ledger(self.log, gateway, book, wanted)
+        return found, gaps.heard_until_ms(self.log, self.fleet.know(gateway), book.dating)
 
     async def chart(
         self, gateway: str, channel: Annotated[str, Query(description="the channel to draw")],
@@ -135,10 +144,20 @@ class Api:
 
     def _chart(self, gateway: str, channel: str, from_ms: int, to_ms: int, points: int) -> models.Chart:
         book = self.fleet.book(gateway)
-        missing = gaps.ledger(self.log, gateway, book, query.Filter(channel, from_ms, to_ms))
+        missing, heard_ms = self._gaps(gateway, query.Filter(channel, from_ms, to_ms))
         unit, drawn = self.charts.draw(gateway, channel, from_ms, to_ms, points, book.dating)
-        shown = [models.ChartGap(**{"from": g.from_ms}, to=g.to_ms, reason=g.reason, count=g.missing) for g in missing]
-        return models.Chart(channel=channel, unit=unit, points=drawn, gaps=shown)
+        shown = [
+            models.ChartGap(
+                **{"from": line.from_ms},
+                to=line.to_ms,
+                reason=line.reason,
+                count=line.missing,
+                open=line.is_open,
+                detail=line.detail,
+            )
+            for line in missing
+        ]
+        return models.Chart(channel=channel, unit=unit, points=drawn, gaps=shown, heard_until=heard_ms)
 
     async def live(
         self, gateway: Annotated[str | None, Query(description="only this gateway; else all of them")] = None
@@ -229,6 +248,10 @@ _PAGES: Final = (
     'and may hold fewer; as long as there may be more, a header `Link: <…>; rel="next"` leads on, exactly where this '
     "page ends, whatever has arrived meanwhile. `Accept` chooses JSON lines, CSV or Parquet. "
 )
+_HEARD: Final = (
+    f"The header `{HEARD_UNTIL}` says until when the gateway has told what it has: what is missing later is not known "
+    "yet. "
+)
 _LIVE: Final = (
     "Server-sent events. `value`: {gateway, channel, ts, value, unit, quality, reason}; `gateway`: as in "
     "/v1/gateways. A connection begins with all that is known now; a comment every 10 s says that it still stands. "
@@ -260,16 +283,25 @@ _GAP: Final[dict[str, Any]] = {
     "stream": {"type": "string"},
     "seq_end": {"type": "integer", "description": "the last seq of the gap"},
     "from": _TIME,
-    "to": _TIME,
+    "to": {**_TIME, "description": "null where it is open, or its end cannot be dated yet"},
     "count": {"type": ["integer", "null"], "description": "records missing, where known; also in value"},
-    "counts": {"type": "object", "additionalProperties": {"type": "integer"}, "description": "the same by channel"},
+    "counts": {
+        "type": "object",
+        "additionalProperties": {"type": ["integer", "null"]},
+        "description": "the same by channel; empty: all of the gateway",
+    },
+    "open": {"type": "boolean", "description": "whether it still goes on, as far as the gateway has said"},
+    "detail": {"type": "string", "description": "what the driver said, where a device was silent"},
 }
 
 
-def _page_schema(line: dict[str, Any]) -> dict[str, Any]:
+def _page_schema(line: dict[str, Any], *more: str) -> dict[str, Any]:
     schema = {"type": "object", "properties": line}
     return {
         "description": "A page",
-        "headers": {"Link": {"description": 'rel="next"', "schema": {"type": "string"}}},
+        "headers": {
+            "Link": {"description": 'rel="next"', "schema": {"type": "string"}},
+            **{name: {"description": "RFC 3339, UTC", "schema": {"type": "string"}} for name in more},
+        },
         "content": {JSON_LINES: {"schema": schema}, CSV: {}, PARQUET: {}},
     }

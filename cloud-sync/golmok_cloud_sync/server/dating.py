@@ -7,7 +7,8 @@ derived is kept but in memory, and `EventBook.catch_up` reads on in the log from
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from bisect import bisect_right, insort
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from threading import Lock
 from typing import Final, NamedTuple
@@ -17,11 +18,10 @@ import msgspec
 from golmok_cloud_sync.protocol import Anchor, Anchors, CodecError, Record, decode_columns
 from golmok_cloud_sync.protocol.clock import RIGHT_MS
 from golmok_cloud_sync.protocol.columns import join
+from golmok_cloud_sync.protocol.gaps import PREFIX, START, Folded, Gap, Moment, alive_before, parse
 from golmok_cloud_sync.server.log import BatchLog, Span, Stored, StreamInfo
 
 ANCHOR: Final = "clock.anchor"
-GAP: Final = "gap."
-"""Channels of events that tell of a gap begin with this."""
 _CHUNK: Final = 64
 _log = logging.getLogger(__name__)
 
@@ -75,6 +75,10 @@ class Dating:
             return Dated(None, low, high)
         return Dated(None, None if record.waited_ms is None or low is None else low - record.waited_ms, high)
 
+    def moment(self, moment: Moment | None) -> int | None:
+        """When a moment of a boot was, if it can be dated."""
+        return None if moment is None else self.date(Record(PREFIX, None, "", *moment)).ms
+
     def may_hold(self, span: Span, from_ms: int | None, to_ms: int | None) -> bool:
         """Whether a batch that lies in `span` can hold a record from `from_ms` up to, not including, `to_ms`."""
         if span.boot is None:
@@ -119,22 +123,33 @@ class Dating:
         return anchors.bounds(mono_ms) if anchors is not None else None
 
 
-class GapEvent(NamedTuple):
-    """An event `gap.*` and where it stands."""
+class Start(NamedTuple):
+    """A start of the process that writes a store, and where its event stands."""
 
     store: str
-    epoch: str
-    epoch_order: int
+    order: int
+    """Of its epoch."""
     seq: int
-    record: Record
+    epoch: str
+    at: Moment
+    alive: Moment | None
+    """The last sign of life before it, as far as it knew."""
+
+
+class _Told(NamedTuple):
+    """What the events of one store tell; places are (order of the epoch, seq)."""
+
+    gaps: Folded[tuple[int, int]]
+    starts: list[Start]
+    epochs: dict[int, str]
 
 
 @dataclass
 class EventBook:
-    """What the events of one gateway say about time: anchors and gaps, kept up with its log."""
+    """What the events of one gateway say about time: anchors, gaps and starts, kept up with its log."""
 
     gateway: str
-    gaps: list[GapEvent] = field(default_factory=list)
+    _stores: dict[str, _Told] = field(default_factory=dict)
     _boots: dict[str, Anchors] = field(default_factory=dict)
     _orders: dict[int, dict[str, int]] = field(default_factory=dict)
     """Of each stream of events: its boots in their order, and the last moment of each."""
@@ -156,6 +171,29 @@ class EventBook:
         """What was known at the last `catch_up`."""
         return self._dating
 
+    def gaps(self) -> Iterator[tuple[str, int, int, str, Gap]]:
+        """Store, order of the epoch, seq, epoch and what is told there, of all that still stands."""
+        with self._lock:
+            told = [
+                (store, order, seq, one.epochs[order], gap)
+                for store, one in self._stores.items()
+                for (order, seq), gap in one.gaps.standing()
+            ]
+        yield from told
+
+    def start_after(self, store: str, order: int, seq: int) -> Start | None:
+        """The first start behind a place."""
+        with self._lock:
+            starts = self._stores[store].starts if store in self._stores else []
+            at = bisect_right(starts, (order, seq), key=_place)
+            return starts[at] if at < len(starts) else None
+
+    def first_starts(self) -> list[Start]:
+        """The first start of each epoch of each store."""
+        with self._lock:
+            every = [start for told in self._stores.values() for start in reversed(told.starts)]
+        return list({(start.store, start.order): start for start in every}.values())
+
     def _read_on(self, log: BatchLog, info: StreamInfo) -> bool:
         changed = False
         while self._next.get(info.id, 1) < info.position.next_seq:
@@ -175,9 +213,18 @@ class EventBook:
             boots[event.boot] = max(boots.get(event.boot, 0), event.mono_ms)
             if event.channel == ANCHOR:
                 changed = self._anchor(event) or changed
-            elif event.channel.startswith(GAP):
-                self.gaps.append(GapEvent(info.key.store, info.key.epoch, info.epoch_order, seq, event))
+            elif event.channel == START:
+                at, alive = Moment(event.boot, event.mono_ms), alive_before(event)
+                start = Start(info.key.store, info.epoch_order, seq, info.key.epoch, at, alive)
+                insort(self._told(info).starts, start, key=_place)
+            elif event.channel.startswith(PREFIX):
+                self._told(info).gaps.add((info.epoch_order, seq), parse(event))
         return changed
+
+    def _told(self, info: StreamInfo) -> _Told:
+        told = self._stores.setdefault(info.key.store, _Told(Folded(), [], {}))
+        told.epochs[info.epoch_order] = info.key.epoch
+        return told
 
     def _anchor(self, event: Record) -> bool:
         try:
@@ -187,6 +234,10 @@ class EventBook:
             return False
         anchors = self._boots.setdefault(event.boot, Anchors())
         return anchors.add(Anchor(anchor.mono_ms, anchor.wall_ms, anchor.error_ms))
+
+
+def _place(start: Start) -> tuple[int, int]:
+    return start.order, start.seq
 
 
 def records(batch: Stored, channel: str | None = None) -> list[Record]:

@@ -244,7 +244,7 @@ _GAP_SCHEMA: Final = pa.schema(
         ("store", pa.string()), ("epoch", pa.string()), ("seq", pa.int64()), ("ts", _TIME), ("channel", pa.string()),
         ("value", pa.int64()), ("unit", pa.string()), ("quality", pa.string()), ("reason", pa.string()),
         ("stream", pa.string()), ("seq_end", pa.int64()), ("from", _TIME), ("to", _TIME), ("count", pa.int64()),
-        ("counts", pa.string()),
+        ("counts", pa.string()), ("open", pa.bool_()), ("detail", pa.string()),
     ]
 )  # fmt: skip
 

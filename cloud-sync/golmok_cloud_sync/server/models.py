@@ -77,6 +77,8 @@ class ChartGap(_Document):
     to: int | None = Field(description="ms since 1970; null if not known")
     reason: str
     count: int | None = Field(description="how many records are missing, where that is known")
+    open: bool = Field(description="whether it still goes on, as far as the gateway has said")
+    detail: str = Field(description="what the driver said, where a device was silent; else empty")
 
 
 class Chart(_Document):
@@ -86,6 +88,9 @@ class Chart(_Document):
     unit: str
     points: list[tuple[int, float, float, float]] = Field(description="[ms since 1970, least, mean, greatest]")
     gaps: list[ChartGap]
+    heard_until: int | None = Field(
+        description="ms since 1970: until then the gateway has told what it has; what was later is not known yet"
+    )
 
 
 class Health(_Document):

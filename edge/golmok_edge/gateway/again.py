@@ -7,21 +7,16 @@ gateway's own survives as long as the process. Readings of wired devices do not 
 from __future__ import annotations
 
 import threading
-from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from itertools import count
-from typing import Any, Final, NamedTuple, Protocol
+from typing import Final, NamedTuple, Protocol
 
-from golmok_cloud_sync.protocol import Record
 from golmok_edge.store import Item, StoreClosedError
 
 AGAIN_S: Final = 2.0
 """How long after a refusal it is tried again; what comes meanwhile waits behind it."""
 MOST_HELD: Final = 10_000
 """Beyond so many, what nobody will bring again is let go; what the broker keeps for us is bounded by its window."""
-
-MOST_CHANNELS: Final = 1_000
-"""So many channels a gap names."""
 
 
 class Cancellable(Protocol):
@@ -111,36 +106,6 @@ class Again:
             return self._put(items)
         except StoreClosedError:
             return True  # at the end: the broker keeps its own
-
-
-class Lost:
-    """Readings that the disk refused and that are gone: to be told as a gap as soon as it takes something again."""
-
-    def __init__(self) -> None:
-        self._counts = Counter[str]()
-        self._first: Record | None = None
-
-    def add(self, records: Iterable[Record]) -> None:
-        """These are gone."""
-        for record in records:
-            self._first = self._first or record
-            if record.channel in self._counts or len(self._counts) < MOST_CHANNELS:
-                self._counts[record.channel] += 1
-
-    def told(self, taken: Record) -> dict[str, Any]:
-        """The gap until `taken`, which is on disk, once; empty if there was none."""
-        first, counts = self._first, self._counts
-        if first is None:
-            return {}
-        self._first, self._counts = None, Counter()
-        return {
-            "channels": dict(counts),
-            "count": counts.total(),
-            "from_boot": first.boot,
-            "from_mono_ms": first.mono_ms,
-            "to_boot": taken.boot,
-            "to_mono_ms": taken.mono_ms,
-        }
 
 
 def _number(item: Item) -> int:

@@ -6,7 +6,6 @@ stays with the broker and is tried again.
 
 from __future__ import annotations
 
-import json
 import logging
 import secrets
 import threading
@@ -44,6 +43,25 @@ class Sessions(Protocol):
         """See `Store.taken_recently`."""
 
 
+class Absence(Protocol):
+    """Who notes when the bus was away: it may be why nothing was heard of a device."""
+
+    def bus_lost(self) -> None:
+        """It is away from now on."""
+
+    def bus_back(self) -> None:
+        """It is there again."""
+
+    def bus_forgot_us(self, since_mono_ms: int | None) -> None:
+        """What it had for us since it was last heard is lost; None: since before this boot."""
+
+    def unheard(self, devices: Sequence[str]) -> None:
+        """These are not heard from now on: one of them floods."""
+
+    def heard_again(self, devices: Sequence[str]) -> None:
+        """They are heard again."""
+
+
 class LocalBus:
     """The gateway's one connection to the broker."""
 
@@ -56,11 +74,11 @@ class LocalBus:
         store: Sessions,
         latest: Mapping[str, Found],
         put: Callable[[Sequence[Item]], bool],
-        put_event: Callable[[Record], None],
+        absence: Absence,
         clock: Clock,
         on_open: Callable[[], None] = lambda: None,
     ) -> None:
-        """`latest` are the newest readings in `store`, to which `put` and `put_event` lead.
+        """`latest` are the newest readings in `store`, to which `put` leads.
 
         `on_open` is called after each connecting, in another thread.
         """
@@ -68,7 +86,7 @@ class LocalBus:
         self.floods = Floods(listeners, clock)
         self.is_caught_up = False
         """All that had waited at the broker has come; whoever publishes now is heard at once."""
-        self._settings, self._store, self._put_event, self._clock = settings, store, put_event, clock
+        self._settings, self._store, self._absence, self._clock = settings, store, absence, clock
         self._on_open = on_open
         self._marker_topic = f"golmok/{gateway}/marker"
         self._marker = self._echo = b""
@@ -115,6 +133,7 @@ class LocalBus:
 
     def open(self) -> None:
         """Connect, and stay so."""
+        self._absence.bus_lost()  # until it answers
         self._mqtt.subscribe([*self.inbox.topics, self._marker_topic])
         self._mqtt.connect(self._settings.host, self._settings.port)
 
@@ -162,6 +181,7 @@ class LocalBus:
 
     def _on_connect(self, session_present: bool) -> None:
         self._trouble = ""
+        self._absence.bus_back()
         if not session_present:
             self._begin_session()
         self._send_marker()
@@ -180,9 +200,7 @@ class LocalBus:
         self._way.change(lambda item: item._replace(taken=()))  # it will not bring them again
         self._is_session_noted()
         if had:
-            mono_ms = self._clock.mono_ms()
-            fields = {"reason": "broker", "from_mono_ms": self._heard_mono_ms, "to_mono_ms": mono_ms}
-            self._put_event(Record("gap.broker", json.dumps(fields), "", self._clock.boot, mono_ms))
+            self._absence.bus_forgot_us(self._heard_mono_ms)
 
     def _is_session_noted(self) -> bool:
         """Whether the store knows the session too: its messages must never be compared with those of another."""
@@ -201,6 +219,7 @@ class LocalBus:
     def _on_disconnect(self, why: str) -> None:
         self.floods.echo_came()
         self.is_caught_up = False
+        self._absence.bus_lost()
         self._trouble = f"lost: {why}"
         _log.warning("local bus lost: %s", why)
 
@@ -264,19 +283,14 @@ class LocalBus:
     def _stop_hearing(self, flood: Flood) -> None:
         """Of the one that floods; after a while it is heard again."""
         self._mqtt.unsubscribe(flood.topics)
-        self._put_flood(flood, None)
+        self._absence.unheard(flood.devices)
         in_a_thread(flood.pause_s, lambda: self._hear_again(flood))
 
     def _hear_again(self, flood: Flood) -> None:
         if self._is_taking:
             self.floods.over(flood, time.monotonic())
             self._mqtt.subscribe(flood.topics)
-            self._put_flood(flood, self._clock.mono_ms())
-
-    def _put_flood(self, flood: Flood, to_mono_ms: int | None) -> None:
-        boot = self._clock.boot
-        value = json.dumps(flood.fields(boot, to_mono_ms), ensure_ascii=False)
-        self._put_event(Record("gap.flood", value, "", boot, self._clock.mono_ms()))
+            self._absence.heard_again(flood.devices)
 
     def _take_later(
         self, message: Message, hash64: int, route: Sequence[Listener], at: Instant, waited_ms: int | None

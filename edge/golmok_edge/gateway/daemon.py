@@ -10,23 +10,24 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, suppress
 from itertools import islice
-from operator import itemgetter
 from pathlib import Path
 from typing import Any, Final
 
 from golmok_cloud_sync.client import Courier, Outbox, Pace, ServerTime
 from golmok_cloud_sync.protocol import STREAMS, Hello, Record
+from golmok_cloud_sync.protocol.gaps import START, Moment, start_fields
 from golmok_drivers.api import MessageDriver
 from golmok_drivers.buses import open_bus
 from golmok_drivers.twins import SimDevice, Simulation, simulate
 from golmok_edge.gateway.address import socket_path
-from golmok_edge.gateway.again import Again, Lost
+from golmok_edge.gateway.again import Again
 from golmok_edge.gateway.ask import AskServer
 from golmok_edge.gateway.bus import LocalBus
 from golmok_edge.gateway.clock import Clock, SystemClock
 from golmok_edge.gateway.decoding import Decoder
 from golmok_edge.gateway.devices import Buses, Deadlines, DeviceTask
 from golmok_edge.gateway.ending import LastResort
+from golmok_edge.gateway.gapkeeper import GapKeeper
 from golmok_edge.gateway.inbox import Listener
 from golmok_edge.gateway.live import Live, Newest, newest_of
 from golmok_edge.gateway.memory import give_back
@@ -60,6 +61,8 @@ _log = logging.getLogger(__name__)
 STORE: Final = "gateway"
 """Tells this process's store from those of the gateway's others."""
 HOUSEKEEPING_S: Final = 10.0
+GAPS_EVERY_S: Final = 1.0
+GAPS_KEPT_EVERY_S: Final = 60.0
 LAST_MESSAGES_S: Final = 3.0
 LAST_SENDING_S: Final = 3.0
 """How long the end waits for the cloud to take what is left."""
@@ -87,7 +90,6 @@ class Gateway:
         self._stopping = asyncio.Event()
         self._is_started = False
         self._rate = Rate()
-        self._lost = Lost()
         self._aside = ThreadPoolExecutor(3, "aside")  # not the loop's own: a driver may fill that with what hangs
         self._committing: GroupCommit | None = None
         self._bus: LocalBus | None = None
@@ -131,6 +133,7 @@ class Gateway:
                     tasks.create_task(self._keep_house()),
                     tasks.create_task(self._look_again()),
                     tasks.create_task(self._see_to_the_damaged()),
+                    tasks.create_task(self._keep_gaps()),
                 ]
                 publishing = None
                 if self._simulation and self._simulation.publishes and self._bus:
@@ -157,6 +160,7 @@ class Gateway:
         self._time = Timekeeper(clock, self._keeper.use(_anchors))
         latest = self._keeper.use(lambda store: store.reader.latest())
         self._live = Live(clock, self._time, {channel: Newest(*one) for channel, one in latest.items()})
+        self._gaps, alive = self._keeper.use(self._recovered)
         past = Past(self._keeper, clock, self._time)
         self._open_courier(stack, is_new_boot=known_boots[-1:] != [clock.boot])
         wards = Wards(settings.site.timezone, clock, self._deadlines)
@@ -169,13 +173,15 @@ class Gateway:
         self._committing = self._group
         self._events, self._bookkeeping = Again(self._hand_over), Again(self._hand_over)
         self._open_bus(stack, [Listener(d, one) for d, one in drivers if isinstance(one, MessageDriver)], latest)
+        stack.callback(self._gaps.save)
         stack.callback(self._close_taking)
-        self._put_event("gateway.start", {"software": SOFTWARE, "settings_version": settings.version})
+        self._put_event(START, {"software": SOFTWARE, "settings_version": settings.version, **start_fields(alive)})
         for aside in self._put_aside:
             self._put_event("store.set-aside", set_aside_event(aside))
         self._salvager = self._open_salvager()
         stack.callback(self._salvager.close)
         self._heed_kernel()
+        self._gaps.begin()
         self._simulation = self._simulate()
         if self._simulation:
             stack.callback(self._simulation.close)
@@ -193,6 +199,12 @@ class Gateway:
         stack.push_async_callback(server.close)
         if self._courier:
             self._courier.start()
+
+    def _recovered(self, store: Store) -> tuple[GapKeeper, Moment | None]:
+        """The gap ledger, from what it remembers and `store` holds; and the last sign of life before this start."""
+        settings = self.settings
+        gaps = GapKeeper(settings.devices, self._clock, self._time, self._put_record, settings.store.path)
+        return gaps, gaps.recover(store.reader)
 
     @property
     def _store(self) -> Store:
@@ -274,7 +286,7 @@ class Gateway:
             store=self._keeper,
             latest=latest,
             put=self._hand_over,
-            put_event=self._put_record,
+            absence=self._gaps,
             clock=self._clock,
             on_open=self._on_bus_open,
         )
@@ -345,10 +357,9 @@ class Gateway:
             self._bus.committed(commit)
         if self._courier and is_urgent(commit):
             self._courier.wake()
+        self._gaps.committed(commit)
         records = commit.records.get("readings", [])
         if records:
-            if fields := self._lost.told(min(records, key=itemgetter(4))):
-                self._put_event("gap.disk-full", fields)
             newest = newest_of(records, commit.ranges["readings"])
             self._loop.call_soon_threadsafe(self._tell, newest, len(records))
 
@@ -357,7 +368,7 @@ class Gateway:
         self._bookkeeping.refused(items)
         if self._bus:
             self._bus.refuse(items)
-        self._lost.add(record for item in items if item.tag is None for record in item.records)
+        self._gaps.refused(items)
 
     def _on_time(self, server: ServerTime) -> None:
         for anchor in self._time.heed_server(*_moments(server)):
@@ -392,6 +403,7 @@ class Gateway:
                 {one.device.name: one.state for one in self._tasks}
                 | {one.device.name: one.state for one in self._decoders},
                 self._damage(),
+                self._gaps.rows(),
             ),
             is_ready=self._is_started and (bus is None or bus.is_caught_up),
             readings_per_s=self._rate.per_s(),
@@ -448,6 +460,17 @@ class Gateway:
                 continue  # it was said when it began
             for lane in LANES:
                 self._group.recovered(lane)
+
+    async def _keep_gaps(self) -> None:
+        """See what has been silent for too long, and remember it."""
+        slack_ms = round(1000 * (self.settings.store.commit_interval_s + GAPS_EVERY_S))
+        while True:
+            for _ in range(round(GAPS_KEPT_EVERY_S / GAPS_EVERY_S)):
+                await asyncio.sleep(GAPS_EVERY_S)
+                bus = self._bus
+                is_draining = bus is not None and bus.is_connected and not bus.is_caught_up
+                self._gaps.tick(holds_bus=is_draining, slack_ms=slack_ms)
+            await self._loop.run_in_executor(self._aside, self._gaps.save)
 
     def _settle(self) -> None:
         """Without a cloud nobody acknowledges: all counts as delivered, so that the oldest can make room."""

@@ -34,20 +34,11 @@ class Flood:
 
     def __init__(self, culprit: Listener, victims: Sequence[Listener], topics: Sequence[str], pause_s: float) -> None:
         self.culprit, self.victims, self.topics, self.pause_s = culprit, tuple(victims), tuple(topics), pause_s
-        self.from_mono_ms = 0
 
-    def fields(self, boot: str, to_mono_ms: int | None) -> dict[str, object]:
-        """The gap, as an event says it: nobody can count what was not heard."""
-        channels = [f"{one.device.name}.{channel.quantity}" for one in self.victims for channel in one.device.channels]
-        return {
-            "reason": "flood",
-            "channels": dict.fromkeys(channels),
-            "from_boot": boot,
-            "from_mono_ms": self.from_mono_ms,
-            "to_boot": boot,
-            "to_mono_ms": to_mono_ms,
-            "detail": self.culprit.device.name,
-        }
+    @property
+    def devices(self) -> list[str]:
+        """The names of all that are not heard."""
+        return [one.device.name for one in self.victims]
 
 
 class Floods:
@@ -125,6 +116,4 @@ class Floods:
             self._paused.add(other.device.name)
         self._echo_s = None
         self._since_echo.clear()
-        flood = Flood(one, victims, topics, pause_s)
-        flood.from_mono_ms = mono_ms
-        return flood
+        return Flood(one, victims, topics, pause_s)

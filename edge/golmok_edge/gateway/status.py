@@ -54,6 +54,8 @@ class Parts(NamedTuple):
     """Those that are not on the local bus."""
     damage: Mapping[str, Any]
     """Stores that were set aside, and blocks that were given up."""
+    gaps: list[dict[str, Any]]
+    """What is missing just now, and why."""
 
 
 @dataclass(slots=True)
@@ -89,7 +91,6 @@ def document(parts: Parts, *, is_ready: bool, readings_per_s: float, used_bytes:
     """The whole status. `used_bytes` is brought, since to ask the store for it is to wait for a commit under way."""
     settings, store = parts.settings, parts.store
     refusing = _refusing(parts)
-    devices = _devices(parts)
     return {
         "gateway": settings.site.gateway,
         "name": settings.site.title,
@@ -107,8 +108,8 @@ def document(parts: Parts, *, is_ready: bool, readings_per_s: float, used_bytes:
         "store": _store(parts, used_bytes) | {"refusing": refusing, **parts.damage},
         "mqtt": _mqtt(parts.bus) if parts.bus else None,
         "cloud": _cloud(parts, parts.cloud) if parts.cloud else None,
-        "devices": devices,
-        "gaps": _open_gaps(parts.bus, devices),
+        "devices": _devices(parts),
+        "gaps": parts.gaps,
     }
 
 
@@ -250,15 +251,3 @@ def _said(live: Live) -> dict[str, list[dict[str, Any]]]:
     for row in live.rows():
         said.setdefault(row["channel"].partition(".")[0], []).append(row)
     return said
-
-
-def _open_gaps(bus: LocalBus | None, devices: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """What is missing right now, and why."""
-    gaps = [
-        {"device": row["name"], "reason": row["reason"] or "silent", "for_s": row["age_s"]}
-        for row in devices
-        if row["state"] == "bad"
-    ]
-    if bus and not bus.is_connected:
-        gaps.append({"device": None, "reason": "broker", "for_s": None})
-    return gaps

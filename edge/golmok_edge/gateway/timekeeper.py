@@ -55,7 +55,11 @@ class Timekeeper:
             return record.wall_ms
         if record.waited_ms != 0:
             return None
-        return self._anchors(record.boot).wall_ms(record.mono_ms)
+        return self.moment_ms(record.boot, record.mono_ms)
+
+    def moment_ms(self, boot: str, mono_ms: int) -> int | None:
+        """The time of a moment of that boot; None if it is not known."""
+        return self._anchors(boot).wall_ms(mono_ms)
 
     def now_ms(self) -> int | None:
         """The time of day, not as the machine's clock has it but as the anchors do; None if it is not known."""

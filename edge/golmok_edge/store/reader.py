@@ -20,7 +20,8 @@ from typing import Final, NamedTuple, Self, TypeVar
 import zstandard
 
 from golmok_cloud_sync.protocol.frame import Void
-from golmok_cloud_sync.protocol.record import Record, Stream, record_crc
+from golmok_cloud_sync.protocol.gaps import Moment
+from golmok_cloud_sync.protocol.record import STREAMS, Record, Stream, record_crc
 
 from . import rows
 from .errors import BlockDamagedError, damaged, damaged_block, explained, explained_rows
@@ -165,6 +166,48 @@ class Reader:
         """The boots that this store has records of, in their order."""
         with self._state() as db:
             return list(dict.fromkeys(boot for (boot,) in db.execute("SELECT boot FROM boot ORDER BY id")))
+
+    def last_moment(self) -> Moment | None:
+        """The newest moment of which something is in this store, in any stream."""
+        with self._state() as db:
+            ends = [
+                row
+                for stream in STREAMS
+                for row in db.execute(
+                    f"SELECT boot, mono_top FROM {rows.table(stream)} ORDER BY first_seq DESC LIMIT 1"  # noqa: S608  # our names
+                )
+            ]
+            run, mono_ms = max(ends, default=(None, 0))
+            named = db.execute("SELECT boot FROM boot WHERE id = ?", (run,)).fetchone()
+            return Moment(named[0], mono_ms) if named else None
+
+    def recent(self, stream: Stream, after: Moment | None, most_blocks: int) -> Iterator[Record]:
+        """The records of `stream` from `after` on in their order (and some before it), of the last blocks only."""
+        name = rows.table(stream)
+        with self._state() as db:
+            newest = db.execute(
+                f"SELECT first_seq FROM {name} ORDER BY first_seq DESC LIMIT ?",  # noqa: S608  # our names
+                (most_blocks,),
+            ).fetchall()
+            start = newest[-1][0] if newest else rows.END
+            run = None
+            if after is not None:
+                (run,) = db.execute("SELECT MAX(id) FROM boot WHERE boot = ?", (after.boot,)).fetchone()
+            if after is not None and run is not None:
+                start = max(start, rows.seek(db, stream, run, after.mono_ms) or 0)
+        while True:
+            with self._state() as db:
+                found = db.execute(
+                    f"SELECT first_seq, count, body FROM {name} WHERE first_seq >= ? ORDER BY first_seq LIMIT ?",  # noqa: S608  # our names
+                    (start, _CHUNK),
+                ).fetchall()
+            for row in found:  # one at a time: a block may hold a thousand
+                with self._lock:
+                    records = self._unpack(stream, *row)
+                yield from records
+            if len(found) < _CHUNK:
+                return
+            start = found[-1][0] + 1
 
     def series(
         self, channel: str, boot: str, from_mono_ms: int, to_mono_ms: int, stream: Stream = "readings"

@@ -1,0 +1,329 @@
+"""The gap ledger over random lives of a gateway, against an oracle that knows when what really was."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import tempfile
+from collections.abc import Iterator
+from itertools import pairwise
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
+
+from golmok_cloud_sync.protocol import Anchor, Record, Stream
+from golmok_cloud_sync.protocol.gaps import PREFIX, START, Moment, start_fields
+from golmok_edge.gateway.gapkeeper import GapKeeper
+from golmok_edge.gateway.timekeeper import ANCHOR, Timekeeper
+from golmok_edge.settings import Device
+from golmok_edge.store import Commit, Item
+from tests.edge.gateway_support import T0, HandClock, device
+
+FAST = device("fast", "temperature", "humidity", interval_s=1.0)
+SLOW = device("slow", "temperature", interval_s=20.0)
+PLUG = device("plug", "power", bus=None, expect_s=10.0)
+DOOR = device("door", "open")
+BUTTON = device("button", "press", bus=None)
+DEVICES = (FAST, SLOW, PLUG, DOOR, BUTTON)
+LIMIT_MS = {"fast.temperature": 6_000, "fast.humidity": 6_000, "slow.temperature": 50_000, "plug.power": 10_000}
+PASSING = st.sampled_from([100, 900, 2_500, 5_900, 6_100, 9_000, 12_000, 40_000, 55_000])
+
+
+class Disk:
+    """What is on disk: a store, as far as the ledger looks at it."""
+
+    def __init__(self) -> None:
+        self.commits: list[dict[Stream, list[Record]]] = []
+
+    def boots(self) -> list[str]:
+        return list(dict.fromkeys(record.boot for record in self._all()))
+
+    def last_moment(self) -> Moment | None:
+        records = list(self._all())
+        mine = [record.mono_ms for record in records if record.boot == records[-1].boot]
+        return Moment(records[-1].boot, max(mine)) if records else None
+
+    def recent(self, stream: Stream, after: Moment | None, most_blocks: int) -> Iterator[Record]:
+        blocks = [commit[stream] for commit in self.commits if commit.get(stream)][-most_blocks:]
+        boots = self.boots()
+        for records in blocks:
+            if after is None or max((boots.index(r.boot), r.mono_ms) for r in records) >= (
+                boots.index(after.boot),
+                after.mono_ms,
+            ):
+                yield from records
+
+    def events(self) -> list[Record]:
+        return [event for commit in self.commits for event in commit.get("events", ())]
+
+    def _all(self) -> Iterator[Record]:
+        for commit in self.commits:
+            for records in commit.values():
+                yield from records
+
+
+class Named(NamedTuple):
+    """A piece of a gap, as the events on disk tell it, in true time."""
+
+    begin: int
+    end: int
+    reason: str
+    is_open: bool
+
+
+class Lives(RuleBasedStateMachine):
+    """A gateway that is killed, rebooted, cut from its broker and put back to an older store."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.folder = Path(tempfile.mkdtemp(prefix="golmok-gaps-"))
+        self.disk = Disk()
+        self.now = 1_000_000
+        """True time: milliseconds since the first boot began."""
+        self.boots: dict[str, int] = {}
+        self.good: dict[str, list[int]] = {}
+        self.offs: list[tuple[int, int]] = []
+        self.aways: list[tuple[int, int]] = []
+        self.away_since: int | None = None
+        self.forgotten: list[tuple[int, int]] = []
+        self.refused: list[tuple[int, int]] = []
+        self.refused_since: int | None = None
+        self.pending: list[Record] = []
+
+    def teardown(self) -> None:
+        if self.boots:
+            self._look()
+        shutil.rmtree(self.folder)
+
+    # --- what happens
+
+    @initialize(is_dated=st.booleans(), has_broker=st.booleans())
+    def first_start(self, is_dated: bool, has_broker: bool) -> None:
+        self.is_dated = is_dated
+        self._boot()
+        self._start()
+        self.expected_since = self.now
+        if has_broker:
+            self.back()
+
+    @rule(ms=PASSING)
+    def time_passes(self, ms: int) -> None:
+        self.now += ms
+        self.keeper.tick()
+        self._flush()
+
+    @rule(one=st.sampled_from([FAST, SLOW, DOOR]), is_good=st.booleans(), ms=st.integers(1, 2_000))
+    def is_read(self, one: Device, is_good: bool, ms: int) -> None:
+        self.now += ms
+        self._commit([self._record(one, channel.quantity, is_good) for channel in one.channels])
+        self._note(one, is_good)
+
+    @rule(times=st.integers(3, 20), every=st.integers(900, 1_100))
+    def is_read_for_a_while(self, times: int, every: int) -> None:
+        for _ in range(times):
+            self.is_read(FAST, True, every)
+
+    @precondition(lambda self: self.away_since is None)
+    @rule(one=st.sampled_from([PLUG, BUTTON]), ms=st.integers(1, 2_000))
+    def speaks(self, one: Device, ms: int) -> None:
+        self.is_read(one, True, ms)
+
+    @rule(is_told=st.booleans())
+    def is_remembered(self, is_told: bool) -> None:
+        if is_told:
+            self._flush()
+        self.keeper.save()
+
+    @rule(ms=PASSING, dies_before_telling=st.booleans())
+    def is_killed(self, ms: int, dies_before_telling: bool) -> None:
+        self._die(ms, dies_before_telling)
+        self._start()
+
+    @rule(ms=PASSING, dies_before_telling=st.booleans())
+    def is_rebooted(self, ms: int, dies_before_telling: bool) -> None:
+        self._die(ms, dies_before_telling)
+        self._boot()
+        self.now += 3
+        self._start()
+
+    @precondition(lambda self: self.away_since is None)
+    @rule()
+    def broker_goes(self) -> None:
+        self.away_since = self.now
+        self.keeper.bus_lost()
+
+    @precondition(lambda self: self.away_since is not None)
+    @rule(sent=st.lists(st.integers(100, 12_000), max_size=5))
+    def broker_comes_back(self, sent: list[int]) -> None:
+        """What waited there has its own time, or not: then nobody knows when it was."""
+        since = max(self.away_since or 0, *(self.good.get("plug.power") or [0]))
+        self.back()
+        at = since
+        for ms in sent:
+            at += ms
+            if at < self.now:
+                record = self._record(PLUG, "power", True)._replace(waited_ms=None, wall_ms=T0 + at)
+                self._commit([record if self.is_dated else record._replace(wall_ms=None)])
+                if self.is_dated:
+                    self.good.setdefault("plug.power", []).append(at)
+
+    @precondition(lambda self: self.away_since is None)
+    @rule(ms=st.integers(0, 20_000))
+    def broker_forgets(self, ms: int) -> None:
+        """It died with all it had for us, and is there again at once."""
+        heard = [self.good.get(channel, [0])[-1] for channel in ("plug.power", "button.press")]
+        since = max(self.now - ms, self.boots[self.clock.boot], *heard)
+        self.forgotten.append((since, self.now))
+        self.aways.append((since, self.now))
+        self.keeper.bus_forgot_us(since - self.boots[self.clock.boot])
+        self._flush()
+
+    @rule(ms=st.sampled_from([3_000, 8_000, 70_000]))
+    def disk_is_full(self, ms: int) -> None:
+        for _ in range(3):
+            self.now += ms // 3
+            self.refused_since = self.refused_since or self.now
+            self.keeper.refused([Item("readings", [self._record(FAST, "temperature", True)])])
+            self.keeper.tick()
+
+    # --- how it happens
+
+    def back(self) -> None:
+        if self.away_since is not None:
+            self.aways.append((self.away_since, self.now))
+        self.away_since = None
+        self.keeper.bus_back()
+
+    def _boot(self) -> None:
+        name = f"boot{len(self.boots)}"
+        self.boots[name] = self.now
+        self.clock = HandClock(boot=name)
+
+    def _start(self) -> None:
+        self.pending = []
+        self._set_clock()
+        anchors = [_anchor(boot, began) for boot, began in self.boots.items()] if self.is_dated else []
+        self.keeper = GapKeeper(DEVICES, self._clock_of_now(), Timekeeper(self.clock, anchors), self._put, self.folder)
+        alive = self.keeper.recover(self.disk)
+        if alive is not None:
+            assert self.boots[alive.boot] + alive.mono_ms <= self.now
+            self.offs.append((self.boots[alive.boot] + alive.mono_ms, self.now))
+        self._commit(
+            [Record(START, json.dumps(start_fields(alive)), "", self.clock.boot, self.clock.mono_ms())], "events"
+        )
+        self.keeper.begin()
+        self.away_since = self.now
+        self.keeper.bus_lost()
+
+    def _die(self, ms: int, dies_before_telling: bool) -> None:
+        if not dies_before_telling:
+            self._flush()
+        if self.away_since is not None:
+            self.aways.append((self.away_since, self.now))
+        self.refused_since = None
+        self.now += ms
+
+    def _clock_of_now(self) -> HandClock:
+        lives = self
+
+        class Now(HandClock):
+            def mono_ms(self) -> int:
+                lives._set_clock()
+                return lives.clock.mono
+
+        return Now(boot=self.clock.boot)
+
+    def _set_clock(self) -> None:
+        self.clock.mono = self.now - self.boots[self.clock.boot]
+
+    def _put(self, event: Record) -> None:
+        self.pending.append(event)
+
+    def _flush(self) -> None:
+        while self.pending:
+            events, self.pending = self.pending, []
+            self._commit(events, "events")
+
+    def _commit(self, records: list[Record], stream: Stream = "readings") -> None:
+        self.disk.commits.append({stream: records})
+        if stream == "readings" and self.refused_since is not None:
+            self.refused.append((self.refused_since, self.boots[records[0].boot] + records[0].mono_ms))
+            self.refused_since = None
+        self.keeper.committed(Commit([], {stream: records}, {}, 0))
+
+    def _record(self, one: Device, quantity: str, is_good: bool) -> Record:
+        self._set_clock()
+        channel, mono_ms = f"{one.name}.{quantity}", self.clock.mono
+        if is_good:
+            return Record(channel, 1.5, "", self.clock.boot, mono_ms)
+        return Record(channel, None, "", self.clock.boot, mono_ms, "bad", "crc")
+
+    def _note(self, one: Device, is_good: bool) -> None:
+        if is_good:
+            for channel in one.channels:
+                self.good.setdefault(f"{one.name}.{channel.quantity}", []).append(self.now)
+
+    # --- the oracle
+
+    def _look(self) -> None:
+        self.time_passes(60_000)  # whatever is going on is sure by now
+        for channel, limit_ms in LIMIT_MS.items():
+            named = self._named(channel)
+            readings = sorted({self.expected_since, *self.good.get(channel, ())})
+            holes = [(a, b) for a, b in pairwise([*readings, self.now]) if b - a > limit_ms]
+            told = [(piece.begin, piece.end) for piece in named]
+            lost = {"plug.power": self.forgotten, "fast.temperature": self.refused}.get(channel, [])
+            lost = [(begin, end) for begin, end in lost if begin < end]
+            assert _union([*told, *lost]) == _union([*holes, *lost]), (channel, named, holes)
+            assert _union([*told, *holes]) == _union(told), (channel, named, holes)
+            assert all(a[1] <= b[0] for a, b in pairwise(sorted(told))), f"{channel} is named twice: {named}"
+            for piece in named:
+                self._has_its_reason(piece)
+        for channel in ("door.open", "button.press"):
+            named = self._named(channel)
+            for begin, end in self.offs:
+                assert any(p.begin <= begin and end <= p.end for p in named if p.reason == "off") or begin == end
+            assert {p.reason for p in named} <= ({"off"} if channel == "door.open" else {"off", "broker"})
+
+    def _has_its_reason(self, piece: Named) -> None:
+        spans = {"off": self.offs, "broker": [*self.aways, (self.away_since or self.now, self.now)]}.get(piece.reason)
+        if spans is not None:
+            assert any(begin < piece.end and piece.begin < end for begin, end in spans), piece
+        else:
+            assert piece.reason in ("silent", "disk-full")
+
+    def _named(self, channel: str) -> list[Named]:
+        """All that the events on disk say of the channel, read as anybody would who was told the format."""
+        found: dict[tuple[str, str, int], Named] = {}
+        for event in self.disk.events():
+            if event.channel.startswith(PREFIX) and channel in (said := json.loads(str(event.value)))["channels"]:
+                begin = self.boots[said["from_boot"]] + said["from_mono_ms"]
+                is_open = said["to_mono_ms"] is None
+                end = self.now if is_open else self.boots[said["to_boot"]] + said["to_mono_ms"]
+                piece = Named(begin, end, event.channel.removeprefix(PREFIX), is_open)
+                is_none = begin == end or (said["limit_ms"] and end - begin <= said["limit_ms"])
+                found[piece.reason, said["from_boot"], said["from_mono_ms"]] = (
+                    piece._replace(end=begin) if is_none else piece
+                )
+        return [piece for piece in found.values() if piece.begin < piece.end]
+
+
+def _anchor(boot: str, began: int) -> Record:
+    return Record(ANCHOR, json.dumps(Anchor(0, T0 + began, 0)._asdict()), "", boot, 0)
+
+
+def _union(spans: list[tuple[int, int]]) -> list[tuple[int, int]]:
+    joined: list[tuple[int, int]] = []
+    for begin, end in sorted(spans):
+        if joined and begin <= joined[-1][1]:
+            joined[-1] = joined[-1][0], max(joined[-1][1], end)
+        else:
+            joined.append((begin, end))
+    return joined
+
+
+TestLives: Any = Lives.TestCase
+TestLives.settings = settings(max_examples=40, stateful_step_count=20, suppress_health_check=list(HealthCheck))
