@@ -58,7 +58,7 @@ expect_s = 300
 """
 STATUS: Final[dict[str, Any]] = {
     "clock_known": True,
-    "store": {"refusing": None, "last_evicted_s": None, "card_years": 8.7, "card": {"sure": True}},
+    "store": {"refusing": None, "set_aside": [], "last_evicted_s": None, "card_years": 8.7, "card": {"sure": True}},
     "mqtt": {"connected": True},
     "cloud": {"state": "connected", "reachable": True, "last_ok_s": 2.0},
     "backlog": {"readings": 12, "events": 0},

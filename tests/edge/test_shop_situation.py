@@ -21,6 +21,8 @@ def store(**changes: Any) -> dict[str, Any]:
         (store(refusing={"reason": "budget"}), {"is_budget_full": True}),
         (store(refusing={"reason": "read-only"}), {"is_disk_broken": True}),
         (store(refusing={"reason": "error"}), {"is_disk_broken": True}),
+        (store(set_aside=[{"recent": True}]), {"is_damaged": True}),
+        (store(set_aside=[{"recent": False}]), {}),
         (store(last_evicted_s=60.0), {"is_evicting": True}),
         (store(last_evicted_s=4_000.0), {}),
         (store(card_years=None), {"card_years": None}),

@@ -88,6 +88,7 @@ def test_a_value_outside_its_limits(shop: Settings, raw: float, kind: str) -> No
         (FINE._replace(is_budget_full=True), "budget"),
         (FINE._replace(is_disk_broken=True), "broken"),
         (FINE._replace(is_evicting=True), "evicting"),
+        (FINE._replace(is_damaged=True), "damage"),
         (FINE._replace(card_years=0.4), "card"),
         (FINE._replace(is_cloud_up=False, cloud_age_s=90.0), "cloud"),
         (FINE._replace(is_cloud_up=False, cloud_age_s=None), "cloud_never"),

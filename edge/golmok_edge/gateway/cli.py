@@ -22,6 +22,7 @@ examples:
   golmok-gateway run --config gateway.toml        run in the foreground, until Ctrl-C
   golmok-gateway run --config gateway.toml --twins     the same with simulated sensors: no hardware needed
   golmok-gateway status --config gateway.toml     how is the one that runs?
+  golmok-gateway store verify --config gateway.toml    is every record that it keeps whole?
   golmok-gateway devices list                     what can be connected?
 
 exit codes: 0 done, 1 what was asked for failed, 2 wrong usage or settings
@@ -74,6 +75,7 @@ def _parser() -> argparse.ArgumentParser:
     _config(status)
     status.add_argument("--json", action="store_true", help="print one JSON document")
     status.set_defaults(run=_status)
+    _add_store(commands.add_parser("store", help="is the store whole? what can be saved?", description="The store."))
     devices = commands.add_parser("devices", help="what can be connected", description="What can be connected.")
     devices_commands = devices.add_subparsers(required=True, metavar="COMMAND")
     known = devices_commands.add_parser("list", help="the drivers", description="The drivers, and what each measures.")
@@ -82,6 +84,48 @@ def _parser() -> argparse.ArgumentParser:
     known.set_defaults(run=lambda args: listing.run(json=args.json, lang=args.lang))
     _add_ble(commands.add_parser("ble", help="what Bluetooth adverts say", description="Bluetooth."))
     return parser
+
+
+def _add_store(parser: argparse.ArgumentParser) -> None:
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    verify = commands.add_parser(
+        "verify",
+        help="read every record; also while it runs",
+        description="Read the whole store: check sums, order, SQLite's own check. Exit 1 if something is damaged.",
+    )
+    salvage = commands.add_parser(
+        "salvage",
+        help="save what can be read of a damaged store",
+        description="Make a clean store of what can be read. The damaged file is never changed. Goes on where it was "
+        "interrupted.",
+    )
+    for command in (verify, salvage):
+        _config(command)
+        command.add_argument("--json", action="store_true", help="print one JSON document")
+        command.add_argument("--lang", choices=["en", "ko"], help="language of the messages")
+    salvage.add_argument("--from", dest="source", type=Path, metavar="PATH", help="a store's file, or its folder")
+    salvage.add_argument("--to", dest="target", type=Path, metavar="FOLDER", help="where the clean store is made")
+    salvage.add_argument("--export", choices=["jsonl", "csv"], help="write the records as lines, too")
+    verify.set_defaults(run=_verify)
+    salvage.set_defaults(run=_salvage)
+
+
+def _verify(args: argparse.Namespace) -> int:
+    from golmok_edge.gateway import tending
+
+    settings = check.read(args.config)
+    return 2 if settings is None else tending.run_verify(settings, json=args.json, lang=args.lang)
+
+
+def _salvage(args: argparse.Namespace) -> int:
+    from golmok_edge.gateway import tending
+
+    settings = check.read(args.config)
+    if settings is None:
+        return 2
+    return tending.run_salvage(
+        settings, source=args.source, target=args.target, kind=args.export, json=args.json, lang=args.lang
+    )
 
 
 def _add_ble(parser: argparse.ArgumentParser) -> None:
@@ -183,6 +227,10 @@ def _told(status: dict[str, Any]) -> list[str]:
         lines.append(
             f"  {title:<10} for {refusing['for_s']:,.0f} s, {refusing['records']:,} records: {refusing['detail']}"
         )
+    lines += [
+        f"  SET ASIDE  {one['file']}: {one['state']}, {one['salvaged']:,} saved, {one['lost'] or 0:,} lost"
+        for one in status["store"]["set_aside"]
+    ]
     if mqtt:
         lines.append(f"  local bus  {'connected' if mqtt['connected'] else 'NOT CONNECTED ' + mqtt['detail']}")
     if cloud:

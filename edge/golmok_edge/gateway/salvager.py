@@ -23,6 +23,8 @@ _log = logging.getLogger(__name__)
 
 EVERY_S: Final = 2.0
 _AGAIN_S: Final = 60.0
+_RECENT_MS: Final = 7 * 86_400_000
+"""So long the owner is told of it."""
 _SPARE_BYTES: Final = 32 << 20
 
 
@@ -81,7 +83,7 @@ class Salvager:
 
     def document(self) -> dict[str, Any]:
         """What `status` says of it."""
-        rows = [_row(one) for one in self.known]
+        rows = [row_of(one) for one in self.known]
         return {"set_aside": rows, "salvaging": any(row["state"] in ("waiting", "salvaging") for row in rows)}
 
     def _begin(self, aside: Aside) -> None:
@@ -164,11 +166,13 @@ def _has_room(aside: Aside) -> bool:
     return shutil.disk_usage(aside.folder).free > needed + _SPARE_BYTES
 
 
-def _row(aside: Aside) -> dict[str, Any]:
+def row_of(aside: Aside) -> dict[str, Any]:
+    """A store that was set aside, as `status` tells it."""
     about = aside.about
     when = datetime.fromtimestamp(about.when_ms / 1000, UTC).isoformat(timespec="seconds") if about.when_ms else None
     return {
         "file": str(aside.folder),
+        "recent": abs(time.time() * 1000 - about.when_ms) < _RECENT_MS,
         "when": when,
         "why": about.why,
         "state": about.state,

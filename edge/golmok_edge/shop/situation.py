@@ -22,6 +22,8 @@ class Situation(NamedTuple):
     """The disk has room, but what waits for the cloud has all that it may have."""
     is_disk_broken: bool = False
     """The disk refuses to write."""
+    is_damaged: bool = False
+    """A store was found damaged and set aside not long ago."""
     is_evicting: bool = False
     """The oldest unsent readings make room for new ones."""
     card_years: float | None = None
@@ -51,6 +53,7 @@ def situation(status: Row) -> Situation:
         is_disk_full=refused == "disk-full",
         is_budget_full=refused == "budget",
         is_disk_broken=refused in ("read-only", "error"),
+        is_damaged=any(one["recent"] for one in store["set_aside"]),
         is_evicting=evicted_s is not None and evicted_s < _EVICTING_S,
         card_years=store["card_years"] if store["card"]["sure"] else None,
         has_cloud=bool(cloud),

@@ -70,6 +70,8 @@ class Aside(NamedTuple):
 
     folder: Path
     about: About
+    source: Path | None = None
+    """Where the damaged file lies, if it is not in `folder`."""
 
     @property
     def number(self) -> int:
@@ -79,17 +81,17 @@ class Aside(NamedTuple):
     @property
     def file(self) -> Path:
         """The damaged file."""
-        return self.folder / FILE_NAME
+        return self.source or self.folder / FILE_NAME
 
     @property
     def wal_file(self) -> Path:
         """Its log."""
-        return self.folder / f"{FILE_NAME}-wal"
+        return self.file.with_name(f"{self.file.name}-wal")
 
     @property
     def epochs_file(self) -> Path:
         """Its epochs."""
-        return self.folder / f"{FILE_NAME}.epochs"
+        return self.file.with_name(f"{self.file.name}.epochs")
 
     @property
     def salvaged(self) -> Path:

@@ -67,8 +67,8 @@ class Pages:
 
     def __init__(self, file: Path, wal: Path) -> None:
         self._file, self._wal = _open(file), _open(wal)
-        self.count = _size(self._file) // PAGE_BYTES
-        """Pages of the file; the rest of one at its end is none."""
+        self.count = -(-_size(self._file) // PAGE_BYTES)
+        """Pages of the file; the last one may be cut short."""
         self.frames = list(_frames(self._wal)) if self._wal is not None else []
         """What is committed in the log; first what SQLite would read too."""
         self._newest: dict[int, list[int]] = {}

@@ -243,6 +243,22 @@ class Reader:
                 return
             yield from chunk
 
+    def everything(self, stream: Stream) -> Iterator[Found]:
+        """All records of `stream` that are still on this disk, through all epochs, in their order."""
+        at = -1
+        query = (
+            f"SELECT first_seq, count, body FROM {rows.table(stream)} WHERE first_seq > ? "  # noqa: S608  # our names
+            f"ORDER BY first_seq LIMIT {_CHUNK}"
+        )
+        while True:
+            with self._state() as db:
+                base = rows.base(db, stream)
+                chunk = [(at, self._unpack(stream, at, count, body)) for at, count, body in db.execute(query, (at,))]
+            if not chunk:
+                return
+            for at, records in chunk:
+                yield from (Found(at + place - base, record) for place, record in enumerate(records))
+
     # --- inside
 
     def _connect(self) -> sqlite3.Connection:

@@ -107,6 +107,8 @@ class Remover(NamedTuple):
             if found:
                 self._delete(stream, [first for first, _ in found])
                 self.db.execute("DELETE FROM void WHERE stream = ? AND hi <= ?", (stream, found[-1][0]))
+                # So that what is missing at the front is never taken for damage.
+                rows.save_hint(self.db, f"acked.{stream}", acked[stream])
                 return Trimmed(sum(count for _, count in found), len(found))
         return Trimmed(0, 0)
 

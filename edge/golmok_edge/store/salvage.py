@@ -27,7 +27,7 @@ from .aside import Aside, read_aside
 from .errors import StoreError
 from .finds import Block, Boot, Find, Finder, Found, Hint, Kept, Void
 from .layout import SCHEMA, Layout, sync_file, sync_folder
-from .packing import Unpacker
+from .packing import Unpacker, place_of
 from .pages import Pages
 from .reader import TRIMMED
 from .removal import QUARANTINED
@@ -170,7 +170,7 @@ class Salvage:
             rows.keep_epoch(db, epoch)
         bases = epochs[-1].bases if epochs else dict.fromkeys(STREAMS, 0)
         hints = {name: int(value) for name, value in self._notes(db, "hint")}
-        known: Mapping[str, Any] = self._aside.about.known or {}
+        known: Mapping[str, Any] = self._aside.about.known or {"last": _ends_by_sqlite(self._aside)}
         acked = known.get("acked") or {stream: hints.get(f"acked.{stream}", 0) for stream in STREAMS}
         lost = dict.fromkeys(STREAMS, 0)
         for stream in STREAMS:
@@ -276,6 +276,25 @@ def _pages(pages: Pages, begin: int, end: int) -> Iterator[tuple[int, bytes]]:
 def _ends(db: sqlite3.Connection, stream: Stream) -> list[tuple[int]]:
     query = f"SELECT first_seq + count - 1 FROM {rows.table(stream)} ORDER BY first_seq DESC LIMIT 1"  # noqa: S608  # our names
     return db.execute(query).fetchall() or [(0,)]
+
+
+def _ends_by_sqlite(aside: Aside) -> dict[Stream, int] | None:
+    """Where the streams end, if SQLite can still tell that of all of them, and the last blocks are what they say."""
+    if aside.source and aside.wal_file.exists():
+        return None  # SQLite would make a file beside it
+    how = "mode=ro" if aside.wal_file.exists() else "mode=ro&immutable=1"
+    unpacker, ends = Unpacker(), {}
+    try:
+        with closing(sqlite3.connect(f"{aside.file.absolute().as_uri()}?{how}", uri=True)) as db:
+            db.execute("PRAGMA cell_size_check = ON")
+            for stream in STREAMS:
+                query = f"SELECT first_seq, count, body FROM {rows.table(stream)} ORDER BY first_seq DESC LIMIT 1"  # noqa: S608
+                for first, count, body in db.execute(query).fetchall():
+                    unpacker.unpack(body, count, place_of(stream, first))
+                ends[stream] = rows.last_seq(db, stream, rows.base(db, stream))
+    except (sqlite3.Error, ValueError, TypeError, OverflowError):
+        return None
+    return ends
 
 
 def _holes(blocks: sqlite3.Cursor, voids: list[tuple[int, int, str, str]], end: int) -> Iterator[tuple[int, int]]:

@@ -55,6 +55,8 @@ TEXTS: Final[Words] = table("""
     disk_do          | 새 값을 기록하지 못하고 있습니다. 설치하신 분에게 바로 알려 주세요. | New values are not being recorded. Please tell whoever installed the gateway at once.
     broken           | 저장 장치에 기록할 수 없습니다           | The storage cannot be written
     broken_do        | 새 값을 기록하지 못하고 있습니다. SD 카드가 고장 났을 수 있으니 설치하신 분에게 바로 알려 주세요. | New values are not being recorded. The SD card may be broken: please tell whoever installed the gateway at once.
+    damage           | 손상된 기록 파일을 따로 두었습니다       | A damaged file of records was put aside
+    damage_do        | 새 파일에 계속 기록하고, 읽을 수 있는 것은 저절로 살립니다. 메모리 카드가 낡았을 수 있으니 설치하신 분에게 알려 주세요. | Recording goes on in a new file, and what can be read is saved by itself. The memory card may be wearing out: please tell whoever installed the gateway.
     budget           | 보내지 못한 기록으로 저장 공간이 찼습니다 | The storage is full of records that could not be sent
     budget_do        | 새 값을 기록하지 못하고 있습니다. 인터넷이 연결되면 저절로 이어집니다: 공유기와 인터넷 선을 확인해 주세요. | New values are not being recorded. It goes on by itself once there is Internet: please check the router and its cable.
     evicting         | 오래 보내지 못해 가장 오래된 측정값부터 지우고 있습니다 | Nothing could be sent for long: the oldest values are being deleted
