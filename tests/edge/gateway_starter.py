@@ -1,4 +1,4 @@
-"""Starts the real gateway with shorter deadlines: `python -m tests.edge.gateway_starter FILE`."""
+"""Starts the real gateway with shorter deadlines: `python -m tests.edge.gateway_starter FILE [MOST_THREADS]`."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import asyncio
 import logging
 import sys
 
+from golmok_edge.gateway.burden import Limits, OverburdenedError
 from golmok_edge.gateway.daemon import Gateway, serve
 from golmok_edge.gateway.devices import Deadlines
 from golmok_edge.gateway.ending import leave
@@ -20,10 +21,15 @@ def main() -> None:
     assert settings is not None
 
     async def until_signal() -> None:
-        await serve(Gateway(settings, deadlines=SHORT))
+        await serve(Gateway(settings, deadlines=SHORT, limits=limits))
 
-    asyncio.Runner().run(until_signal())
-    leave(0)
+    limits = Limits(threads=int(sys.argv[2]), every_s=0.5) if sys.argv[2:] else Limits()
+    code = 0
+    try:
+        asyncio.Runner().run(until_signal())
+    except OverburdenedError:
+        code = 1
+    leave(code)
 
 
 if __name__ == "__main__":

@@ -220,3 +220,102 @@ def test_whatever_drivers_do_no_other_device_notices_and_they_come_back(tmp_path
     assert slowest_ack_s < MOST_LATE_S + COMMIT_S
     for channel, grid_s in (("fridge.temperature", GRID_S), ("hall.temperature", GRID_S), ("plug.n", 0.2)):
         assert off_grid_s(times_s(tmp_path, channel), grid_s) < MOST_LATE_S, channel
+
+
+FLOOD: Final = """
+[[device]]
+name = "chatty"
+driver = "mqtt-json"
+topic = "flood/chatty"
+expect_s = 300
+most_per_s = 100
+channels = { n = {} }
+"""
+
+
+def gaps_of(folder: Path, reason: str) -> list[dict[str, Any]]:
+    with Reader.open(folder / "var") as reader:
+        return [json.loads(str(found.record.value)) for found in reader.find(f"gap.{reason}", "events")]
+
+
+def test_a_sensor_that_floods_is_not_heard_for_a_while_and_the_others_are(tmp_path: Path, broker: Broker) -> None:
+    shop = Shop(tmp_path, broker.port, [], FLOOD)
+    shop.start()
+    try:
+        flooding = threading.Thread(target=shop.flood, args=("flood/chatty", 6.0))
+        flooding.start()
+        row = until(lambda: (r := shop.devices()["chatty"])["state"] == "bad" and r, "it is named")
+        assert (row["reason"], row["restarts"]) == ("floods", 1)
+        assert row["next_attempt_s"] <= 2.0
+        until(lambda: shop.devices()["chatty"]["restarts"] >= 2, "it floods again")
+        flooding.join()
+        shop.flood("flood/chatty", 0.01)
+
+        def is_well() -> bool:
+            shop.flood("flood/chatty", 0.0001)
+            time.sleep(1)
+            return bool(shop.devices()["chatty"]["state"] == "good")
+
+        until(is_well, "it is heard again, and good")
+    finally:
+        code = shop.end()
+    assert code == 0
+    gaps = gaps_of(tmp_path, "flood")
+    assert {tuple(gap["channels"].items()) for gap in gaps} == {(("chatty.n", None),)}
+    begun = {gap["from_mono_ms"] for gap in gaps}
+    assert begun == {gap["from_mono_ms"] for gap in gaps if gap["to_mono_ms"]}, "each has an end"
+    assert len(gaps) == 2 * len(begun), "and was told when it began"
+    for channel, grid_s in (("fridge.temperature", GRID_S), ("hall.temperature", GRID_S), ("plug.n", 0.2)):
+        assert off_grid_s(times_s(tmp_path, channel), grid_s) < MOST_LATE_S, channel
+
+
+STUCK: Final = """
+[[device]]
+name = "stuck"
+driver = "sht4x"
+bus = "sim+i2c://stuck.toml"
+address = 0x45
+interval_s = 0.5
+
+[[device]]
+name = "beside"
+driver = "sht4x"
+bus = "sim+i2c://stuck.toml"
+interval_s = 0.5
+"""
+STUCK_SCENARIO: Final = """
+[device.stuck]
+fault = [{ kind = "timeout", start_s = 3, duration_s = 6 }]
+"""
+
+
+def test_a_bus_that_hangs_holds_up_those_on_it_by_one_deadline_and_nobody_else(tmp_path: Path, broker: Broker) -> None:
+    (tmp_path / "stuck.toml").write_text(STUCK_SCENARIO)
+    shop = Shop(tmp_path, broker.port, [], STUCK)
+    shop.start()
+    try:
+        until(lambda: shop.devices()["stuck"]["state"] == "bad", "it hangs")
+        until(lambda: shop.devices()["stuck"]["state"] == "good", "it is back")
+    finally:
+        assert shop.end() == 0
+    for channel in ("fridge.temperature", "hall.temperature", "beside.temperature"):
+        assert off_grid_s(times_s(tmp_path, channel), GRID_S) < MOST_LATE_S, channel
+
+
+def test_when_nothing_else_helps_the_gateway_ends_itself_in_order_and_says_why(tmp_path: Path, broker: Broker) -> None:
+    shop = Shop(tmp_path, broker.port, [])
+    shop.program.arguments.append("4")  # threads that it may have; it has more
+    shop.program.start()
+    assert shop.program.process is not None
+    assert shop.program.process.wait(60) == 1
+    assert "the gateway ends itself: it had" in shop.program.said()
+    assert times_s(tmp_path, "fridge.temperature"), "what it had was committed"
+    shop.program.arguments.pop()
+    shop.start()
+    try:
+        assert "threads" in shop.ask()["last_end"]
+    finally:
+        assert shop.end() == 0
+    with Reader.open(tmp_path / "var") as reader:
+        starts = [json.loads(str(found.record.value)) for found in reader.find("gateway.start", "events")]
+    assert ["after" in start for start in starts] == [False, True]

@@ -30,6 +30,12 @@ class Limits(NamedTuple):
     threads: int = 200
     files: float = 0.8
     """Of those that the process may open."""
+    every_s: float = 10.0
+    """How often it is looked at."""
+
+
+class OverburdenedError(RuntimeError):
+    """The process ended itself."""
 
 
 class Burden:
@@ -38,6 +44,7 @@ class Burden:
     def __init__(self, limits: Limits = Limits()) -> None:  # noqa: B008  # a tuple
         self._limits = limits
         self._is_watched = False
+        self.every_s = limits.every_s
 
     def too_much(self) -> str:
         """Why the process must end; empty while it need not."""

@@ -156,6 +156,7 @@ def _run(args: argparse.Namespace) -> int:
     import asyncio
 
     from golmok_drivers.api import DriverError
+    from golmok_edge.gateway.burden import OverburdenedError
     from golmok_edge.gateway.daemon import Gateway, serve
     from golmok_edge.gateway.ending import leave
     from golmok_edge.store import StoreError
@@ -166,7 +167,7 @@ def _run(args: argparse.Namespace) -> int:
     code = 0
     try:
         asyncio.Runner().run(until_signal())
-    except (StoreError, DriverError, OSError) as error:
+    except (StoreError, DriverError, OSError, OverburdenedError) as error:
         print(f"golmok-gateway: {error}", file=sys.stderr)
         code = 1
     return leave(code)  # a driver's tasks and threads may still hang

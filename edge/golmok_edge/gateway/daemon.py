@@ -22,6 +22,7 @@ from golmok_drivers.twins import SimDevice, Simulation, simulate
 from golmok_edge.gateway.address import socket_path
 from golmok_edge.gateway.again import Again
 from golmok_edge.gateway.ask import AskServer
+from golmok_edge.gateway.burden import Burden, Limits, OverburdenedError, last_end, note_end
 from golmok_edge.gateway.bus import LocalBus
 from golmok_edge.gateway.clock import Clock, SystemClock
 from golmok_edge.gateway.decoding import Decoder
@@ -30,7 +31,7 @@ from golmok_edge.gateway.ending import LastResort
 from golmok_edge.gateway.gapkeeper import GapKeeper
 from golmok_edge.gateway.inbox import Listener
 from golmok_edge.gateway.live import Live, Newest, newest_of
-from golmok_edge.gateway.memory import give_back
+from golmok_edge.gateway.memory import give_back, share
 from golmok_edge.gateway.notify import notify, watchdog_s
 from golmok_edge.gateway.past import Past
 from golmok_edge.gateway.publisher import Publisher
@@ -82,12 +83,14 @@ class Gateway:
         ledger: Path | None = None,
         clock: Clock | None = None,
         deadlines: Deadlines = Deadlines(),  # noqa: B008  # a tuple
+        limits: Limits = Limits(),  # noqa: B008  # a tuple
     ) -> None:
         """`twins` puts the simulated other end on every bus; `ledger` is where they write down what they gave."""
         self.settings = settings
         self._twins, self._ledger = twins, ledger
         self._clock, self._deadlines = clock or SystemClock(), deadlines
         self._stopping = asyncio.Event()
+        self._burden, self._why_ended, self._last_end = Burden(limits), "", ""
         self._is_started = False
         self._rate = Rate()
         self._aside = ThreadPoolExecutor(3, "aside")  # not the loop's own: a driver may fill that with what hangs
@@ -116,12 +119,14 @@ class Gateway:
             self._committing.close()
         socket_path(self.settings.store.path).unlink(missing_ok=True)
 
-    async def run(self, on_calm: Callable[[], None] = lambda: None) -> None:
-        """Run until `stop`. Raises `StoreError` or OSError when it cannot even start.
+    async def run(self, on_calm: Callable[[], None] = lambda: None, on_end: Callable[[], None] = lambda: None) -> None:
+        """Run until `stop`. Raises `StoreError` or OSError when it cannot even start, `OverburdenedError` at the end
+        if it was the gateway's own wish.
 
-        `on_calm` is called at the end, when all that could hang is over but the cloud, which is not waited for long.
+        `on_calm` is called at the end, when all that could hang is over but the cloud, which is not waited for long;
+        `on_end` when the gateway itself wishes to end.
         """
-        self._on_calm = on_calm
+        self._on_calm, self._on_end = on_calm, on_end
         self._loop = asyncio.get_running_loop()
         async with AsyncExitStack() as stack:
             await self._open(stack)
@@ -149,7 +154,9 @@ class Gateway:
                     await self._take_the_rest(self._bus)
                 for task in running:
                     task.cancel()
-            self._put_event("gateway.stop", {})
+            self._put_event("gateway.stop", {"why": self._why_ended} if self._why_ended else {})
+        if self._why_ended:
+            raise OverburdenedError(self._why_ended)
 
     async def _open(self, stack: AsyncExitStack) -> None:
         """Open everything, each with its closing on the stack: what takes in closes before what it gives to."""
@@ -175,7 +182,13 @@ class Gateway:
         self._open_bus(stack, [Listener(d, one) for d, one in drivers if isinstance(one, MessageDriver)], latest)
         stack.callback(self._gaps.save)
         stack.callback(self._close_taking)
-        self._put_event(START, {"software": SOFTWARE, "settings_version": settings.version, **start_fields(alive)})
+        self._last_end = last_end(settings.store.path)
+        if self._last_end:
+            _log.error("the last time it ended itself: %s", self._last_end)
+        after = {"after": self._last_end} if self._last_end else {}
+        self._put_event(
+            START, {"software": SOFTWARE, "settings_version": settings.version, **start_fields(alive), **after}
+        )
         for aside in self._put_aside:
             self._put_event("store.set-aside", set_aside_event(aside))
         self._salvager = self._open_salvager()
@@ -390,7 +403,7 @@ class Gateway:
 
     async def _status(self) -> dict[str, Any]:
         bus, used_bytes = self._bus, await self._loop.run_in_executor(self._aside, self._used_bytes)
-        return document(
+        return {"last_end": self._last_end} | document(
             Parts(
                 self.settings,
                 self._clock,
@@ -430,8 +443,10 @@ class Gateway:
     async def _keep_house(self) -> None:
         """Keep the disk in its bounds, and the memory."""
         while True:
-            await asyncio.sleep(HOUSEKEEPING_S)
+            await asyncio.sleep(self._burden.every_s)
             give_back()
+            if why := self._burden.too_much():
+                self._end_because(why)
             try:
                 if self._courier is None:
                     self._settle()
@@ -447,6 +462,15 @@ class Gateway:
             except OSError as error:
                 _log.error("a damaged store cannot be seen to: %s", error)
             await asyncio.sleep(EVERY_S)
+
+    def _end_because(self, why: str) -> None:
+        """End in order, and be started anew: nothing else helps any more."""
+        if not self._why_ended:
+            _log.error("the gateway ends itself: %s", why)
+            self._why_ended = why
+            note_end(self.settings.store.path, why)
+            self._on_end()
+            self.stop()
 
     async def _look_again(self) -> None:
         """See that there is room again, also when nothing comes that could be refused."""
@@ -512,6 +536,7 @@ def is_urgent(commit: Commit) -> bool:
 
 async def serve(gateway: Gateway) -> None:
     """Run until SIGTERM or SIGINT, and end then, whatever happens."""
+    share()
     loop = asyncio.get_running_loop()
     with LastResort(gateway.rescue) as last_resort, Stall(loop):
 
@@ -521,4 +546,4 @@ async def serve(gateway: Gateway) -> None:
 
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, end)  # not the loop's: a driver may block that
-        await gateway.run(last_resort.begin_anew)
+        await gateway.run(last_resort.begin_anew, last_resort.begin)

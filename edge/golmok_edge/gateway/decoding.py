@@ -262,5 +262,4 @@ class Decoder(MessageDriver):
                 self.state.last_good_mono_ms = mono_ms
 
     def _failed(self, error: DriverError) -> None:
-        self.state.failures += 1
-        self.state.tell(self.device.name, "bad", error.reason, str(error), self._clock.mono_ms())
+        self.state.went_wrong(self.device.name, error, self._clock.mono_ms())

@@ -248,9 +248,8 @@ class DeviceTask:
             self.state.tell(self.device.name, "bad", "silent", "its events have ended", self._clock.mono_ms())
 
     def _failed(self, error: DriverError) -> None:
-        self.state.failures += 1
         at = Instant(self._clock.boot, self._clock.mono_ms())
-        self.state.tell(self.device.name, "bad", error.reason, str(error), at.mono_ms)
+        self.state.went_wrong(self.device.name, error, at.mono_ms)
         self._put(records_of(self.device, self._units, failed(self.device.channels, error), at))
 
 

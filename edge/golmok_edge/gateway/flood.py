@@ -109,9 +109,8 @@ class Floods:
         for other in victims:
             state = self.states[other.device.name]
             detail = how if other is one else f"it shares a topic with {name}, which floods"
-            state.tell(other.device.name, "bad", error.reason, detail, mono_ms)
+            state.went_wrong(other.device.name, DriverFloods(detail), mono_ms)
             state.restarts += 1
-            state.failures += 1
             state.next_attempt_mono_ms = mono_ms + round(pause_s * 1000)
             self._paused.add(other.device.name)
         self._echo_s = None

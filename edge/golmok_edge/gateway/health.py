@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from golmok_drivers.api import DriverError
-from golmok_drivers.errors import DriverFloods, DriverLeaks
+from golmok_drivers.errors import DriverFloods, DriverLeaks, Misbehaved
 
 _log = logging.getLogger(__name__)
 
@@ -35,6 +35,16 @@ class DeviceState:
     """When it is tried again; None while it is being tried."""
     left_behind: int = 0
     """What it was told to do and never ended, and what cannot be ended either."""
+
+    last_trouble: tuple[str, str, int] | None = None
+    """What its driver did last that drivers must not do, and when; kept when it is good again."""
+
+    def went_wrong(self, device: str, error: DriverError, mono_ms: int) -> None:
+        """It is bad, for that reason."""
+        self.failures += 1
+        self.tell(device, "bad", error.reason, str(error), mono_ms)
+        if isinstance(error, Misbehaved):
+            self.last_trouble = (error.reason, str(error), mono_ms)
 
     def tell(self, device: str, state: str, reason: str, detail: str, mono_ms: int) -> None:
         """It is so now."""

@@ -1,8 +1,17 @@
-"""Gives memory back that the C library keeps for later: 5 MB after the start, more after a large backlog."""
+"""Keeps memory small, and gives back what the C library keeps: 5 MB after the start, more after a large backlog."""
 
 from __future__ import annotations
 
 import ctypes
+
+_M_ARENA_MAX = -8  # malloc.h
+
+
+def share() -> None:
+    """Let all threads allocate from one heap: 0.4 MB less, and Python's threads take turns anyway."""
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
+    if mallopt is not None:
+        mallopt(_M_ARENA_MAX, 1)
 
 
 def give_back() -> None:

@@ -230,7 +230,15 @@ def _told(parts: Parts, state: DeviceState) -> dict[str, Any]:
         "since_s": _ago_s(parts, state.since_mono_ms),
         "next_attempt_s": None if again is None else max(0.0, (again - parts.clock.mono_ms()) / 1000),
         "left_behind": state.left_behind,
+        "last_trouble": _last_trouble(parts, state),
     }
+
+
+def _last_trouble(parts: Parts, state: DeviceState) -> dict[str, Any] | None:
+    if state.last_trouble is None:
+        return None
+    reason, detail, mono_ms = state.last_trouble
+    return {"reason": reason, "detail": detail, "ago_s": _ago_s(parts, mono_ms)}
 
 
 def _ago_s(parts: Parts, mono_ms: int | None) -> float | None:
