@@ -145,7 +145,13 @@ class Cell:
     def send(self, what: str, *args: Any) -> asyncio.Future[Any]:
         """The same without waiting; answers come in the order of the questions."""
         number, answer = self._ask(what, args)
-        answer.add_done_callback(lambda _: self._waiting.pop(number, None))
+
+        def over(answer: asyncio.Future[Any]) -> None:
+            self._waiting.pop(number, None)
+            if not answer.cancelled():
+                answer.exception()  # heard, also where nobody waits any more
+
+        answer.add_done_callback(over)
         return answer
 
     def use_bus(self, bus: Any) -> None:
@@ -323,7 +329,7 @@ class Cell:
             if asked_s is not None and self._heard_s < asked_s and loop.time() - asked_s > bounds.silence_s:
                 self.kill(DriverHangs(f"it blocked its process for more than {bounds.silence_s:g} s"))
                 return
-            if asked_s is None or self._heard_s >= asked_s:
+            if self.pid and (asked_s is None or self._heard_s >= asked_s):
                 asked_s = loop.time()
                 self._say(0, "ping")
             if problem := self._too_much():

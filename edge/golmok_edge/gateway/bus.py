@@ -250,6 +250,8 @@ class LocalBus:
     def _take(self, message: Message, hash64: int, mono_ms: int) -> None:
         at, waited_ms = Instant(self._clock.boot, mono_ms), self._waited_ms(message, mono_ms)
         route = self.inbox.route(message)
+        if not message.qos and self.floods.is_resting(route):
+            return  # nobody was told that it is taken, and the gap is; the others wait behind it
         count = len(route)
         if any(isinstance(one.driver, Decoder) for one in route):
             self._take_later(message, hash64, route, at, waited_ms)

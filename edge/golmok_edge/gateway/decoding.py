@@ -114,6 +114,7 @@ class Decoder(MessageDriver):
         self._lock = threading.Lock()
         self._waiting: deque[_Asked] = deque()
         self._bytes = 0
+        self._spared: _Asked | None = None
         self._comes = asyncio.Event()
 
     @property
@@ -182,8 +183,9 @@ class Decoder(MessageDriver):
             while True:
                 await self._fill(process, under_way)
                 said = await self._answer(process, under_way[0])
-                if isinstance(said.error, DriverLeaks):
-                    raise said.error  # not for this message
+                if isinstance(said.error, DriverLeaks) and self._spared is not under_way[0][0]:
+                    self._spared = under_way[0][0]
+                    raise said.error  # it need not have been this message, the first time
                 asked, _ = under_way.popleft()
                 broken = broken + 1 if isinstance(said.error, Misbehaved) else 0
                 self._judge(said)
@@ -202,6 +204,8 @@ class Decoder(MessageDriver):
                     under_way.append((asked, process.send("decode", asked.topic, asked.payload)))
                 except DriverError:
                     self._take_back([asked])
+                    if under_way:  # it broke on that one, not on this
+                        return
                     raise
             if under_way:
                 return

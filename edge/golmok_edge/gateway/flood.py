@@ -18,9 +18,9 @@ from golmok_edge.gateway.inbox import Listener
 
 BURST_S: Final = 10.0
 """A device on the local bus may say at once what it may say in so many seconds: it may have been out of reach."""
-LATE_S: Final = 0.25
+LATE_S: Final = 0.15
 """So late may come what we send to ourselves."""
-ECHO_EVERY_S: Final = 0.1
+ECHO_EVERY_S: Final = 0.05
 BUSY: Final = 20
 """Only when so many messages have come since the last."""
 _SHARE: Final = 0.5
@@ -70,6 +70,10 @@ class Floods:
     def echo_came(self) -> None:
         """What was sent is back, or will never be."""
         self._echo_s = None
+
+    def is_resting(self, route: Sequence[Listener]) -> bool:
+        """Whether nobody is to be heard to whom a message leads."""
+        return bool(self._paused) and bool(route) and all(one.device.name in self._paused for one in route)
 
     def heard(self, one: Listener, readings: int, now_s: float) -> Flood | None:
         """A device said so much: whether it floods."""
