@@ -290,10 +290,10 @@ def test_a_sensor_that_floods_is_not_heard_for_a_while_and_the_others_are(tmp_pa
         code = shop.end()
     assert code == 0
     gaps = gaps_of(tmp_path, "flood")
-    assert {tuple(gap["channels"].items()) for gap in gaps} == {(("chatty.n", None),)}
+    assert {channel for gap in gaps for channel in gap["channels"]} == {"chatty.n"}
     begun = {gap["from_mono_ms"] for gap in gaps}
+    assert begun
     assert begun == {gap["from_mono_ms"] for gap in gaps if gap["to_mono_ms"]}, "each has an end"
-    assert len(gaps) == 2 * len(begun), "and was told when it began"
     for channel, grid_s in (("fridge.temperature", GRID_S), ("hall.temperature", GRID_S), ("plug.n", 0.2)):
         assert off_grid_s(times_s(tmp_path, channel), grid_s) < shop.most_late_s, channel
 
