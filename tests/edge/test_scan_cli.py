@@ -13,6 +13,8 @@ from golmok_edge.scan import cli
 from golmok_edge.scan.progress import Progress, told
 from golmok_vision.render.objects import FINISHES
 from golmok_vision.render.simulate import FAULTS
+from golmok_vision.scan import Dataset
+from tests.vision.line_pictures import Scene as LineScene
 
 
 @pytest.fixture
@@ -34,6 +36,29 @@ def test_simulate_makes_a_dataset_and_says_so(mesh: Path, tmp_path: Path, capsys
     assert found["pictures"] == len(list((tmp_path / "scan").rglob("*.png"))) == 24 + 48 * 3 + 2 * 3
     assert max(found["size_mm"]) == pytest.approx(50, abs=0.05)
     assert "took" in said.err
+
+
+def test_line_gives_a_column_or_null_for_each_row(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    scene = LineScene(gaps=((0.0, 0.5),), height=120, width=160)
+    for name, picture in zip(("on", "off"), scene.pictures(), strict=True):
+        Dataset(tmp_path).write_picture(tmp_path / f"{name}.png", picture)
+    on, off = str(tmp_path / "on.png"), str(tmp_path / "off.png")
+    for command in (["--image", on, "--off", off], ["--image", on]):
+        assert cli.main(["line", *command, "--json"]) == 0
+        x = json.loads(capsys.readouterr().out)["x"]
+        assert len(x) == 120
+        assert x[:50] == [None] * 50
+        assert x[70:] == pytest.approx(scene.truth()[70:], abs=1)
+    assert cli.main(["line", "--image", on]) == 0
+    assert "of 120 rows have the line" in capsys.readouterr().out
+
+
+def test_a_picture_that_is_none_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "x.png").write_bytes(b"no picture")
+    assert cli.main(["line", "--image", str(tmp_path / "x.png"), "--json"]) == 1
+    assert "is no picture" in json.loads(capsys.readouterr().out)["error"]
+    assert cli.main(["line", "--image", str(tmp_path / "y.png")]) == 1
+    assert "y.png is missing" in capsys.readouterr().err
 
 
 def test_mistakes_are_told_without_a_trace(mesh: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

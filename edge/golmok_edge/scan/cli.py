@@ -8,13 +8,17 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from golmok_edge.scan.progress import Progress
+
+if TYPE_CHECKING:
+    from golmok_vision.scan import Picture
 
 _EPILOG: Final = """\
 examples:
   golmok-scan simulate --mesh last.stl --out scan1 --seed 1     pictures of a scanner that is not there, with the truth
+  golmok-scan line --image l0.png --off off.png --json          the column of the laser's line in each row
 
 exit codes: 0 done, 1 what was asked for failed, 2 wrong usage
 """
@@ -69,6 +73,7 @@ def _parser() -> argparse.ArgumentParser:
     _simulate_parser(
         _command(commands, "simulate", "make a dataset with the twin, and its truth", _simulate, _simulated)
     )
+    _line_parser(_command(commands, "line", "find the laser's line in a picture", _line, _lined))
     return parser
 
 
@@ -128,6 +133,34 @@ def _simulate(args: argparse.Namespace) -> dict[str, Any]:
 def _simulated(found: dict[str, Any]) -> str:
     size = " x ".join(f"{edge:.1f}" for edge in found["size_mm"])
     return f"{found['dataset']}: {found['pictures']} pictures of a piece of {size} mm, the truth in truth/"
+
+
+# --- line
+
+
+def _line_parser(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--image", type=Path, required=True, metavar="FILE", help="the picture with the line")
+    parser.add_argument("--off", type=Path, metavar="FILE", help="the same picture with the laser off, if there is one")
+
+
+def _line(args: argparse.Namespace) -> dict[str, Any]:
+    from golmok_vision.scan import find_line
+
+    line = find_line(_picture(args.image), None if args.off is None else _picture(args.off))
+    return {"x": [None if column != column else round(float(column), 4) for column in line.x]}
+
+
+def _picture(file: Path) -> Picture:
+    from golmok_vision.scan import read_any_picture
+
+    return read_any_picture(file)
+
+
+def _lined(found: dict[str, Any]) -> str:
+    columns = [column for column in found["x"] if column is not None]
+    if not columns:
+        return "no line"
+    return f"{len(columns)} of {len(found['x'])} rows have the line, columns {min(columns):.2f} to {max(columns):.2f}"
 
 
 if __name__ == "__main__":

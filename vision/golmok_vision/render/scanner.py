@@ -270,6 +270,34 @@ class ScannerTwin:
         seen = Seen(shot.inverse_depth, shot.reflects[laser], shot.shadows[laser])
         return self._lines.light(shot.tiles[laser], seen, self.true.lasers[laser], shot.shadow_cameras[laser], random)
 
+    def crossings(self, shot: Shot, laser: int) -> Floats:
+        """The truth of a line: pixels (n, 2) where the middle of the sheet lies on a surface that is lit and seen."""
+        light, camera = self.true.lasers[laser], shot.shadow_cameras[laser]
+        smooth = cv2.remap(shot.inverse_depth, self._across, self._down, cv2.INTER_LINEAR)
+        nearest = cv2.remap(shot.inverse_depth, self._across, self._down, cv2.INTER_NEAREST)
+        whole = np.where(np.abs(smooth - nearest) < 2e-3 * nearest, smooth, np.nan).astype(float)
+        normal = self._pose.rotation @ light.plane.normal
+        offset = light.plane.offset_mm - light.plane.normal @ self._pose.centre_mm
+        x, y = self._rays.x.astype(float), self._rays.y.astype(float)
+        off = x * normal[0] + y * normal[1] + normal[2] - whole * offset
+        rows, columns = np.nonzero((off[:, :-1] * off[:, 1:] <= 0) & (off[:, :-1] != off[:, 1:]))
+        before, after = off[rows, columns], off[rows, columns + 1]
+        share = before / (before - after)
+        one, other = whole[rows, columns], whole[rows, columns + 1]
+        pixels = np.column_stack([columns + share, rows])
+        rays = np.column_stack([self.true.rig.lens.rays(pixels), np.ones(len(pixels))])
+        depth = 1 / (one + share * (other - one))
+        points = self._pose.into_rig(rays * depth[:, None])
+        places = np.rint(camera.project(points)).astype(int)
+        inside = (places >= 0).all(1) & (places < [camera.width, camera.height]).all(1)
+        places = np.clip(places, 0, [camera.width - 1, camera.height - 1])
+        shadow = shot.shadows[laser]
+        first = np.where(inside, shadow[places[:, 1] % len(shadow), places[:, 0] % shadow.shape[1]], 0.0)
+        away = points @ camera.rotation[2] + camera.translation[2]
+        # Depths that do not follow each other: an edge lies between the two pixels.
+        same = np.abs(one - other) < 0.02 * one
+        return np.asarray(pixels[same & (1 / away >= first * (1 - 1e-3))])
+
     def colored(self, shot: Shot, random: np.random.Generator) -> Picture:
         """The picture in colour, under white light."""
         assert shot.color is not None

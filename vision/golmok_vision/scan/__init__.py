@@ -1,10 +1,21 @@
 """The 3D scanner: from pictures of laser lines on a turning piece to points in millimetres.
 
-`Dataset` is where a scan's things lie, `Rig` the scanner as numbers.
+`Dataset` is where a scan's things lie, `Rig` the scanner as numbers, `find_line` the laser's line in a picture.
 Each stage reads from the dataset and writes to it, and can be run again alone.
 """
 
-from .dataset import LASERS, Board, Dataset, Description, Light, Picture, Steps, read_description, write_description
+from .dataset import (
+    LASERS,
+    Board,
+    Dataset,
+    Description,
+    Light,
+    Picture,
+    Steps,
+    read_any_picture,
+    read_description,
+    write_description,
+)
 from .errors import (
     DatasetError,
     MeshError,
@@ -14,6 +25,7 @@ from .errors import (
     PictureMissingError,
     ScanError,
 )
+from .line import Line, find_line, find_points
 from .rig import Lens, Plane, Pose, Rig, Turntable, turn
 
 __all__ = [
@@ -24,6 +36,7 @@ __all__ = [
     "Description",
     "Lens",
     "Light",
+    "Line",
     "MeshError",
     "NoRoomError",
     "OrderError",
@@ -36,6 +49,9 @@ __all__ = [
     "ScanError",
     "Steps",
     "Turntable",
+    "find_line",
+    "find_points",
+    "read_any_picture",
     "read_description",
     "turn",
     "write_description",

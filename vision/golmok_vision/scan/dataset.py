@@ -190,17 +190,7 @@ class Dataset:
 
     def read_picture(self, file: Path, *, color: bool = False) -> Picture:
         """One picture, one-channel unless `color`; raises what names the file and the remedy."""
-        try:
-            content = file.read_bytes()
-        except FileNotFoundError:
-            raise PictureMissingError(f"{self._name(file)} is missing: capture this picture again") from None
-        if content[:8] == b"\x89PNG\r\n\x1a\n" and _TAIL not in content[-16:]:
-            raise PictureDamagedError(f"{self._name(file)} is cut off: capture this picture again")
-        flags = cv2.IMREAD_COLOR if color else cv2.IMREAD_GRAYSCALE
-        picture = cv2.imdecode(np.frombuffer(content, np.uint8), flags) if content else None
-        if picture is None:
-            raise PictureDamagedError(f"{self._name(file)} is no picture: capture it again")
-        return np.asarray(picture, np.uint8)
+        return _decoded(file, self._name(file), cv2.IMREAD_COLOR if color else cv2.IMREAD_GRAYSCALE)
 
     def read_pictures(self, files: Sequence[Path], size: tuple[int, int] | None = None) -> Iterator[Picture]:
         """One-channel pictures that must all be of one size (width, height), that of the first unless given."""
@@ -279,6 +269,25 @@ class Dataset:
 
     def _name(self, file: Path) -> str:
         return str(file.relative_to(self.folder)) if file.is_relative_to(self.folder) else str(file)
+
+
+def read_any_picture(file: Path) -> Picture:
+    """A picture of no dataset, with one channel or three as it comes; sixteen bits become eight."""
+    picture = _decoded(file, str(file), cv2.IMREAD_ANYCOLOR)
+    return picture if picture.ndim == 2 else picture[:, :, :3]
+
+
+def _decoded(file: Path, name: str, flags: int) -> Picture:
+    try:
+        content = file.read_bytes()
+    except FileNotFoundError:
+        raise PictureMissingError(f"{name} is missing: capture this picture again") from None
+    if content[:8] == b"\x89PNG\r\n\x1a\n" and _TAIL not in content[-16:]:
+        raise PictureDamagedError(f"{name} is cut off: capture this picture again")
+    picture = cv2.imdecode(np.frombuffer(content, np.uint8), flags) if content else None
+    if picture is None:
+        raise PictureDamagedError(f"{name} is no picture: capture it again")
+    return np.asarray(picture, np.uint8)
 
 
 def _numbered(folder: Path, pattern: str) -> list[int]:

@@ -1,0 +1,369 @@
+"""The laser's line in a picture: one column for each row, to a few hundredths of a pixel, in about a millisecond.
+
+Two stages. The coarse one finds about where the line is, on a picture of half the size: with a picture of the laser
+off this is the brightest place of each row; without one, or where those do not make a line, it is the best path from
+top to bottom (`path.py`). The fine one looks at a narrow strip along it. It takes the centre of gravity under a
+Gaussian window as wide as the line (a matched filter for its place), twice, so that the window ends up on the line;
+and then a straight line through a few neighbouring rows, each weighted by its light. The weights are what helps
+against speckle: a row that happens to be dark knows little of where the line is. Where the line jumps, rows of the
+other side have no say.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import ceil, pi, sqrt
+from typing import Final, NamedTuple, TypeAlias
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from golmok_vision.scan.dataset import Picture
+from golmok_vision.scan.errors import OrderError
+from golmok_vision.scan.path import Mix, best_mix, best_path
+
+Floats: TypeAlias = npt.NDArray[np.float64]
+Singles: TypeAlias = npt.NDArray[np.float32]
+Ints: TypeAlias = npt.NDArray[np.int64]
+Mask: TypeAlias = npt.NDArray[np.bool_]
+
+_ROWS: Final = 5
+_NEIGHBOURS: Final = np.arange(-_ROWS, _ROWS + 1, dtype=np.float32)
+_ROWS_WEIGHTS: Final = np.exp(-0.5 * np.square(_NEIGHBOURS / 2.0)).astype(np.float32)
+"""Rows of this weight (sigma 2) are taken together: 0.4 mm on the usual rig, less than what lies between its lines."""
+
+_POWERS: Final = np.stack([_NEIGHBOURS**0, _NEIGHBOURS, _NEIGHBOURS**2], axis=1)
+
+_WINDOW: Final = 1.3  # times the line's sigma
+_NARROWEST_PX: Final = 0.8
+_WIDEST_PX: Final = 7.0
+_FAINTEST_DN: Final = 1.5
+_SURE: Final = 2.2
+_FEWEST_ROWS: Final = 4
+_ROUGH: Final = 0.08
+_STEEPEST: Final = 1.1
+_STANDS_OUT: Final = 1.2
+_LEAST_IN_AMBIENT: Final = 0.3
+"""Without a picture of the laser off, what is fainter than this share of the line is taken for the room's pattern."""
+
+_FAINT_NOISES: Final = 25.0
+_MOST_BROKEN: Final = 0.3
+_FAINT: Final = 0.25
+_ASIDE_PX: Final = 10.0
+_ASIDE_ROWS: Final = 60
+"""A piece of line that is fainter than `_FAINT` of the rest and so far aside of it is a reflection."""
+
+
+@dataclass(frozen=True)
+class Line:
+    """`x` is the column in each row of the picture, NaN where there is none; (0, 0) is the top-left pixel's centre."""
+
+    x: Floats
+    contrast_dn: Singles
+    """How much brighter than its surroundings the middle of the line is, in each row."""
+
+    sigma_px: float
+    """Of the line's profile, over the whole picture."""
+
+
+def find_line(image: Picture, off: Picture | None = None, columns: tuple[int, int] | None = None) -> Line:
+    """The one line that leads about from top to bottom, brighter than what is around; `off` is without the laser.
+
+    Pictures have one channel or three. Only `columns` (from, to) are looked at, if given.
+    """
+    left, right = columns or (0, image.shape[1])
+    image, off = _alike(image[:, left:right], None if off is None else off[:, left:right])
+    found = _in_ambient_light(image) if off is None else _in_difference(image, off)
+    if found is None:
+        return Line(np.full(len(image), np.nan), np.zeros(len(image), np.float32), 0.0)
+    return _Strip(image, off, found).line(left)
+
+
+def find_points(image: Picture, off: Picture | None = None) -> tuple[Floats, Singles]:
+    """The same line where it leads in any direction: pixels (n, 2), and the contrast at each.
+
+    Where the line lies flatter than 45 degrees (on the top of a piece) it is followed from column to column.
+    """
+    upright = find_line(image, off)
+    lying = find_line(_turned(image), None if off is None else _turned(off))
+    pixels, contrast = [], []
+    for line, order in ((upright, (0, 1)), (lying, (1, 0))):
+        rows = np.flatnonzero(np.isfinite(line.x) & (_steepness(line.x) <= _STEEPEST))
+        pixels.append(np.column_stack([line.x[rows], rows])[:, order])
+        contrast.append(line.contrast_dn[rows])
+    return np.concatenate(pixels), np.concatenate(contrast)
+
+
+def _turned(picture: Picture) -> Picture:
+    return np.asarray(cv2.transpose(picture), np.uint8)
+
+
+def _steepness(x: Floats) -> Floats:
+    """Columns per row, over four rows; nothing where the line ends."""
+    steep = np.full(len(x), np.inf)
+    steep[2:-2] = np.abs(x[4:] - x[:-4]) / 4
+    return np.where(np.isfinite(steep), steep, np.inf)
+
+
+def _alike(image: Picture, off: Picture | None) -> tuple[Picture, Picture | None]:
+    """Both with one channel, or both with three."""
+    if image.shape[0] < 2 * _FEWEST_ROWS or image.shape[1] < 16:
+        raise OrderError(f"no line can be found in {image.shape[1]} x {image.shape[0]} pixels")
+    if off is not None and off.shape[:2] != image.shape[:2]:
+        raise OrderError(
+            f"the picture without laser has {off.shape[1]} x {off.shape[0]} pixels, the other "
+            f"{image.shape[1]} x {image.shape[0]}: take both with the same camera"
+        )
+    if off is not None and off.ndim != image.ndim:
+        image, off = _grey(image), _grey(off)
+    return image, off
+
+
+def _grey(picture: Picture) -> Picture:
+    return picture if picture.ndim == 2 else np.asarray(cv2.cvtColor(picture, cv2.COLOR_BGR2GRAY), np.uint8)
+
+
+class _Found(NamedTuple):
+    """What the coarse stage knows: about where the line is in each row, how wide, in which mix of channels."""
+
+    about: Ints
+    sigma_px: float
+    mix: Mix | None
+
+
+def _in_ambient_light(image: Picture) -> _Found | None:
+    half = _halved(image)
+    mix = best_mix(half, ambient=True) if image.ndim == 3 else None
+    half = half if mix is None else mix.of(half)
+    path = best_path(half)
+    if path.stands_out < _STANDS_OUT:
+        return None
+    return _Found(_to_rows(path.columns, len(image)), _sigma_px(half, path.columns), mix)
+
+
+def _in_difference(image: Picture, off: Picture) -> _Found:
+    """Every second row will do for a start: it halves what must be read."""
+    light = np.asarray(cv2.subtract(image[::2], off[::2]), np.uint8)
+    some = _halved(light)  # of the picture a quarter high, half as wide
+    mix = best_mix(some, ambient=False) if image.ndim == 3 else None
+    some = some if mix is None else mix.of(some)
+    columns = _brightest(some)
+    if columns is None:
+        half = np.asarray(cv2.subtract(_halved(image), _halved(off)), np.uint8)
+        half = half if mix is None else mix.of(half)
+        columns = best_path(half).columns
+        return _Found(_to_rows(columns, len(image)), _sigma_px(half, columns), mix)
+    return _Found(_to_rows(columns, len(image)), _sigma_px(some, columns), mix)
+
+
+def _halved(image: Picture) -> Picture:
+    height, width = image.shape[0] // 2, image.shape[1] // 2
+    whole = image[: 2 * height, : 2 * width]
+    return np.asarray(cv2.resize(whole, (width, height), interpolation=cv2.INTER_AREA), np.uint8)
+
+
+def _brightest(some: Picture) -> Ints | None:
+    """For each row of the difference the column of its brightest place; nothing where those make no line."""
+    smooth = np.asarray(cv2.blur(some, (3, 3)))
+    columns = smooth.argmax(1)
+    top = smooth[np.arange(len(columns)), columns]
+    sample = smooth[::8, ::16].ravel()
+    seen = top >= int(np.partition(sample, len(sample) // 2)[len(sample) // 2]) + 2
+    jumps = (np.abs(columns[1:] - columns[:-1]) > 8) & seen[1:] & seen[:-1]
+    if np.count_nonzero(jumps) > _ROUGH * max(int(np.count_nonzero(seen)), 1):
+        return None
+    return np.asarray(columns)
+
+
+def _to_rows(columns: Ints, rows: int) -> Ints:
+    """Columns of a picture of half the width and a part of the height as those of each row of the whole one."""
+    each = rows / len(columns)
+    nearest = np.minimum((np.arange(rows) / each).astype(np.int64), len(columns) - 1)
+    places = (np.arange(rows) + 0.5) / each - 0.5
+    straight = np.interp(places, np.arange(len(columns)), 2.0 * columns)
+    steps = 2 * columns[nearest]
+    return np.where(np.abs(straight - steps) <= 8, np.rint(straight).astype(np.int64), steps)
+
+
+def _sigma_px(half: Picture, coarse: Ints) -> float:
+    """The line's sigma in pixels of the whole picture: from the half width of its mean profile, where it is bright."""
+    reach = 10
+    some = np.arange(0, len(coarse), max(1, len(coarse) // 64))
+    across = np.clip(coarse[some, None] + np.arange(-reach, reach + 1), 0, half.shape[1] - 1)
+    values = half.ravel().take(across + some[:, None] * half.shape[1]).astype(np.float32)
+    middle = values[:, reach - 1 : reach + 2].sum(1)
+    profile = values[middle >= np.partition(middle, len(middle) // 2)[len(middle) // 2]].mean(0)
+    profile -= np.partition(profile, 4)[:5].mean()
+    top = float(profile[reach - 1 : reach + 2].max())
+    if top <= 0:
+        return 2.0
+    sides = _falls_to_half(profile[reach::-1] / top) + _falls_to_half(profile[reach:] / top)
+    full_width = 2.0 * float(sides)  # of the whole picture's pixels, blurred by the halving
+    return float(np.clip(sqrt(max(full_width**2 / 5.545 - 0.6, 0.0)), _NARROWEST_PX, _WIDEST_PX))
+
+
+def _falls_to_half(profile: Singles) -> float:
+    below = np.flatnonzero(profile < 0.5)
+    if not len(below):
+        return float(len(profile))
+    i = max(int(below[0]), 1)
+    return float(i - 1 + np.clip((profile[i - 1] - 0.5) / max(profile[i - 1] - profile[i], 1e-6), 0, 1))
+
+
+class _Strip:
+    """The pixels along the path, and the line in them."""
+
+    def __init__(self, image: Picture, off: Picture | None, found: _Found) -> None:
+        about, sigma, mix = found
+        self._sigma = sigma
+        self._window = max(_WINDOW * sigma, 1.2)
+        self._reach = ceil(2.3 * self._window) + 2
+        self._width = image.shape[1]
+        self._is_ambient = off is None
+        self._about = about.astype(np.float32)
+        flank = 0 if off is not None else ceil(sigma) + 2
+        across = _around(about, self._reach + flank, image.shape[1])
+        values = _gathered(image, across, mix)
+        if off is not None:
+            values -= _gathered(off, across, mix)
+        values, self._noise = _levelled(values, flank)
+        if about.min() < self._reach or about.max() >= image.shape[1] - self._reach:
+            columns = about[:, None] + np.arange(-self._reach, self._reach + 1)
+            values[(columns < 0) | (columns >= image.shape[1])] = 0
+        self._values = values
+        self._off = np.arange(-self._reach, self._reach + 1, dtype=np.float32)
+        self._ones = np.ones(len(self._off), np.float32)
+
+    def line(self, left: int) -> Line:
+        """What there is of it."""
+        # From the middle of the strip: that of a pixel of the half picture lies between two of the whole one's.
+        x, _ = self._settled(np.full(len(self._about), 0.5, np.float32))
+        x, light = self._settled(x)
+        columns = _straightened(self._about + x, light, _jump_px(self._sigma))
+        if float(light.mean()) < _FAINT_NOISES * self._noise * sqrt(self._window):
+            for _ in range(2):  # a row alone knows little: the neighbours say where to look again
+                x, light = self._settled(np.clip(columns - self._about, -self._off[-1], self._off[-1]))
+                columns = _straightened(self._about + x, light, _jump_px(self._sigma))
+        reach = np.float32(self._reach - 1)
+        within = (np.abs(columns - self._about) < reach) & (columns > -0.5) & (columns < self._width - 0.5)
+        window, sigma = self._window, self._sigma
+        shape = sqrt((sigma**2 + window**2) / (2 * pi)) / (sigma * window)  # of a Gaussian under a Gaussian window
+        contrast = light * np.float32(shape)
+        noise = self._noise * sqrt(sqrt(pi) * window) * shape
+        least = max(_SURE * noise, _FAINTEST_DN)
+        if self._is_ambient:
+            least = max(least, _LEAST_IN_AMBIENT * float(np.median(contrast[contrast >= np.median(contrast)])))
+        sure = _sure(contrast, least) & within
+        sure = _without_strays(sure, columns, contrast, _jump_px(sigma))
+        x_found = np.where(sure, columns.astype(float) + left, np.nan)
+        return Line(x_found, np.where(sure, contrast, np.float32(0)), sigma)
+
+    def _settled(self, x: Singles) -> tuple[Singles, Singles]:
+        """Look with the window where the line was found last: where it is now, and its light."""
+        off = self._off - x[:, None]
+        window = np.square(off)
+        window *= np.float32(-0.5 / self._window**2)
+        np.exp(window, out=window)
+        window *= self._values
+        light = np.maximum(window @ self._ones, np.float32(0))
+        window *= off
+        # What a Gaussian window takes off the distance of a Gaussian line from its middle is given back.
+        step = (window @ self._ones) / np.maximum(light, np.float32(1e-3))
+        step *= np.float32(1 + (self._sigma / self._window) ** 2)
+        most = np.float32(2 * self._sigma + 1)
+        return np.clip(x + np.clip(step, -most, most), -self._off[-1], self._off[-1]), light
+
+
+def _jump_px(sigma: float) -> float:
+    return min(max(3.0, 2.0 * sigma), 6.0)
+
+
+def _around(about: Ints, reach: int, width: int) -> Ints:
+    """Where in the picture the pixels within `reach` of the path are; at its edge the last pixel again."""
+    across = about[:, None] + np.arange(-reach, reach + 1)
+    if about.min() < reach or about.max() >= width - reach:
+        np.clip(across, 0, width - 1, out=across)
+    across += np.arange(0, len(about) * width, width)[:, None]
+    return across
+
+
+def _gathered(image: Picture, across: Ints, mix: Mix | None) -> Singles:
+    """Those pixels, as one channel."""
+    if mix is None:
+        return np.ascontiguousarray(image).ravel().take(across).astype(np.float32)
+    return np.asarray(np.ascontiguousarray(image).reshape(-1, 3)[across].astype(np.float32) @ mix.parts)
+
+
+def _levelled(values: Singles, flank: int) -> tuple[Singles, float]:
+    """The strip without its flanks and what shines there too, and the noise of its outermost pixels."""
+    if flank:
+        a, b = np.median(values[:, :flank], axis=1), np.median(values[:, -flank:], axis=1)
+        slope = np.linspace(0, 1, values.shape[1] - 2 * flank, dtype=np.float32)
+        values = values[:, flank:-flank] - (a[:, None] + (b - a)[:, None] * slope)
+    sides = values[::4, :2].ravel(), values[::4, -2:].ravel()
+    middle = sides[0].size // 2
+    levels = [np.partition(side, middle)[middle] for side in sides]
+    nearer_dark = int(levels[1] < levels[0])  # on the other side something may shine, or the picture end
+    edges, level = sides[nearer_dark], levels[nearer_dark]
+    noise = 1.5 * float(np.partition(np.abs(edges - level), middle, axis=None)[middle]) + 0.3
+    return values if flank else values - level, noise
+
+
+def _straightened(columns: Singles, light: Singles, jump_px: float) -> Singles:
+    """In each row the straight line through its neighbours, weighted by light, as far as there is no jump."""
+    rows = len(columns)
+    # Columns, weights and pieces with empty rows around, so that each row sees its neighbours in one window.
+    padded = np.zeros((3, rows + 2 * _ROWS), np.float32)
+    padded[0, _ROWS:-_ROWS] = columns
+    padded[1, _ROWS:-_ROWS] = light
+    padded[2, _ROWS:-_ROWS] = 1
+    np.cumsum(np.abs(columns[1:] - columns[:-1]) > jump_px, out=padded[2, _ROWS + 1 : -_ROWS])
+    padded[2, _ROWS + 1 : -_ROWS] += 1
+    strides = padded.strides[0], padded.strides[1], padded.strides[1]
+    near, weights, piece = np.lib.stride_tricks.as_strided(padded, (3, rows, 2 * _ROWS + 1), strides, writeable=False)
+    weights = weights * _ROWS_WEIGHTS
+    weights *= piece == padded[2, _ROWS:-_ROWS, None]
+    weights[:, _ROWS] += np.float32(1e-3)  # a row of no light stays where it is
+    moments = weights @ _POWERS
+    shifted = (near - columns[:, None]) * weights
+    aside = shifted @ _POWERS
+    s0, s1, s2 = moments.T
+    s2 = s2 + np.float32(0.05) * s0  # a line needs rows on both sides, else it swings: this makes it level there
+    return np.asarray(columns + (s2 * aside[:, 0] - s1 * aside[:, 1]) / np.maximum(s0 * s2 - s1 * s1, 1e-9))
+
+
+def _sure(contrast: Singles, least: float) -> Mask:
+    """Rows with the line: it is there with its neighbours, and does not only end nearby."""
+    together = np.convolve(contrast, _ROWS_WEIGHTS / _ROWS_WEIGHTS.sum(), "same")
+    here = contrast.copy()
+    here[1:] += contrast[:-1]
+    here[:-1] += contrast[1:]
+    return np.asarray((together > least) & (here > np.maximum(0.75 * together, 1.5 * least)))
+
+
+def _without_strays(sure: Mask, columns: Singles, contrast: Singles, jump_px: float) -> Mask:
+    """Short pieces are specks; faint ones that stand aside of a bright line are its reflections."""
+    rows = np.flatnonzero(sure)
+    if len(rows) < _FEWEST_ROWS:
+        return np.zeros_like(sure)
+    gaps, found_at = rows[1:] - rows[:-1], columns[rows]
+    cuts = np.flatnonzero((gaps > 2 * _ROWS) | (np.abs(found_at[1:] - found_at[:-1]) > jump_px * gaps)) + 1
+    if not len(cuts):
+        return sure
+    if len(cuts) > _MOST_BROKEN * len(rows):
+        return np.zeros_like(sure)  # noise is brightest somewhere in each row
+    first = np.concatenate([[0], cuts])
+    lengths = np.diff(np.append(first, len(rows)))
+    light = np.add.reduceat(contrast[rows], first) / lengths
+    is_bright = light >= _FAINT * float(contrast[rows].mean())
+    ends = columns[rows[first]], columns[rows[first + lengths - 1]]
+    # A faint piece that goes on where another one ends is the same line on something dark.
+    goes_on = np.zeros(len(first), bool)
+    near = (np.abs(ends[0][1:] - ends[1][:-1]) <= _ASIDE_PX) & (rows[first[1:]] - rows[first[1:] - 1] <= _ASIDE_ROWS)
+    goes_on[1:] |= near
+    goes_on[:-1] |= near
+    kept = (lengths >= _FEWEST_ROWS) & (is_bright | goes_on)
+    found = np.zeros_like(sure)
+    found[rows[np.repeat(kept, lengths)]] = True
+    return found
