@@ -34,6 +34,7 @@ name = "one"
 driver = "mqtt-json"
 topic = "f/1"
 expect_s = 300
+most_per_s = 10000
 channels = {{ n = {{}} }}
 [[device]]
 name = "fridge"

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from golmok_cloud_sync.protocol import RecordError
-from golmok_edge.store import Commit, GroupCommit, Item, Store, StoreClosedError, Taken
+from golmok_edge.store import Budgets, Commit, GroupCommit, Item, Store, StoreClosedError, Taken
 from golmok_edge.store.group import MOST_WAITING, in_order
 
 from .store_support import BOOT, prepared, reading, records, same, some
@@ -167,6 +167,57 @@ def test_a_failed_commit_is_told_and_the_thread_lives_on(
     assert [len(items) for items, _ in listener.refused] == [1, 1]
     assert all(isinstance(error, StoreClosedError) for _, error in listener.refused)
     assert (group.counts.refused_commits, group.counts.refused_records, group.counts.commits) == (2, 3, 0)
+
+
+def test_what_waits_behind_a_refusal_is_given_back_too(
+    store: Store, group: GroupCommit, clock: HandClock, listener: Listener
+) -> None:
+    """Else it would be stored before what came earlier."""
+    store.budgets = Budgets(readings=1, when_full="refuse")
+    store.append({"readings": some(1)})
+    behind = [Item("readings", some(1, 20)), Item("readings", some(1, 30))]
+
+    def on_refuse(items: Sequence[Item], error: Exception) -> None:
+        listener.on_refuse(items, error)
+        if len(listener.refused) == 1:  # puts itself in between, as another thread would
+            store.budgets = Budgets()
+            group.put(behind[1])
+
+    group._on_refuse = on_refuse
+    first = Item("readings", some(1, 10))
+    group.put(first)
+    group.put(Item("events", [reading(1.0, 0, "clock.anchor")]))
+    until(lambda: len(listener.refused) == 2)
+    assert [items for items, _ in listener.refused] == [[first], [behind[1]]]
+    assert [commit.ranges for commit in listener.commits] == [{"events": range(1, 2)}]
+    group.put(first, *behind)
+    clock.advance(1.0)
+    until(lambda: len(listener.commits) == 2)
+    assert [record.mono_ms for record in records(store)][1:] == [1_000, 2_000, 3_000]
+
+
+def test_orders_and_alarms_are_stored_without_what_there_is_no_room_for(
+    store: Store, group: GroupCommit, listener: Listener
+) -> None:
+    store.budgets = Budgets(readings=1, events=2, when_full="refuse")
+    store.append({"readings": some(1), "events": [reading(1.0)]})
+    group.put(
+        Item("readings", some(2)),
+    )
+    group.put(Item("events", [reading(1.0, 0, "gap.silent")]))
+    until(lambda: len(listener.refused) == 2)
+    assert set(group.refusals) == {"calm", "telemetry"}
+    group.put(Item("orders", some(1)))
+    until(lambda: len(listener.commits) == 1)
+    assert listener.commits[0].ranges == {"orders": range(1, 2)}
+    assert set(group.refusals) == {"calm", "telemetry"}
+    assert group.refused_s("telemetry") == 0.0
+    store.budgets = Budgets()
+    group.put(Item("readings", some(1)), Item("events", [reading(1.0, 0, "gap.silent")]))
+    until(lambda: len(listener.commits) == 2)
+    assert set(group.refusals) == {"telemetry"}, "the unit went in the lane of the more urgent"
+    group.recovered("telemetry")
+    assert group.refused_s("telemetry") is None
 
 
 def test_a_listener_that_fails_is_counted_and_hears_the_next(store: Store) -> None:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from golmok_cloud_sync.client import Courier, Outbox, Pace, ServerTime
-from golmok_cloud_sync.protocol import STREAMS, Hello, Record
+from golmok_cloud_sync.protocol import Hello, Record, Stream
 from golmok_cloud_sync.protocol.gaps import START, Moment, start_fields
 from golmok_drivers.api import MessageDriver
 from golmok_drivers.buses import open_bus
@@ -67,6 +67,7 @@ GAPS_KEPT_EVERY_S: Final = 60.0
 LAST_MESSAGES_S: Final = 3.0
 LAST_SENDING_S: Final = 3.0
 """How long the end waits for the cloud to take what is left."""
+SAY_EVICTED_MS: Final = 3_600_000
 LOOK_AGAIN_S: Final = 2.0
 """How soon it is seen that there is room again, though nothing comes."""
 _MOST_ANCHORS: Final = 5_000
@@ -93,6 +94,7 @@ class Gateway:
         self._burden, self._why_ended, self._last_end = Burden(limits), "", ""
         self._is_started = False
         self._rate = Rate()
+        self._evicted_said = self._say_evicted_at_ms = 0
         self._aside = ThreadPoolExecutor(3, "aside")  # not the loop's own: a driver may fill that with what hangs
         self._committing: GroupCommit | None = None
         self._bus: LocalBus | None = None
@@ -368,7 +370,9 @@ class Gateway:
     def _on_commit(self, commit: Commit) -> None:
         if self._bus:
             self._bus.committed(commit)
-        if self._courier and is_urgent(commit):
+        if self._courier is None:
+            self._settle(commit.ranges)
+        elif is_urgent(commit):
             self._courier.wake()
         self._gaps.committed(commit)
         records = commit.records.get("readings", [])
@@ -445,11 +449,10 @@ class Gateway:
         while True:
             await asyncio.sleep(self._burden.every_s)
             give_back()
+            self._say_evicted()
             if why := self._burden.too_much():
                 self._end_because(why)
             try:
-                if self._courier is None:
-                    self._settle()
                 await self._loop.run_in_executor(self._aside, self._keeper.use, Store.tidy)
             except StoreError as error:
                 _log.error("the store could not be trimmed: %s", error)
@@ -471,6 +474,14 @@ class Gateway:
             note_end(self.settings.store.path, why)
             self._on_end()
             self.stop()
+
+    def _say_evicted(self) -> None:
+        """Once an hour at most."""
+        evicted = self._store.evicted - self._evicted_said
+        if evicted and self._clock.mono_ms() >= self._say_evicted_at_ms:
+            _log.warning("the oldest %d readings that the cloud does not have had to make room", evicted)
+            self._evicted_said = self._store.evicted
+            self._say_evicted_at_ms = self._clock.mono_ms() + SAY_EVICTED_MS
 
     async def _look_again(self) -> None:
         """See that there is room again, also when nothing comes that could be refused."""
@@ -496,10 +507,10 @@ class Gateway:
                 self._gaps.tick(holds_bus=is_draining, slack_ms=slack_ms)
             await self._loop.run_in_executor(self._aside, self._gaps.save)
 
-    def _settle(self) -> None:
+    def _settle(self, stored: Mapping[Stream, range]) -> None:
         """Without a cloud nobody acknowledges: all counts as delivered, so that the oldest can make room."""
-        for stream in STREAMS:
-            self._store.note_acked(stream, self._store.tail(stream))
+        for stream, seqs in stored.items():
+            self._store.note_acked(stream, seqs.stop - 1)
 
     def _token(self) -> str | None:
         """What the cloud knows us by; the file may come later."""

@@ -55,6 +55,8 @@ LOG_BYTES: Final = 8 << 20
 MOST_LOG_BYTES: Final = 24 << 20
 """With a log of this size that cannot be carried over telemetry is refused: it would grow without end."""
 _LOG_LIMIT: Final = f"journal_size_limit = {LOG_BYTES}"
+MOST_CHUNKS: Final = 32
+"""So many transactions at most make room for one append: an order must not wait for minutes."""
 _NEAR_FULL: Final = 0.75
 """What the rows take is an estimate; from this share on SQLite is asked for the pages."""
 _SPARE_BYTES: Final = 64 << 10
@@ -418,19 +420,24 @@ class Store:
     def _make_room(self, stream: Stream, size: int, limit: int) -> None:
         """What was acknowledged goes first, then the policy; raises `StoreOverBudgetError`."""
         step = self.budgets.step(stream)
-        while self._state.used[stream] + size + step > limit and self._trim((stream,)).blocks:
-            pass
-        if stream in TELEMETRY:
-            while self._over(stream, size + step, limit) > 0 and self._trim(STREAMS).blocks:
-                pass
-        if self.budgets.when_full == "drop-oldest" and stream in EVICTABLE:
-            while (over := self._over(stream, size + step, limit)) > 0 and self._evict(stream, over):
-                pass
+        for _ in range(MOST_CHUNKS):
+            over = self._over(stream, size + step, limit)
+            if over <= 0 or not self._free_some(stream, over, own=self._state.used[stream] + size + step > limit):
+                break
+        else:
+            return  # far too much, as when the settings allow less than before: the next append goes on
         goal = limit - step if stream in self._resume_at else limit
         if self._over(stream, size, goal) > 0 and self._waits(stream):
             self._resume_at[stream] = limit - step
             raise StoreOverBudgetError(self._too_much(stream))
         self._resume_at.pop(stream, None)
+
+    def _free_some(self, stream: Stream, over: int, *, own: bool) -> bool:
+        """One transaction's worth of room; `own`: the stream itself is too large. False if nothing may go."""
+        if self._trim((stream,) if own else STREAMS).blocks:
+            return True
+        may_evict = self.budgets.when_full == "drop-oldest" and stream in EVICTABLE
+        return may_evict and self._evict(stream, over) > 0
 
     def _waits(self, stream: Stream) -> bool:
         """Whether the file holds anything that the cloud does not have: what alone is too large must go in."""

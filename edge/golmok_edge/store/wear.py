@@ -107,7 +107,7 @@ class Days:
     def per_day(self) -> int | None:
         """Of the whole days that are known, their mean; else what this run would come to; None if it is too short."""
         today = self.day_of_now() or "9999"
-        whole = [self._days[day] for day in sorted(self._days)[1:] if day < today]
+        whole = [self._days.get(day, 0) for day in sorted(self._days)[1:] if day < today]
         if whole:
             return sum(whole) // len(whole)
         run_s = self._clock() - self._began_s
