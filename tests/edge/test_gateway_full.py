@@ -6,6 +6,7 @@ import json
 import random
 from collections.abc import Iterator
 from contextlib import suppress
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -121,6 +122,7 @@ def test_a_budget_that_is_used_up_while_the_cloud_is_away(tmp_path: Path, when_f
             gateway.wait_ready()
             sensor = Sensor(broker.port)
             sensor.publish("f/1", *numbers)
+            published_by = datetime.now(UTC)
             if when_full == "refuse":
                 until(lambda: gateway.status()["disk_full"], "the budget is used up")
                 refusing = gateway.status()["store"]["refusing"]
@@ -131,6 +133,9 @@ def test_a_budget_that_is_used_up_while_the_cloud_is_away(tmp_path: Path, when_f
                 until(lambda: gateway.status()["store"]["evicted_records"] > 0, "the oldest made room")
                 assert not gateway.status()["disk_full"]
             assert gateway.status()["store"]["budgets"]["readings"]["used_bytes"] <= 100_000
+            if when_full == "refuse":
+                until(lambda: gateway.status()["mqtt"]["held"] > 3_000, "the window is full")
+                until(lambda: datetime.now(UTC) > published_by + timedelta(seconds=3), "the rest has waited for long")
             with cloud:
                 until(lambda: gateway.status()["mqtt"]["messages"] == len(numbers), "the broker has brought all")
                 until(lambda: gateway.status()["mqtt"]["held"] == 0, "nothing waits for the disk")
@@ -143,4 +148,8 @@ def test_a_budget_that_is_used_up_while_the_cloud_is_away(tmp_path: Path, when_f
                 )
                 if when_full == "refuse":
                     assert lost == 0
+                    times = [row["ts"] for row in cloud.rows("gw-0001") if row["channel"] == "one.n"]
+                    assert times.count(None) >= len(numbers) // 4, "when they were sent nobody knows"
+                    latest = max(datetime.fromisoformat(ts) for ts in times if ts)
+                    assert latest < published_by + timedelta(seconds=1), "none has the time when there was room again"
                 assert arrived == numbers[lost:], "the oldest, as many as the gap says, and nothing else"

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Final, Protocol
 
 from golmok_cloud_sync.protocol import Record
-from golmok_drivers.buses.mqtt import Callbacks, Message, Mqtt
+from golmok_drivers.buses.mqtt import RECEIVE_MAXIMUM, Callbacks, Message, Mqtt
 from golmok_edge.gateway.again import Again, in_a_thread
 from golmok_edge.gateway.clock import Clock, Instant
 from golmok_edge.gateway.decoding import Decoder, Said, Together
@@ -25,6 +25,8 @@ from golmok_edge.store import Commit, Found, Item, StoreError, Taken, message_ha
 
 _log = logging.getLogger(__name__)
 
+STALLED: Final = RECEIVE_MAXIMUM * 3 // 4
+"""With so many messages that the disk refuses the broker will soon have more for us than it may send."""
 GOODBYE_S: Final = 1.0
 """How long the end waits for the last acknowledgements to leave; what they leave behind comes again and is known."""
 
@@ -97,6 +99,8 @@ class LocalBus:
         self._is_taking = True
         self._put = put
         self._way = Again(self._to_the_store)
+        self._is_stalled = False
+        """The disk refuses so much that the broker may not send us all that it has: what comes later had waited."""
         self._trouble = f"nobody has answered at {settings.host}:{settings.port} yet"
         password = settings.password_file.read_text().strip() if settings.password_file else None
         self._mqtt = Mqtt(
@@ -160,7 +164,11 @@ class LocalBus:
 
     def committed(self, commit: Commit) -> None:
         """Acknowledge the messages whose records are on disk. Called in the store's thread."""
-        self._acknowledge(taken for item in commit.items for taken in item.taken)
+        taken = [taken for item in commit.items for taken in item.taken]
+        self._acknowledge(taken)
+        if self._is_stalled and taken:
+            self._is_stalled = False
+            self._send_marker()
 
     def learn(self) -> None:
         """A driver has said at last what it wants to hear."""
@@ -235,7 +243,7 @@ class LocalBus:
             self._mqtt.ack(message)
             if message.payload == self._echo:
                 self.floods.echo_came()
-            if message.payload == self._marker:
+            if message.payload == self._marker and not self._is_stalled:
                 self.is_caught_up = True
                 self._heard_mono_ms = self._clock.mono_ms()
             return
@@ -244,6 +252,8 @@ class LocalBus:
             return
         mono_ms = self._clock.mono_ms()
         self._take(message, hash64, mono_ms)
+        if self.held >= STALLED and not self._is_stalled:
+            self._is_stalled, self.is_caught_up = True, False
         if self.is_caught_up and message.qos:
             self._heard_mono_ms = mono_ms
 
