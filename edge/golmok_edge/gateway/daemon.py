@@ -478,6 +478,8 @@ class Gateway:
     def _say_evicted(self) -> None:
         """Once an hour at most."""
         evicted = self._store.evicted - self._evicted_said
+        if evicted < 0:  # another file: the old one was set aside
+            evicted, self._evicted_said = self._store.evicted, 0
         if evicted and self._clock.mono_ms() >= self._say_evicted_at_ms:
             _log.warning("the oldest %d readings that the cloud does not have had to make room", evicted)
             self._evicted_said = self._store.evicted
