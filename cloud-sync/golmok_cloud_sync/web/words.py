@@ -101,6 +101,7 @@ REASONS: Final = table("""
 
 UNITS: Final[Mapping[str, str]] = {
     "1": "",
+    "[lb_av]": "lb",
     "[ppth]": "‰",
     "[ppm]": "ppm",
     "[ppb]": "ppb",
