@@ -19,7 +19,7 @@ MOST_INSIDE: Final = 256
 """Requests that are decoded or on their way to the disk at once. More would make no commit cheaper, and who comes
 first in line would wait behind them."""
 MOST_INSIDE_BYTES: Final = 32 << 20
-_ROUND: Final = 8
+_ROUND: Final = 32
 """Requests begun in one round of the event loop."""
 BEHIND_S: Final = 5.0
 """How long a second request of a store waits for the first."""
