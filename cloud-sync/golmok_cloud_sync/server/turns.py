@@ -15,11 +15,11 @@ from typing import Final, NamedTuple
 
 from golmok_cloud_sync.server.fair import FairQueue
 
-MOST_INSIDE: Final = 256
-"""Requests that are decoded or on their way to the disk at once. More would make no commit cheaper, and who comes
+MOST_INSIDE: Final = 64
+"""Requests that are decoded or on their way to the disk at once. More would make commits little cheaper, and who comes
 first in line would wait behind them."""
 MOST_INSIDE_BYTES: Final = 32 << 20
-_ROUND: Final = 32
+_ROUND: Final = 16
 """Requests begun in one round of the event loop."""
 BEHIND_S: Final = 5.0
 """How long a second request of a store waits for the first."""
