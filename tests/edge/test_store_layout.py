@@ -6,6 +6,7 @@ import contextlib
 import shutil
 import sqlite3
 from pathlib import Path
+from random import Random
 
 import pytest
 
@@ -22,7 +23,7 @@ from golmok_edge.store import (
 )
 from golmok_edge.store.layout import SCHEMA, Schema
 
-from .store_support import ROOT, drain, prepared, records, same, some
+from .store_support import ROOT, drain, prepared, reading, records, same, some
 
 NEXT = Schema("tests.edge.store_next_version", SCHEMA.version + 1)
 
@@ -236,3 +237,24 @@ def test_a_folder_in_the_place_of_the_file(tmp_path: Path) -> None:
     (tmp_path / "store.db").mkdir()
     with pytest.raises(StoreDamagedError, match="it is a folder"):
         Store.open(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "torn", [bytes(512), b"\xff" * 512, b"SQLite format 3\0" + bytes(496)], ids=["0", "ff", "half"]
+)
+def test_a_first_page_that_was_torn_while_the_log_was_carried_over_is_read_from_the_log(
+    tmp_path: Path, torn: bytes
+) -> None:
+    """A power cut during SQLite's checkpoint: the log is whole until the file is synced."""
+    with Store.open(prepared(tmp_path / "live")) as store:
+        chance = Random(1)
+        stored = [reading(chance.randbytes(2_000).hex(), at) for at in range(50)]  # so much that the file grows
+        store.append({"readings": stored})
+        shutil.copytree(tmp_path / "live", tmp_path / "left")
+    left = Layout(tmp_path / "left")
+    left.file.write_bytes(torn + left.file.read_bytes()[512:])
+    with Store.open(left.folder) as store:
+        assert same(records(store), stored)
+    left.file.write_bytes(torn + left.file.read_bytes()[512:])
+    with pytest.raises(StoreDamagedError):
+        Store.open(left.folder)

@@ -177,7 +177,7 @@ def as_noted(journal: Path) -> Outcome:
 def test_the_journal_holds_all_that_a_store_writes(quick_folder: Path, seed: int) -> None:
     live, journal = quick_folder / "live", quick_folder / "journal"
     prepared(live / "var")
-    run("tests.faults.power.store_work", str(seed), "80", live, journal)
+    run("tests.faults.power.store_work", "mixed", str(seed), "80", live, journal)
     assert as_noted(journal) == as_it_is(live)
     assert sum(isinstance(entry, Synced) for entry in read(journal)) > 40
 
@@ -185,7 +185,7 @@ def test_the_journal_holds_all_that_a_store_writes(quick_folder: Path, seed: int
 def test_the_journal_holds_all_that_is_written_by_a_process_and_those_it_starts(quick_folder: Path) -> None:
     live, journal = quick_folder / "live", quick_folder / "journal"
     live.mkdir()
-    run("tests.faults.power.store_work", "1", "5", live, journal, traced=(live, journal))
+    run("tests.faults.power.store_work", "mixed", "1", "5", live, journal, traced=(live, journal))
     assert as_noted(journal) == as_it_is(live)
 
 

@@ -13,14 +13,15 @@ import pytest
 from tests.edge.store_support import prepared
 
 from .power.cuts import ROOT, Cuts, mutated, run, survey
+from .power.journal import Write, read
 from .power.promises import STORE, Told
 
 WORK: Final = "tests.faults.power.store_work"
 
 
-def cuts_of_work(folder: Path, seed: int, steps: int, most: int, source: Path = ROOT) -> Cuts:
+def cuts_of_work(folder: Path, seed: int, steps: int, most: int, source: Path = ROOT, kind: str = "mixed") -> Cuts:
     prepared(folder / "live" / STORE)
-    run(WORK, str(seed), str(steps), folder / "live", folder / "journal", source=source)
+    run(WORK, kind, str(seed), str(steps), folder / "live", folder / "journal", source=source)
     cuts = survey(folder / "journal", Told(), Random(seed), most, folder / "left")
     assert cuts.made == most
     return cuts
@@ -29,6 +30,22 @@ def cuts_of_work(folder: Path, seed: int, steps: int, most: int, source: Path = 
 @pytest.mark.parametrize(("seed", "steps", "most"), [(1, 60, 1_000), (2, 60, 400), (3, 250, 400)])
 def test_what_was_acknowledged_is_there(quick_folder: Path, seed: int, steps: int, most: int) -> None:
     assert cuts_of_work(quick_folder, seed, steps, most).broken == []
+
+
+def test_it_is_there_when_the_log_is_carried_over_and_begun_anew(quick_folder: Path) -> None:
+    cuts = cuts_of_work(quick_folder, 6, 50, 200, kind="large")
+    assert cuts.broken == []
+    writes = [(e.path, e.offset) for e in read(quick_folder / "journal") if isinstance(e, Write)]
+    starts = [at for at, (path, offset) in enumerate(writes) if path.endswith("-wal") and offset == 0]
+    assert len(starts) > 1, "the log was begun anew without a restart"
+    assert any(path.endswith(".db") for path, _ in writes[: starts[-1]])
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1_800)
+@pytest.mark.parametrize("seed", range(100, 104))
+def test_it_is_there_after_many_cuts_of_a_large_store(quick_folder: Path, seed: int) -> None:
+    assert cuts_of_work(quick_folder, seed, 120, 3_000, kind="large").broken == []
 
 
 @pytest.mark.slow
@@ -63,7 +80,7 @@ def again_and_again(folder: Path, random: Random, *, width: int, most: int, live
     for life in range(1, lives + 1):
         journals = [left.folder.with_suffix(".journal") for left in lefts]
         paths = [path for left, journal in zip(lefts, journals, strict=True) for path in (left.folder, journal)]
-        run(WORK, str(random.randrange(1_000)), "40" if life == 1 else "6", *paths)
+        run(WORK, "mixed", str(random.randrange(1_000)), "40" if life == 1 else "6", *paths)
         next_lefts: list[Left] = []
         for left, journal in zip(lefts, journals, strict=True):
             keep = keeping(left.told, folder, next_lefts, f"{life}")
@@ -93,7 +110,7 @@ def test_a_store_that_is_just_being_made_is_there_or_made_again(quick_folder: Pa
 def cuts_of_making(folder: Path, most: int, source: Path = ROOT, last: int | None = None) -> Cuts:
     live, journal = folder / "live", folder / "journal"
     live.mkdir()
-    run(WORK, "5", "1", live, journal, traced=(live, journal), source=source)
+    run(WORK, "mixed", "5", "1", live, journal, traced=(live, journal), source=source)
     return survey(journal, Told(), Random(5), most, folder / "left", last=last)
 
 

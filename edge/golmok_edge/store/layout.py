@@ -170,17 +170,21 @@ class Layout:
             raise StoreUnusableError(
                 f"{self.file}: cannot be read ({error.strerror}). Make it readable and writable for this user."
             ) from error
-        if header[:16] != _HEADER or len(header) < 100:
-            raise damaged(self.file, "it does not begin like a store")
-        if header[18:24] != _WAL_MODE or int.from_bytes(header[52:56], "big"):
-            # With another mode SQLite would pass its log over, and the last commits with it.
-            raise damaged(self.file, "its first bytes are not as they were written")
-        page = int.from_bytes(header[16:18], "big")
-        pages = int.from_bytes(header[28:32], "big")
-        # While there is a log, a kill may have come between carrying over the header and the last pages.
+        # While there is a log, a kill may have come between carrying over the first page and the last ones.
         has_log = self.wal_file.exists() and self.wal_file.stat().st_size > 0
-        if page != PAGE_BYTES or (size < page * pages and not has_log):
-            raise damaged(self.file, f"it has {size} bytes and should have {page * pages}")
+        wrong = _wrong(header, size, has_log=has_log)
+        if wrong and not (has_log and self._is_whole_with_log()):
+            raise damaged(self.file, wrong)
+
+    def _is_whole_with_log(self) -> bool:
+        """Whether the log holds what the file should begin with: a power cut tore the first page being carried over."""
+        try:
+            with contextlib.closing(sqlite3.connect(f"{self.file.absolute().as_uri()}?mode=ro", uri=True)) as database:
+                database.execute("SELECT name FROM sqlite_master").fetchall()
+                said = [database.execute(f"PRAGMA {name}").fetchone()[0] for name in ("journal_mode", "page_size")]
+        except sqlite3.Error:
+            return False
+        return said == ["wal", PAGE_BYTES]
 
     def _version(self) -> int:
         with explained(self.file), contextlib.closing(sqlite3.connect(self.file)) as database:
@@ -202,6 +206,20 @@ class Layout:
         sync_file(self.new_file)
         self.new_file.rename(self.file)
         sync_folder(self.folder)
+
+
+def _wrong(header: bytes, size: int, *, has_log: bool) -> str | None:
+    """What shows that a file with these first bytes is no whole store; None if nothing does."""
+    if header[:16] != _HEADER or len(header) < 100:
+        return "it does not begin like a store"
+    if header[18:24] != _WAL_MODE or int.from_bytes(header[52:56], "big"):
+        # With another mode SQLite would pass its log over, and the last commits with it.
+        return "its first bytes are not as they were written"
+    page = int.from_bytes(header[16:18], "big")
+    pages = int.from_bytes(header[28:32], "big")
+    if page != PAGE_BYTES or (size < page * pages and not has_log):
+        return f"it has {size} bytes and should have {page * pages}"
+    return None
 
 
 def sync_file(path: Path) -> None:

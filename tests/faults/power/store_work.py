@@ -1,6 +1,8 @@
 """A traced process that does with a store what a gateway does in a year, and marks what it was told.
 
-`python -m tests.faults.power.store_work SEED STEPS FOLDER JOURNAL [FOLDER JOURNAL ...]`: one folder after the other.
+`python -m tests.faults.power.store_work KIND SEED STEPS FOLDER JOURNAL [FOLDER JOURNAL ...]`: one folder after another.
+
+Kinds: `mixed`, all that there is; `large`, so much that SQLite carries its log over by itself and begins it anew.
 """
 
 from __future__ import annotations
@@ -18,8 +20,11 @@ from tests.faults.power.promises import STORE, Batch, say
 
 _CHANNELS: Final = ("fridge.temperature", "fridge.humidity", "door.open", "kiln.온도")
 _WEIGHTS: Final = {
-    "append": 12, "append_much": 2, "group": 3, "void": 2, "note_acked": 4, "trim": 2, "epoch": 1, "session": 1,
-    "restart": 2, "time": 3,
+    "mixed": {
+        "append": 12, "append_much": 2, "group": 3, "void": 2, "note_acked": 4, "trim": 2, "epoch": 1, "session": 1,
+        "restart": 2, "time": 3,
+    },
+    "large": {"flood": 10, "append": 6, "note_acked": 2, "trim": 1, "time": 1},
 }  # fmt: skip
 
 
@@ -35,9 +40,10 @@ class Work:
         self._now = 0.0
         self._open()
 
-    def do(self, steps: int) -> None:
+    def do(self, kind: str, steps: int) -> None:
         """So many things, as chance has it, and the end."""
-        for what in self._random.choices(list(_WEIGHTS), list(_WEIGHTS.values()), k=steps):
+        weights = _WEIGHTS[kind]
+        for what in self._random.choices(list(weights), list(weights.values()), k=steps):
             getattr(self, f"_{what}")()
         self._store.close()
 
@@ -78,6 +84,9 @@ class Work:
 
     def _append_much(self) -> None:
         self._append(*self._random.choice(((150, 9), (9, 9_000))))
+
+    def _flood(self) -> None:
+        self._append(12, 32_000)
 
     def _group(self) -> None:
         def told(commit: Commit) -> None:
@@ -142,11 +151,11 @@ class Work:
 
 def main() -> None:
     """See the module."""
-    seed, steps, *rest = sys.argv[1:]
+    kind, seed, steps, *rest = sys.argv[1:]
     for folder, journal in zip(map(Path, rest[::2]), map(Path, rest[1::2]), strict=True):
         trace = tracer.install(folder, journal)
         name = f"{seed}-{folder.name}"
-        Work(folder, trace, Random(name), name).do(int(steps))
+        Work(folder, trace, Random(name), name).do(kind, int(steps))
         tracer.stop(trace)
 
 
