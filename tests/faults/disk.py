@@ -8,11 +8,12 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Self
 
-_MOST = 24 << 20
+_MOST = 96 << 20
+"""A salvage wants 32 MB to spare."""
 
 
 class SmallDisk:
-    """A mounted disk of 24 MB."""
+    """A mounted disk of 96 MB."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -30,8 +31,10 @@ class SmallDisk:
     def fill(self) -> None:
         """Leave not a byte."""
         with suppress(OSError), self._filler.open("wb", buffering=0) as filler:
-            while True:
-                filler.write(bytes(4096))
+            for size in (1 << 20, 4096):
+                with suppress(OSError):
+                    while filler.write(bytes(size)) == size:
+                        pass
 
     def free(self) -> None:
         """Give the room back."""

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final, Literal, NamedTuple
 
 from .cloud_api import GapLine, Row
@@ -204,16 +204,21 @@ def _judge_order(case: Case, found: Mapping[Key, Mapping[str, Sequence[Row]]], d
 
 
 def _judge_missing(case: Case, missing: Mapping[str, Sequence[Message]], done: Judgement) -> None:
-    """Taken and not there: lost, unless a damaged medium's loss is counted. Lost with the broker: named, or not."""
+    """Taken and not there: lost, unless a damaged medium's loss is counted. Lost with the broker: named, or not.
+
+    Where nobody can count what was destroyed, the ledger must say from when to when that was.
+    """
     for channel, messages in missing.items():
-        destroyed = sum(gap.counts.get(channel) or 0 for gap in case.gaps if gap.reason in _DAMAGED)
+        damaged = [gap for gap in case.gaps if gap.reason in _DAMAGED]
+        destroyed = sum(gap.counts.get(channel) or 0 for gap in damaged)
+        unbounded = replace(case, gaps=[gap for gap in damaged if gap.counts.get(channel) is None])
         lost: list[Message] = []
         unnamed: list[Message] = []
         for message in messages:
             if message.taken_at is None and message.may_be_lost_with_broker:
                 if not covered(case, channel, message.sent_at, message.sent_at, {"broker"}):
                     unnamed.append(message)
-            elif destroyed > 0:
+            elif destroyed > 0 or covered(unbounded, channel, message.sent_at, message.sent_at):
                 destroyed -= 1
                 done.quarantined += 1
             else:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Final, Literal, NamedTuple
 
 from . import faults_of_cards as cards
+from . import faults_of_damage as damage
 from . import faults_of_death as death
 from . import faults_of_power as power
 from . import faults_of_time as clocks
@@ -61,6 +62,11 @@ KINDS: Final[Mapping[str, Kind]] = {
     "gateway-off": Kind(death.gateway_off, 10.5),
     "device-silent": Kind(death.device_silent, 0.5),
     "part-silent": Kind(death.part_silent, 2),
+    "damaged-pages": Kind(damage.blocks, 5),
+    "damaged-header": Kind(damage.header, 5),
+    "damaged-end": Kind(damage.cut_short, 5),
+    "damaged-log": Kind(damage.log_of_garbage, 5),
+    "damaged-in-use": Kind(damage.while_running, 5),
     "power-cut": Kind(power.power_cut, 6, is_core=True),
     "disk-full": Kind(death.disk_full, 4, "disk"),
     "reboot-1970": Kind(clocks.reboot_1970, 2.5, "clock"),

@@ -244,11 +244,14 @@ class Shop:
 
     def _is_synced(self) -> bool:
         status = self.status()
-        return bool(status.get("backlog")) and not any(status["backlog"].values())
+        if not status.get("backlog") or any(status["backlog"].values()):
+            return False
+        return all(one["state"] in ("done", "kept") for one in status["store"].get("set_aside", ()))
 
     def _backlog(self) -> object:
         status = self.status()
-        return {"backlog": status.get("backlog"), "cloud": status.get("cloud"), "mqtt": status.get("mqtt")}
+        names = ("backlog", "cloud", "mqtt", "store", "disk_full", "detail")
+        return {name: status.get(name) for name in names} | {"said": self.gateway.said()}
 
     def _program(self) -> Program:
         config = str(self.folder / "gateway.toml")
