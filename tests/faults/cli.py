@@ -88,6 +88,7 @@ def run(args: argparse.Namespace, mosquitto: Path, code: Path) -> tuple[Outcome,
             lambda text, seed=seed: print(f"{seed} {text}", file=sys.stderr, flush=True),  # type: ignore[misc]
             is_short=bool(args.mutate) and not args.to_the_end,
             settle_s=_SETTLE_SHORT_S if args.mutate else _SETTLE_S,
+            keep=args.keep and args.keep / seed,
         )
         outcome.add(life.run())
         left -= len(plan[:left])
@@ -168,6 +169,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--mutate", choices=list(MUTATIONS), metavar="NAME", help="make a mistake first: see --list")
     parser.add_argument("--kind", choices=list(KINDS), metavar="KIND", help="only this kind of fault: see --list")
     parser.add_argument("--life", type=int, metavar="N", help="begin with life N of the seed's plan (from 0)")
+    parser.add_argument("--keep", type=Path, metavar="DIR", help="keep logs, stores and the cloud's data there")
     parser.add_argument("--to-the-end", action="store_true", help="with --mutate: do not stop at the first finding")
     parser.add_argument("--json", action="store_true", help="print one JSON document; progress goes to stderr")
     parser.add_argument("--list", action="store_true", help="list the kinds of faults and the mutations, and end")

@@ -10,6 +10,7 @@ from .cloud_api import GapLine, Row
 from .notes import Boot, Delivery, Given, Key, Message, Notes
 from .oracle import VERDICTS, Case, Judgement, Verdict, judge
 from .sources import QUANTITIES, values
+from .stalls import Stalls
 
 BEGAN = datetime(2026, 3, 1, tzinfo=UTC).timestamp()
 LIMITS = {"flow": 6.0, "timed": 6.0, "room": 5.5}
@@ -24,6 +25,7 @@ class Doctored:
         self.boot.knows = True
         self.rows: list[Row] = []
         self.gaps: list[GapLine] = []
+        self.stalls = Stalls(is_watching=False)
         for n in range(10):
             self.say("flow", n, BEGAN + n)
             self.say("timed", n, BEGAN + n, stated_ms=int((BEGAN + n - 3600) * 1000))
@@ -83,6 +85,7 @@ class Doctored:
                 ended_at=BEGAN + 10,
                 rows=self.rows,
                 gaps=self.gaps,
+                stalls=self.stalls,
             )
         )
 

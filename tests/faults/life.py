@@ -56,11 +56,20 @@ class Life:
     """Runs the faults of a plan on a new street."""
 
     def __init__(
-        self, seed: str, plan: Sequence[str], mosquitto: Path, code: Path, say: Say, *, is_short: bool, settle_s: float
+        self,
+        seed: str,
+        plan: Sequence[str],
+        mosquitto: Path,
+        code: Path,
+        say: Say,
+        *,
+        is_short: bool,
+        settle_s: float,
+        keep: Path | None = None,
     ) -> None:
         """`is_short`: look now and then, and stop at the first finding."""
         self._seed, self._plan, self._say = seed, plan, say
-        self._mosquitto, self._code = mosquitto, code
+        self._mosquitto, self._code, self._keep = mosquitto, code, keep
         self._is_short, self._settle_s = is_short, settle_s
         self._stop = threading.Event()
         self._lock = threading.Lock()
@@ -71,7 +80,7 @@ class Life:
     def run(self) -> Outcome:
         """All faults, then the judgement."""
         try:
-            with Street(self._seed, self._mosquitto, self._code) as street:
+            with Street(self._seed, self._mosquitto, self._code, self._keep) as street:
                 self._began_at = time.time()
                 hands = deal(self._plan, [_abilities(street, shop) for shop in street.shops])
                 with ThreadPoolExecutor(len(hands)) as pool:

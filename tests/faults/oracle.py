@@ -164,26 +164,32 @@ def _compare(case: Case, channel: str, message: Message, quantity: str, rows: Se
 
 def wrong_time(message: Message, row: Row, stalls: Stalls) -> str:
     """What is wrong with the time of a record; empty if nothing is."""
-    slack_s = TOLERANCE_S + stalls.around(message.sent_at)
     if message.stated_ms is not None:
         is_right = row.ts is not None and abs(row.ts - message.stated_ms / 1000) < 0.0015
         return "" if is_right else f"time {row.ts}, but it says itself {message.stated_ms / 1000}"
     fresh = [one for one in message.deliveries if one.is_fresh]
     if row.ts is not None:
-        until = max((one.at for one in fresh), default=None)
-        if until is None:
+        if not fresh:
             return f"time {row.ts}, but it had waited for who knows how long (it was {message.sent_at})"
-        slack_s += stalls.around(until)
-        if message.sent_at - slack_s <= row.ts <= until + slack_s:
+        until = max(one.at for one in fresh)
+        if _is_about(row.ts, message.sent_at, until, stalls):
             return ""
         return f"time {row.ts}, but it was {message.sent_at} to {until}"
     may_be_unknown = not fresh or len(fresh) < len(message.deliveries) or any(not d.boot.knows for d in fresh)
     if not may_be_unknown:
         return f"time unknown, but it had not waited (it was {message.sent_at}) and the time was known in that boot"
     arrived = max((one.at for one in message.deliveries), default=message.taken_at or message.sent_at)
-    is_before = row.ts_max is not None and row.ts_max + slack_s < message.sent_at
-    is_after = row.ts_min is not None and row.ts_min - slack_s > arrived
+    is_before = row.ts_max is not None and not _is_about(row.ts_max, message.sent_at, float("inf"), stalls)
+    is_after = row.ts_min is not None and not _is_about(row.ts_min, 0.0, arrived, stalls)
     return f"time between {row.ts_min} and {row.ts_max}, but it was {message.sent_at}" if is_before or is_after else ""
+
+
+def _is_about(ts: float, begin: float, end: float, stalls: Stalls) -> bool:
+    """Whether a time lies between two moments, or as little beside them as may be."""
+    if begin <= ts <= end:
+        return True
+    nearest = begin if ts < begin else end
+    return abs(ts - nearest) <= TOLERANCE_S + stalls.between(ts, nearest)
 
 
 def _judge_order(case: Case, found: Mapping[Key, Mapping[str, Sequence[Row]]], done: Judgement) -> None:
@@ -206,8 +212,14 @@ def _judge_order(case: Case, found: Mapping[Key, Mapping[str, Sequence[Row]]], d
 def _judge_missing(case: Case, missing: Mapping[str, Sequence[Message]], done: Judgement) -> None:
     """Taken and not there: lost, unless a damaged medium's loss is counted. Lost with the broker: named, or not.
 
-    Where nobody can count what was destroyed, the ledger must say from when to when that was.
+    Where nobody can tell what was destroyed, the ledger must say how many numbers that were (`pool`), or, where
+    nobody can count it either, from when to when that was.
     """
+    pool = sum(
+        gap.seq_end - gap.seq + 1
+        for gap in case.gaps
+        if gap.reason in _DAMAGED and gap.stream == "readings" and not gap.counts
+    )
     for channel, messages in missing.items():
         damaged = [gap for gap in case.gaps if gap.reason in _DAMAGED]
         destroyed = sum(gap.counts.get(channel) or 0 for gap in damaged)
@@ -220,6 +232,9 @@ def _judge_missing(case: Case, missing: Mapping[str, Sequence[Message]], done: J
                     unnamed.append(message)
             elif destroyed > 0 or covered(unbounded, channel, message.sent_at, message.sent_at):
                 destroyed -= 1
+                done.quarantined += 1
+            elif pool > 0:
+                pool -= 1
                 done.quarantined += 1
             else:
                 lost.append(message)
@@ -267,7 +282,7 @@ def _is_it(one: Given, row: Row, case: Case) -> bool:
         return False
     if row.ts is None:
         return not one.boot.knows
-    return abs(row.ts - one.at) <= TOLERANCE_S + case.stalls.around(one.at)
+    return _is_about(row.ts, one.at, one.at, case.stalls)
 
 
 def _judge_numbers(case: Case, done: Judgement) -> None:

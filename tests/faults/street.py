@@ -22,12 +22,14 @@ SHOPS = 3
 class Street:
     """Cloud and shops, in a temporary folder, until the end of the `with`."""
 
-    def __init__(self, seed: str, mosquitto: Path, code: Path) -> None:
+    def __init__(self, seed: str, mosquitto: Path, code: Path, keep: Path | None = None) -> None:
+        """`keep`: a folder in which the files of the street stay."""
         self.seed, self.code = seed, code
         self.cloud_lock = threading.Lock()
         """Held by whoever does something to the cloud."""
         self._stack = ExitStack()
-        self.folder = Path(self._stack.enter_context(tempfile.TemporaryDirectory(prefix="golmok-faults-")))
+        self.folder = keep or Path(self._stack.enter_context(tempfile.TemporaryDirectory(prefix="golmok-faults-")))
+        self.folder.mkdir(parents=True, exist_ok=True)
         self.cloud = Cloud(self.folder, code)
         self.disks: dict[str, SmallDisk] = {}
         self.shops = [Shop(self._site(number, mosquitto)) for number in range(SHOPS)]

@@ -123,12 +123,25 @@ def test_a_time_that_is_a_little_off_is_right(shop: Doctored) -> None:
 
 
 def test_a_time_is_off_by_what_this_machine_stood_still(shop: Doctored) -> None:
-    shop.change("flow.n", 4, ts=BEGAN + 6)
-    stalls = Stalls(is_watching=False)
-    stalls.note(BEGAN + 5.5, 1.5)
-    assert stalls.around(BEGAN + 4) == 1.5
-    assert stalls.around(BEGAN + 20) == 0
+    shop.change("flow.n", 4, ts=BEGAN + 5.5)
     assert shop.verdicts() == {"wrong": 1}
+    shop.stalls.note(BEGAN + 4, 0)
+    shop.stalls.note(BEGAN + 5, 0.7)
+    assert shop.verdicts() == {}
+    shop.change("flow.n", 5, ts=BEGAN + 6.5)  # not that time
+    assert shop.verdicts() == {"wrong": 1}
+
+
+def test_stalls_are_counted_between_two_moments() -> None:
+    stalls = Stalls(is_watching=False)
+    assert stalls.between(0, 10) == 0
+    for at, for_s in ((10.0, 0.0), (11.0, 0.5), (12.0, 0.0), (13.0, 0.25)):
+        stalls.note(at, for_s)
+    assert stalls.between(10, 11) == 0.5
+    assert stalls.between(13, 9) == 0.75
+    assert stalls.between(11.5, 12) == 0
+    assert stalls.between(10.4, 10.6) == pytest.approx(0.2)  # it cannot have stood still for longer than that
+    assert stalls.between(20, 30) == 0
 
 
 def test_an_unknown_time_that_was_known(shop: Doctored) -> None:
