@@ -17,9 +17,9 @@ from golmok_edge.demo.broker import BrokerError, provide
 
 from .disk import SmallDisk
 from .faults_of_power import why_not
-from .life import RECORDS, Life, Outcome
+from .life import RECORDS, STUCK, Life, Outcome
 from .mutations import MUTATIONS, MutationError, mutate
-from .oracle import VERDICTS
+from .oracle import VERDICTS, Finding
 from .plan import KINDS, LIFE, draw
 from .programs import ROOT
 
@@ -79,6 +79,7 @@ def run(args: argparse.Namespace, mosquitto: Path, code: Path) -> tuple[Outcome,
     for number, plan in enumerate(islice(plans, args.life or 0, None), args.life or 0):
         if args.kind:
             plan = [args.kind] * LIFE
+            skipped.pop(args.kind, None)
         seed = f"{args.seed}-{number}"
         life = Life(
             seed,
@@ -102,7 +103,8 @@ def run(args: argparse.Namespace, mosquitto: Path, code: Path) -> tuple[Outcome,
 def _cannot() -> dict[str, str]:
     """Kinds of faults that cannot be made here, and why."""
     why = why_not()
-    skipped = {"power-cut": why} if why else {}
+    skipped = {name: kind.why_not for name, kind in KINDS.items() if kind.why_not}
+    skipped |= {"power-cut": why} if why else {}
     with tempfile.TemporaryDirectory(prefix="golmok-faults-") as folder:
         if disk := SmallDisk.mount(Path(folder)):
             disk.unmount()
@@ -127,13 +129,15 @@ def _report(args: argparse.Namespace, outcome: Outcome, skipped: dict[str, str])
         "mutate": args.mutate,
         "lives": outcome.lives,
         "seconds": round(outcome.seconds, 1),
-        "findings": [
-            f"{verdict}: {one.text}"
-            for verdict in VERDICTS
-            for one in [one for one in outcome.findings if one.verdict == verdict][:_MOST_TOLD]
-        ],
+        "findings": [f"{one.verdict}: {one.text}" for verdict in VERDICTS for one in _first(outcome, verdict)],
         "again": f"scripts/faults --seed {args.seed} --faults {LIFE} --life N for a finding that begins {args.seed}-N",
     }
+
+
+def _first(outcome: Outcome, verdict: str) -> list[Finding]:
+    """Some findings of a verdict, before all others those that kept everything else from being judged."""
+    found = [one for one in outcome.findings if one.verdict == verdict]
+    return sorted(found, key=lambda one: not one.text.startswith(STUCK))[:_MOST_TOLD]
 
 
 def _told(report: dict[str, Any]) -> str:

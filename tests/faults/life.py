@@ -23,6 +23,8 @@ from .street import Street
 Say = Callable[[str], None]
 _CHECK_EVERY: Final = 3
 """A run that stops at its first finding looks after so many faults of a shop."""
+STUCK: Final = "STUCK"
+"""The text of a finding that is no record begins so: something did not go on, and nothing could be judged."""
 RECORDS: Final = frozenset({"lost", "doubled", "wrong"})
 """Verdicts at which such a run stops."""
 
@@ -86,7 +88,7 @@ class Life:
                 with ThreadPoolExecutor(len(hands)) as pool:
                     list(pool.map(lambda pair: self._strike(street, *pair), zip(street.shops, hands, strict=True)))
         except (ProgramError, StuckError) as error:
-            self._found([Finding("lost", str(error))])
+            self._found([Finding("lost", f"{STUCK} {self._seed}: {error}")])
         finally:
             self._stalls.close()
         return self._outcome
@@ -111,7 +113,7 @@ class Life:
                     return
             self._look(street, shop, is_end=True)
         except (ProgramError, StuckError, AssertionError, OSError) as error:
-            self._found([Finding("lost", f"{shop.site.name}: {type(error).__name__}: {error}")])
+            self._found([Finding("lost", f"{STUCK} {self._seed} {shop.site.name}: {type(error).__name__}: {error}")])
 
     def _look(self, street: Street, shop: Shop, *, is_end: bool) -> None:
         """Let all arrive, and judge it."""

@@ -28,6 +28,9 @@ Verdict = Literal["lost", "doubled", "wrong", "unnamed_gaps"]
 VERDICTS: Final[tuple[Verdict, ...]] = ("lost", "doubled", "wrong", "unnamed_gaps")
 TOLERANCE_S: Final = 1.0
 _PLACES: Final = {quantity: place for place, quantity in enumerate(QUANTITIES)}
+_BROKER: Final = frozenset({"broker", "off"})
+"""What a gap may be called in which messages were lost with the broker: the gateway may have been off, too."""
+_NOT_HEARD: Final = frozenset({"flood"})
 _DAMAGED: Final = frozenset({"quarantined", "damaged"})
 
 
@@ -228,8 +231,13 @@ def _judge_missing(case: Case, missing: Mapping[str, Sequence[Message]], done: J
         unnamed: list[Message] = []
         for message in messages:
             if message.taken_at is None and message.may_be_lost_with_broker:
-                if not covered(case, channel, message.sent_at, message.sent_at, {"broker"}):
+                is_said = message.values[channel.partition(".")[2]] is not None  # no value leaves no hole
+                if is_said and not covered(case, channel, message.sent_at, message.sent_at, _BROKER):
                     unnamed.append(message)
+            elif not (message.taken_at or message.deliveries) and covered(
+                case, channel, message.sent_at, message.sent_at, _NOT_HEARD
+            ):
+                continue  # the gateway had stopped listening to that device, and says so
             elif destroyed > 0 or covered(unbounded, channel, message.sent_at, message.sent_at):
                 destroyed -= 1
                 done.quarantined += 1

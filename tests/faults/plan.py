@@ -31,6 +31,8 @@ class Kind(NamedTuple):
     where: Where = "any"
     is_core: bool = False
     """In every run of 25: without it, some mutation might stay unseen."""
+    why_not: str = ""
+    """Why plans leave it out; `--kind` makes it all the same."""
 
 
 KINDS: Final[Mapping[str, Kind]] = {
@@ -64,8 +66,16 @@ KINDS: Final[Mapping[str, Kind]] = {
     "part-silent": Kind(death.part_silent, 2),
     "damaged-pages": Kind(damage.blocks, 5),
     "damaged-header": Kind(damage.header, 5),
-    "damaged-end": Kind(damage.cut_short, 5),
-    "damaged-log": Kind(damage.log_of_garbage, 5),
+    "damaged-end": Kind(
+        damage.cut_short,
+        5,
+        why_not="NOT MENDED YET: the gap of what was cut off begins at the newest record of any stream, so too late",
+    ),
+    "damaged-log": Kind(
+        damage.log_of_garbage,
+        5,
+        why_not="NOT MENDED YET: SQLite drops what follows the damage in its log, and the store does not notice",
+    ),
     "damaged-in-use": Kind(damage.while_running, 5),
     "power-cut": Kind(power.power_cut, 6, is_core=True),
     "disk-full": Kind(death.disk_full, 4, "disk"),

@@ -17,7 +17,7 @@ from .ledger import LedgerWatch
 from .line import until
 from .machine import Machine
 from .mqtt_line import MqttLine
-from .notes import Notes
+from .notes import Key, Notes
 from .programs import DEADLINE_S, Broker, Cloud, Program
 from .sources import DEVICES, Device, Source
 
@@ -26,6 +26,7 @@ TWIN_INTERVAL_S: Final = 0.5
 TWIN_LIMIT_S: Final = TWIN_INTERVAL_S + 5.0
 SILENCE_S: Final = 8.5
 """Longer than any limit of ours."""
+_SAY_AGAIN_S: Final = 5.0
 _MAIN: Final = """\
 [site]
 gateway = "{name}"
@@ -209,13 +210,14 @@ class Shop:
         for source in self.sources:
             source.pause()
         self.calm()
-        last = {source: source.say() for source in self.sources}
+        last: dict[Source, tuple[Key | None, float]] = {source: (source.say(), 0.0) for source in self.sources}
 
         def is_taken() -> bool:
-            for source, key in last.items():
-                if key is None or (self.notes.messages[key].accepted_at is None and not source.unanswered):
-                    last[source] = source.say()  # it went down with a connection
-            return all(key and self.notes.messages[key].taken_at for key in last.values())
+            for source, (key, waited_s) in last.items():
+                # It went down with a connection, or the gateway did not listen just then: say another.
+                is_gone = key is None or (self.notes.messages[key].accepted_at is None and not source.unanswered)
+                last[source] = (source.say(), 0.0) if is_gone or waited_s > _SAY_AGAIN_S else (key, waited_s + 0.1)
+            return all(key and self.notes.messages[key].taken_at for key, _ in last.values())
 
         if not until(is_taken, deadline_s, 0.1):
             raise StuckError(f"{self.site.name}: not all messages are taken within {deadline_s:g} s")
