@@ -101,7 +101,8 @@ def judge(case: Case) -> Judgement:
         for quantity in message.values:
             channel, rows = f"{key.device}.{quantity}", found.get(key, {}).get(quantity, [])
             if rows:
-                times[channel].append(message.sent_at)
+                if message.values[quantity] is not None:  # a gap is a time without values
+                    times[channel].append(message.sent_at)
                 done.records += 1
                 _compare(case, channel, message, quantity, rows, done)
             elif message.taken_at or message.accepted_at:
