@@ -9,7 +9,7 @@ import asyncio
 from collections.abc import Callable
 from typing import Final
 
-from starlette.types import Receive
+from starlette.types import Message, Receive
 
 from golmok_cloud_sync.protocol import MAX_REQUEST
 from golmok_cloud_sync.server.admission import TurnedAwayError
@@ -61,15 +61,22 @@ async def pass_over(receive: Receive, length: int | None) -> bool:
     size = 0
     try:
         async with deadline(length):
-            while (message := await receive())["type"] == "http.request":
-                size += len(message.get("body", b""))
-                if not message.get("more_body"):
-                    return True
-                if size > MAX_REQUEST:
+            while size <= MAX_REQUEST:
+                more, here = _sizes(await receive())
+                if more is None:
                     return False
+                size += here
+                if not more:
+                    return True
     except TimeoutError:
         return False
     return False
+
+
+def _sizes(message: Message) -> tuple[bool | None, int]:
+    """Whether more follows (None: the client is gone), and how much this was. Nothing of it is held while we wait."""
+    more = message.get("more_body", False) if message["type"] == "http.request" else None
+    return more, len(message.get("body", b""))
 
 
 def too_large() -> ProblemError:
