@@ -40,6 +40,8 @@ class Whole(NamedTuple):
     bodies: dict[tuple[Stream, int], tuple[int, bytes]]
     """Count and body of each block."""
     taken: list[tuple[int, int]]
+    given: dict[Stream, list[Record]]
+    """All that was ever appended."""
 
 
 @cache
@@ -48,6 +50,7 @@ def whole() -> Whole:
     with tempfile.TemporaryDirectory() as made:
         folder = prepared(Path(made) / "var")
         dice = random.Random(7)
+        given: dict[Stream, list[Record]] = {stream: [] for stream in STREAMS}
         with Store.open(folder) as store:
             store.start_broker_session()
             for at in range(160):
@@ -57,6 +60,8 @@ def whole() -> Whole:
                 if at % 20 == 0:
                     batch["orders"] = [reading("".join(chr(dice.randrange(33, 127)) for _ in range(9_000)), at)]
                 store.append(batch, [Taken(1, at, at * 7)])
+                for stream, records in batch.items():
+                    given[stream] += records
             store.note_acked("readings", 300)
             store.trim(store.used_bytes() - 8_000)
             store.void("readings", 400, 425, "evicted")
@@ -69,6 +74,7 @@ def whole() -> Whole:
             store._db.execute("PRAGMA wal_checkpoint(PASSIVE)")
             for at in range(160, 200):
                 store.append({"readings": some(10, at * 10)}, [Taken(1, at, at * 7)])
+                given["readings"] += some(10, at * 10)
             return Whole(
                 layout.file.read_bytes(),
                 layout.wal_file.read_bytes(),
@@ -77,6 +83,7 @@ def whole() -> Whole:
                 {s: {one.seq: one.record for one in all_of(store.reader, s)} for s in STREAMS},
                 bodies,
                 store.taken_recently(),
+                given,
             )
 
 

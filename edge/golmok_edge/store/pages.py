@@ -216,9 +216,10 @@ def _frames(wal: int) -> Iterator[Frame]:
     if len(header) < _WAL_HEADER:
         return
     order = ">" if header[3] & 1 else "<"
-    salts = _salts(wal, header)
     seed: tuple[int, int] = struct.unpack(">II", header[24:32])
     follows = _checksum(header[:24], (0, 0), order) == seed
+    # What marks the frames of this round; behind them lie those of rounds before. If the head is rotten, ask the first.
+    salts = header[16:24] if follows else os.pread(wal, 8, _WAL_HEADER + 8)
     waiting: list[Frame] = []
     late: list[Frame] = []
     for at in range(_WAL_HEADER, _size(wal) - _FRAME + 1, _FRAME):
@@ -237,12 +238,6 @@ def _frames(wal: int) -> Iterator[Frame]:
             late += [one for one in waiting if not one.follows]
             waiting = []
     yield from late
-
-
-def _salts(wal: int, header: bytes) -> bytes:
-    """What marks the frames of this round of the log: as its head says, or, if that is rotten, as two frames agree."""
-    seen = [os.pread(wal, 8, _WAL_HEADER + at * _FRAME + 8) for at in range(3)]
-    return next((one for at, one in enumerate(seen) if one in seen[at + 1 :]), header[16:24])
 
 
 def _checksum(data: bytes, seed: tuple[int, int], order: str) -> tuple[int, int]:

@@ -175,7 +175,7 @@ class Salvage:
         lost = dict.fromkeys(STREAMS, 0)
         for stream in STREAMS:
             _order_times(db, stream)
-            last = int((known.get("last") or {}).get(stream, 0))
+            last = int((known.get("last") or {}).get(stream, hints.get(f"counted.{stream}", 0)))
             lost[stream] = self._fill(db, stream, bases[stream], int(acked.get(stream, 0)), last)
         self._keep_hints(db, hints, {stream: int(acked.get(stream, 0)) for stream in STREAMS})
         records = sum(db.execute(f"SELECT IFNULL(SUM(count), 0) FROM {s}").fetchone()[0] for s in STREAMS)  # noqa: S608  # our names
