@@ -86,12 +86,13 @@ class Progress:
 
     def __init__(self, words: Words) -> None:
         self._words, self._began, self._told = words, time.monotonic(), 0.0
+        self._is_done = False
 
     def __call__(self, share: float) -> None:
         now = time.monotonic()
-        if now - self._told < 1.0 and share < 1.0:
+        if self._is_done or (now - self._told < 1.0 and share < 1.0):
             return
-        self._told = now
+        self._told, self._is_done = now, share >= 1.0
         spent = now - self._began
         left = self._words("left", seconds=spent / share - spent) if 0.02 < share < 1.0 and spent > 1 else ""
         print(f"{self._words('reading')} {share:4.0%} {left}".rstrip(), file=sys.stderr)
@@ -104,7 +105,7 @@ def run_verify(settings: Settings, *, json: bool = False, lang: Language | None 
     """Read the whole store; 0 if it is whole, 1 if not."""
     words, folder = Words(lang), settings.store.path
     layout = Layout(folder)
-    if not os.path.lexists(layout.file) and not layout.wal_file.exists():
+    if not _is_there(layout):
         report = Report(str(layout.file), whole=True)
         lines = [f"{layout.file}: {words('absent')}"]
     else:
@@ -136,6 +137,11 @@ def _told(report: Report, words: Words, *, is_running: bool, config: Path) -> Se
     if not report.whole:
         lines.append(words("todo_running" if is_running else "todo_stopped", config=config))
     return lines
+
+
+def _is_there(layout: Layout) -> bool:
+    """Whether there is a store, or at least what is left of one."""
+    return os.path.lexists(layout.file) or (layout.wal_file.exists() and layout.wal_file.stat().st_size > 0)
 
 
 def _is_running(layout: Layout) -> bool:
@@ -209,7 +215,7 @@ def _own(settings: Settings) -> list[Aside]:
         return []
     lock = layout.lock()
     try:
-        if os.path.lexists(layout.file) or layout.wal_file.exists():
+        if _is_there(layout):
             try:
                 is_whole = os.path.lexists(layout.file) and verify(layout.folder).whole
             except StoreDamagedError:

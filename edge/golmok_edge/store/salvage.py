@@ -280,9 +280,10 @@ def _ends(db: sqlite3.Connection, stream: Stream) -> list[tuple[int]]:
 
 def _ends_by_sqlite(aside: Aside) -> dict[Stream, int] | None:
     """Where the streams end, if SQLite can still tell that of all of them, and the last blocks are what they say."""
-    if aside.source and aside.wal_file.exists():
+    has_log = aside.wal_file.exists() and aside.wal_file.stat().st_size > 0
+    if aside.source and has_log:
         return None  # SQLite would make a file beside it
-    how = "mode=ro" if aside.wal_file.exists() else "mode=ro&immutable=1"
+    how = "mode=ro" if has_log else "mode=ro&immutable=1"
     unpacker, ends = Unpacker(), {}
     try:
         with closing(sqlite3.connect(f"{aside.file.absolute().as_uri()}?{how}", uri=True)) as db:
