@@ -15,7 +15,7 @@ import pytest
 
 from golmok_drivers.buses.mqtt import Callbacks, Mqtt
 from golmok_edge.demo.broker import Broker
-from golmok_edge.store.layout import PAGE_BYTES
+from golmok_edge.store.pages import PAGE_BYTES
 
 from .running import Cloud, Gateway, until
 

@@ -171,6 +171,26 @@ def test_a_passing_error_costs_nothing(folder: Path) -> None:
     keeper.close()
 
 
+def test_what_lies_behind_a_rotten_piece_of_the_log_is_saved(tmp_path: Path) -> None:
+    """SQLite passes over it without a word."""
+    was = whole()
+    for at in (32 + 24 + 100, 32 + 9 * (24 + 4_096) + 24 + 4_000, 20):
+        folder = tmp_path / str(at)
+        folder.mkdir()
+        wal = bytearray(was.wal)
+        wal[at] ^= 1
+        layout = Layout(folder)
+        layout.file.write_bytes(was.file)
+        layout.wal_file.write_bytes(wal)
+        layout.epochs_file.write_bytes(was.epochs)
+        keeper, cloud = kept(folder), cloud_with(was)
+        assert len(asides(folder)) == 1
+        bring_all(keeper, folder, cloud)
+        assert_accounted_for(cloud, was, ends_known=False)
+        assert was.given["readings"][-1] in cloud.logs[was.epoch, "readings"]
+        keeper.close()
+
+
 def test_pages_find_the_damage_too(folder: Path) -> None:
     rot(folder, 101)
     keeper = kept(folder)

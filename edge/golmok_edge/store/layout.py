@@ -27,8 +27,8 @@ from .errors import (
     explained,
     refused,
 )
+from .pages import PAGE_BYTES, lost_commits
 
-PAGE_BYTES: Final = 4_096
 FILE_NAME: Final = "store.db"
 _WAL_MODE: Final = bytes((2, 2, 0, 64, 32, 32))
 _HEADER: Final = b"SQLite format 3\0"
@@ -147,6 +147,8 @@ class Layout:
             self._make(schema)
             return
         self.look()
+        if lost := lost_commits(self.wal_file):  # before SQLite opens it, and removes it
+            raise damaged(self.wal_file, f"{lost} commits lie behind something that cannot be read")
         version = self._version()
         if version > schema.version and self._steps() != version:
             raise damaged(self.file, f"it says that it is of version {version}, and is not")

@@ -25,8 +25,9 @@ from golmok_cloud_sync.protocol.record import STREAMS, Record, Stream, record_cr
 
 from . import rows
 from .errors import BlockDamagedError, damaged, damaged_block, explained, explained_rows
-from .layout import PAGE_BYTES, Layout, forget_cached
+from .layout import Layout, forget_cached
 from .packing import BodyError, Unpacker, place_of
+from .pages import PAGE_BYTES
 
 TRIMMED: Final = "trimmed"
 """The reason where records were deleted after they had been acknowledged, and somebody asks for them again."""

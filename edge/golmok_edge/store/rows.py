@@ -17,7 +17,7 @@ from zlib import crc32
 from golmok_cloud_sync.protocol.record import STREAMS, Stream
 
 from .errors import OddRowError
-from .layout import PAGE_BYTES
+from .pages import PAGE_BYTES
 from .taken import session_of
 
 END: Final = 2**63 - 1

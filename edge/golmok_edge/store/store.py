@@ -41,8 +41,9 @@ from .errors import (
     refusal,
     refused,
 )
-from .layout import PAGE_BYTES, SCHEMA, Layout, Schema, forget_cached
+from .layout import SCHEMA, Layout, Schema, forget_cached
 from .packing import Block, BodyError, Packer, Unpacker, blocks_of, place_of
+from .pages import PAGE_BYTES
 from .reader import PRAGMAS, TRIMMED, Reader
 from .removal import Remover, Trimmed
 from .taken import Taken, pack_taken, recent
@@ -703,7 +704,11 @@ class Store:
             self._epoch, self._bases = epoch.epoch, epoch.bases
             self._state = rows.load_state(db)
             self._sealed = rows.sealed(db)
-            self._session = rows.hints(db).get("session", 0)
+            hints = rows.hints(db)
+            self._session = hints.get("session", 0)
+            for stream, end in self._state.ends.items():
+                if end.last < max(hints.get(f"counted.{stream}", 0), hints.get(f"acked.{stream}", 0)):
+                    raise damaged(self._file, f"the end of {stream} is gone")
         self._save_hints_at = self._clock() + HINT_INTERVAL_S
         self._ballast.make()
 
