@@ -228,8 +228,12 @@ class Gateway:
 
     def _open_store(self, folder: Path) -> Store:
         store = Store.open(folder, name=STORE, budgets=_budgets(self.settings))
-        store.wear.day_of_now = lambda: day_of_now(self._time, self.settings.site.timezone)
+        store.wear.day_of_now = self._day_of_now
         return store
+
+    def _day_of_now(self) -> str | None:
+        """None also before the anchors are read: a file that is damaged is closed before that."""
+        return day_of_now(self._time, self.settings.site.timezone) if hasattr(self, "_time") else None
 
     def _when(self) -> When:
         return When(self._clock.wall_ms(), self._clock.boot, self._clock.mono_ms())
