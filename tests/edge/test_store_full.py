@@ -14,6 +14,7 @@ import pytest
 
 from golmok_cloud_sync.protocol import Record
 from golmok_edge.store import (
+    Budgets,
     Commit,
     GroupCommit,
     Item,
@@ -151,6 +152,22 @@ def test_what_the_cloud_has_makes_room_on_a_full_disk(larger_disk: Path) -> None
         for at in range(400):
             store.append({"readings": [noise(chance, at)]})
         assert len(records(store, lo=701)) == store.tail("readings") - 700
+
+
+def test_what_lies_nowhere_else_makes_no_room_on_a_full_disk(larger_disk: Path) -> None:
+    """Without a cloud: others may have filled it."""
+    chance = Random(8)
+    with Store.open(prepared(larger_disk / "var"), budgets=Budgets(is_only_copy=True)) as store:
+        kept = [noise(chance, at) for at in range(1_000)]
+        for record in kept:
+            store.append({"readings": [record]})
+        store.note_acked("readings", 1_000)
+        fill(larger_disk)
+        refuse_telemetry(store, chance)
+        store.append({"orders": [noise(chance, 1)]})
+        with pytest.raises(StoreFullError):
+            store.append({"readings": [noise(chance, 1)]})
+        assert same(records(store)[:1_000], kept)
 
 
 @pytest.mark.parametrize("is_killed", [False, True])

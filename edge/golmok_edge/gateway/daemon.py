@@ -534,7 +534,9 @@ def _anchors(store: Store) -> list[Record]:
 
 
 def _budgets(settings: Settings) -> Budgets:
-    return Budgets(settings.store.max_bytes, **settings.store.shares, when_full=settings.store.when_full)
+    store = settings.store
+    is_only_copy = settings.cloud is None
+    return Budgets(store.max_bytes, **store.shares, when_full=store.when_full, is_only_copy=is_only_copy)
 
 
 def _moments(server: ServerTime) -> tuple[int, int, int]:

@@ -37,6 +37,8 @@ class Budgets:
     files: int = UNLIMITED
     events: int = UNLIMITED
     when_full: WhenFull = "drop-oldest"
+    is_only_copy: bool = False
+    """There is no cloud: a disk that others have filled must not cost what lies nowhere else."""
 
     def limit(self, stream: Stream, *, is_calm: bool = False) -> int:
         """The most bytes of `stream`."""

@@ -476,7 +476,7 @@ class Store:
         if self._ballast.make():
             return
         needed = 2 * size + _SPARE_BYTES
-        while self._free_bytes() < needed and self._trim(STREAMS).blocks:
+        while self._free_bytes() < needed and self._trim_for_the_disk():
             pass
         if self._free_bytes() < needed:
             raise self._no_room(needed)
@@ -504,9 +504,13 @@ class Store:
                 remedy()
         return work()
 
+    def _trim_for_the_disk(self) -> int:
+        """Delete some of what the cloud has; how many blocks."""
+        return 0 if self.budgets.is_only_copy else self._trim(STREAMS).blocks
+
     def _clear_up(self) -> None:
         """Make room for telemetry inside the file; what was given up for that is not for telemetry to take."""
-        if not self._trim(STREAMS).blocks or (not self._ballast.bytes and self._free_bytes() < _SPARE_BYTES):
+        if not self._trim_for_the_disk() or (not self._ballast.bytes and self._free_bytes() < _SPARE_BYTES):
             raise self._no_room(_SPARE_BYTES)
 
     def _carry_over(self) -> bool:
