@@ -94,8 +94,12 @@ class Clocks(RuleBasedStateMachine):
 
     def teardown(self) -> None:
         if hasattr(self, "log"):
-            self.log.close()
-            self.folder.cleanup()
+            try:
+                self.the_gateway_dates_right_or_not_at_all()
+                self.the_cloud_dates_right_or_not_at_all()
+            finally:
+                self.log.close()
+                self.folder.cleanup()
 
     def start(self) -> None:
         """The gateway starts, also in the middle of a boot: it knows what its store knows."""
@@ -114,6 +118,9 @@ class Clocks(RuleBasedStateMachine):
         self.machine.pass_ms(span, ppm * 49)
 
     @rule(waited=st.sampled_from([0, 0, 0, None, 5_000]))
+    def something_is_measured_or_heard(self, waited: int | None) -> None:
+        self.something_is_measured(waited)
+
     def something_is_measured(self, waited: int | None) -> None:
         record = Record("a.b", 1.0, "Cel", self.machine.boot, self.machine.mono_ms(), waited_ms=waited)
         self.happened.append(Happened(self.machine.now_ms, record))
@@ -121,6 +128,11 @@ class Clocks(RuleBasedStateMachine):
     @rule(within=st.one_of(st.integers(1, 900), st.integers(1, 16_000)), share=SHARE)
     def somebody_keeps_the_clock(self, within: int, share: float) -> None:
         self.machine.keep(within, int(share * (within - 1)))
+
+    @rule(within=st.integers(1, 900), share=SHARE, stall=st.one_of(st.just(0), st.integers(0, 20_000)))
+    def somebody_keeps_the_clock_and_the_gateway_looks(self, within: int, share: float, stall: int) -> None:
+        self.somebody_keeps_the_clock(within, share)
+        self.the_gateway_looks_at_it(stall)
 
     @rule()
     def nobody_keeps_it_any_more(self) -> None:
@@ -130,11 +142,12 @@ class Clocks(RuleBasedStateMachine):
     def somebody_sets_it_who_does_not_know_the_time(self, jump: int) -> None:
         self.machine.jump(jump)
 
-    @rule(stall=st.one_of(st.just(0), st.just(0), st.integers(0, 20_000)))
+    @rule(stall=st.one_of(st.just(0), st.integers(0, 20_000)))
     def the_gateway_looks_at_it(self, stall: int) -> None:
         self.machine.stall_ms = stall
         self.said(self.time.heed_kernel())
         self.machine.stall_ms = 0
+        self.something_is_measured(0)
 
     @rule(up=DELAYS, down=DELAYS)
     def the_cloud_answers(self, up: int, down: int) -> None:
