@@ -233,9 +233,7 @@ def test_the_owner_reads_each_trouble_as_the_page_says_it(kind: str, language: A
     assert f"| {said} |" in words_of("docs/owner.md")
 
 
-@pytest.mark.parametrize(
-    "key", ["fine", "no_answer", "not_trusted", "uncertain", "no_record", "show_values", "cloud_none"]
-)
+@pytest.mark.parametrize("key", ["fine", "no_answer", "not_trusted", "uncertain", "show_values", "cloud_none"])
 def test_the_owner_reads_other_words_as_the_page_says_them(key: str) -> None:
     assert all(f"“{text.rstrip('.')}" in words_of("docs/owner.md") for text in TEXTS[key].values())
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import re
 import time
@@ -14,7 +15,7 @@ from zoneinfo import ZoneInfo
 import pytest
 from playwright.sync_api import Route, expect
 
-from golmok_cloud_sync.protocol import Record
+from golmok_cloud_sync.protocol import Record, StreamReport
 from golmok_cloud_sync.server.pages.texts import TEXTS
 from tests.browser.conftest import Reader, Readers, eventually_changes
 from tests.browser.contrast import too_faint
@@ -209,6 +210,47 @@ def test_a_gap_is_hatched_with_its_reason_and_nothing_is_drawn_over_it(
     expect(card.locator("tbody tr", has_text=reason)).to_have_count(1)
     assert too_faint(operator.page) == []
     operator.picture(f"gateway-small-gap-{scheme}")
+    operator.check()
+
+
+MISSING = {
+    "ko": ["아직 소식이 없음 %s부터 계속", "센서가 조용함 %s–%s · 값 16개가 빠짐"],
+    "en": ["nothing heard yet since %s", "sensor silent %s–%s · 16 readings missing"],
+}
+
+
+@pytest.mark.parametrize(("size", "scheme"), [("phone", "light"), ("desktop", "dark"), ("desktop", "light")])
+@pytest.mark.parametrize("language", ["ko", "en"])
+def test_what_is_missing_can_be_read_and_what_was_not_heard_yet_is_no_gap(
+    reader: Readers, crowd: CloudProcess, language: str, size: str, scheme: str
+) -> None:
+    with crowd.client() as client:
+        sender = Sender(client, timezone="Asia/Seoul")
+        sender.record("readings", [minutes_ago(m, 4 + m / 60) for m in (*range(55, 37, -1), *range(21, 9, -1))])
+        ends = {"from_mono_ms": minutes_ago(38).mono_ms, "to_mono_ms": minutes_ago(21).mono_ms}
+        hole = {"channels": {"fridge.temperature": 16, "fridge.humidity": 16}, **ends, "detail": "timeout"}
+        sender.record("events", [anchor(), Record("gap.silent", json.dumps(hole), "", "boot", 864_000_000)])
+        sender.send_all()
+        sender.sync(readings=StreamReport(tail=99))  # more is to come
+    operator = visit(reader, crowd, size, "ko-KR", scheme).open(f"{crowd.url}/gateways/{sender.gateway}", language)
+    card = operator.page.locator(".channel", has=operator.page.locator("svg rect"))
+    expect(card.locator("g.gap rect")).to_have_count(1)
+    expect(card.locator("g.unheard rect")).to_have_count(1)
+    summary = card.locator(".missing summary")
+    expect(summary).to_have_text(TEXTS["show_gaps"][language].format(count=1))  # type: ignore[index]  # a language
+    summary.focus()
+    operator.page.keyboard.press("Enter")
+    said = [re.sub(r"\d\d:\d\d", "%s", text) for text in card.locator(".missing li").all_inner_texts()]
+    assert said == MISSING[language]
+    begin = f"{datetime.now(ZoneInfo('Asia/Seoul')) - timedelta(minutes=38):%H:%M}"
+    assert begin[:3] in card.locator(".missing li").last.inner_text()
+    expect(card.locator("g.gap title")).to_have_text(card.locator(".missing li").last.inner_text())
+    assert too_faint(operator.page) == []
+    operator.picture(f"gateway-missing-{size}-{language}-{scheme}")
+    with operator.page.expect_download() as loading:
+        operator.page.get_by_role("button", name=TEXTS["gaps_file"][language]).click()  # type: ignore[index]
+    (row,) = csv.DictReader(loading.value.path().read_text().splitlines())
+    assert (row["reason"], row["detail"], row["count"]) == ("silent", "timeout", "32")
     operator.check()
 
 

@@ -101,6 +101,38 @@ def test_a_curve_can_be_read_as_a_table_and_by_a_screen_reader(reader: Readers, 
     owner.check()
 
 
+@pytest.mark.parametrize(("size", "scheme"), [("phone", "light"), ("phone", "dark"), ("desktop", "light")])
+@pytest.mark.parametrize("language", ["ko", "en"])
+def test_the_owner_reads_when_nothing_was_recorded_and_why(
+    reader: Readers, street: Street, language: str, size: str, scheme: str
+) -> None:
+    owner = reader(size, scheme=scheme)
+    until = datetime.now(ZoneInfo("Asia/Seoul")) + timedelta(minutes=1)  # what comes live is no news to this chart
+    noon = int(until.timestamp() * 1000)
+    minutes = [*range(-180, -150), *range(-90, -60)]
+    words = {"ko": ("센서가 조용함", "게이트웨이가 꺼져 있었음"), "en": ("sensor silent", "gateway was off")}[language]
+    gaps = [
+        {"from": noon - 150 * 60_000, "to": noon - 90 * 60_000, "reason": words[1], "open": False, "count": 360},
+        {"from": noon - 60 * 60_000, "to": noon, "reason": words[0], "open": True, "count": None},
+    ]
+    points = [[noon + m * 60_000, 19.8, 20.2, 20.5] for m in minutes]
+    drawn = {"from": noon - 180 * 60_000, "to": noon, "points": points, "gaps": gaps}
+    owner.page.route("**/curve?*hall.temperature*", lambda route: route.fulfill(json=drawn))
+    hall = owner.open(street.shop.url, language).page.locator(HALL)
+    expect(hall.locator("g.gap rect")).to_have_count(2)
+    summary = hall.locator(".missing summary")
+    expect(summary).to_have_text(TEXTS["show_gaps"][language].format(count=2))  # type: ignore[index]  # a language
+    summary.click()
+    now, before = hall.locator(".missing li").all_inner_texts()
+    lacks = TEXTS["lacks"][language].format(count=360)  # type: ignore[index]  # a language
+    begin, end, since = (f"{until - timedelta(minutes=m):%H:%M}" for m in (150, 90, 60))
+    assert before == f"{words[1]} {begin}–{end} · {lacks}"
+    assert now == TEXTS["gap_open"][language].format(reason=words[0], **{"from": since})  # type: ignore[index]
+    assert too_faint(owner.page) == []
+    owner.picture(f"owner-missing-{size}-{language}-{scheme}")
+    owner.check()
+
+
 def test_the_page_says_that_the_gateway_is_down_and_heals(reader: Readers, street: Street) -> None:
     owner = reader("phone").open(street.shop.url, "ko")
     value = owner.page.locator(f"{HALL} .value b")

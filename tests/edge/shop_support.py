@@ -150,7 +150,7 @@ class FakeGateway:
             case "latest":
                 yield _line({"channels": list(self.rows.values())})
             case "history":
-                yield _line({"channel": question["channel"], "unit": "Cel", "points": self.points})
+                yield _line({"channel": question["channel"], "unit": "Cel", "points": self.points, "gaps": []})
             case "watch":
                 yield from self._watched()
 

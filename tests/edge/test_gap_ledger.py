@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -114,8 +117,10 @@ class Truth:
                 for channel in ("fridge.temperature", "plug.power", "door.open"):
                     until(lambda c=channel: self.closed(c, "off"), f"{channel} was off")  # type: ignore[misc]
                 self.asked = self.gaps("fridge.temperature", "from=1971-01-01T00:00:00Z&to=1972-01-01T00:00:00Z")
+                self.listed = command(gateway)
                 plug.close()
                 assert gateway.end() == 0
+                self.listed_after = command(gateway, "--channel", "door.open")
 
     def gaps(self, channel: str, more: str = "") -> list[dict[str, Any]]:
         return list(self.cloud.rows("gw-0001", f"gaps?channel={channel}&{more}&x=", 1000))
@@ -137,6 +142,13 @@ class Truth:
     def _rest(seconds: float) -> None:
         """A while in which nothing is to be seen that could be waited for."""
         threading.Event().wait(seconds)
+
+
+def command(gateway: Gateway, *more: str) -> dict[str, Any]:
+    """What the technician's command prints."""
+    line = [sys.executable, "-m", "golmok_edge.gateway.cli", "gaps", "--config", str(gateway.config), "--json", *more]
+    said = subprocess.run(line, capture_output=True, text=True, check=True).stdout
+    return dict(json.loads(said))
 
 
 def seconds(ts: str) -> float:
@@ -199,3 +211,12 @@ def test_while_it_went_on_it_was_open(truth: Truth) -> None:
 
 def test_a_time_without_gaps_has_none(truth: Truth) -> None:
     assert truth.asked == []
+
+
+def test_the_technician_sees_the_same_on_the_gateway(truth: Truth) -> None:
+    assert truth.listed["running"]
+    mine = [row for row in truth.listed["gaps"] if "fridge.temperature" in row["channels"]]
+    theirs = truth.gaps("fridge.temperature")
+    assert [row["reason"] for row in mine] == [gap["reason"] for gap in sorted(theirs, key=lambda gap: gap["from"])]
+    assert not truth.listed_after["running"]
+    assert {row["reason"] for row in truth.listed_after["gaps"]} == {"off"}

@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 from golmok_cloud_sync.protocol import Record
+from golmok_cloud_sync.protocol.gaps import Gap, Moment, events
 from golmok_edge.gateway.address import LONGEST, make_room, socket_path
 from golmok_edge.gateway.ask import AskServer
 from golmok_edge.gateway.live import Live, newest_of
@@ -22,7 +23,7 @@ from golmok_edge.gateway.past import Past
 from golmok_edge.gateway.timekeeper import Timekeeper
 from golmok_edge.store import Store
 
-from .gateway_support import T0, HandClock, record, until
+from .gateway_support import BOOT, T0, HandClock, record, until
 from .store_support import prepared
 
 STATUS = {"gateway": "gw-1", "running": True, "이름": "카페"}
@@ -236,8 +237,28 @@ async def test_history_when_the_time_is_known(tmp_path: Path) -> None:
             "channel": "fridge.temperature",
             "unit": "Cel",
             "points": [[T0 + 2_000 * at, 2.0 * at, 2.0 * at + 0.5, 2.0 * at + 1] for at in range(4)],
+            "gaps": [],
             "approximate": False,
         }
+
+
+async def test_what_is_missing_can_be_asked_for(tmp_path: Path) -> None:
+    async with running(tmp_path) as stage:
+        stage.clock.kept = 3
+        for anchor in stage.time.heed_kernel():
+            stage.store.append({"events": [anchor]})
+        ends = Moment(stage.clock.boot, 1_000), Moment(stage.clock.boot, 61_000)
+        stage.store.append({"events": list(events(Gap("silent", {"fridge.temperature": 5}, *ends), BOOT, 61_000))})
+        asker = await stage.asker()
+        (row,) = (await asker.ask({"get": "gaps"}))["gaps"]
+        assert (row["reason"], row["channels"], row["open"]) == ("silent", {"fridge.temperature": 5}, False)
+        assert (row["from_ms"], row["to_ms"]) == (T0 + 1_000, T0 + 61_000)
+        assert (await asker.ask({"get": "gaps", "channel": "door.open"}))["gaps"] == []
+        assert (await asker.ask({"get": "gaps", "to_ms": T0 + 1_000}))["gaps"] == []
+        drawn = await asker.ask(HISTORY | {"from_ms": T0, "to_ms": T0 + 8_000})
+        assert [(gap["from_ms"], gap["count"]) for gap in drawn["gaps"]] == [(T0 + 1_000, 5)]
+        for wrong in ({"channel": 5}, {"from_ms": "x"}, {"to_ms": -1}, {"from_ms": True}, {"since": 5}):
+            assert "gaps may be asked for" in (await asker.ask({"get": "gaps", **wrong}))["error"]
 
 
 async def test_history_by_the_machines_own_clock_while_nobody_keeps_it(tmp_path: Path) -> None:

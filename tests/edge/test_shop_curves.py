@@ -53,24 +53,28 @@ def test_what_is_short_is_asked_again_more_finely() -> None:
     short = DAY.narrowed(points(60))
     assert short.is_much_shorter_than(DAY)
     assert not DAY.narrowed(points(400)).is_much_shorter_than(DAY)
-    assert short.bucket_ms == DAY.bucket_ms / 12
     assert short.question == {"from_ms": ms(NOON) - 3_600_000, "to_ms": ms(NOON), "points": 288}
 
 
-def test_a_hole_in_the_record_is_marked_with_its_reason() -> None:
-    drawn = curve(points(120, 60, 59, 58, 40), DAY, DAY.bucket_ms, 25.0, "no record")
-    assert gaps(drawn) == [(120, 60, "no record"), (58, 40, "no record"), (40, 0, "no record")]
+def said(from_ago: float | None, to_ago: float | None, why: str = "silent", **more: Any) -> dict[str, Any]:
+    """A gap as the gateway tells it."""
+    begin, end = (None if ago is None else ms(NOON - minutes(ago)) for ago in (from_ago, to_ago))
+    return {"from_ms": begin, "to_ms": end, "reason": why, "detail": "", "count": None, "open": False} | more
 
 
-def test_a_device_that_may_be_silent_has_no_holes() -> None:
-    assert curve(points(600, 0), DAY, DAY.bucket_ms, None, "no record")["gaps"] == []
+def test_what_the_gateway_knows_to_be_missing_is_marked_with_its_reason() -> None:
+    drawn = curve(points(120, 60), DAY, [said(119, 61), said(60, None, "off", open=True)], "en")
+    assert gaps(drawn) == [(119, 61, "sensor silent"), (60, 0, "gateway was off")]
+    assert [gap["open"] for gap in drawn["gaps"]] == [False, True]
 
 
-def test_neighbouring_buckets_are_no_hole() -> None:
-    five_minutes = [5.0 * i for i in range(100, -1, -1)]
-    assert curve(points(*five_minutes), DAY, DAY.bucket_ms, 25.0, "no record")["gaps"] == []
+def test_a_gap_that_is_longer_than_the_day_is_cut_to_it() -> None:
+    assert gaps(curve([], DAY, [said(5_000, 60), said(None, 30)], "ko")) == [
+        (12 * 60, 60, "센서가 조용함"),
+        (12 * 60, 30, "센서가 조용함"),
+    ]
 
 
-def test_a_day_without_a_value_has_no_gaps_but_no_points_either() -> None:
-    drawn = curve([], DAY, DAY.bucket_ms, 25.0, "no record")
-    assert (drawn["points"], drawn["gaps"]) == ([], [])
+def test_a_day_that_begins_with_a_gap_is_shown_from_there() -> None:
+    assert DAY.narrowed(points(60), [said(90, 60)]).start == NOON - minutes(90)
+    assert DAY.narrowed([], [said(5_000, None)]).start == DAY.start

@@ -72,6 +72,9 @@ REASONS: Final = table("""
     silent            | 센서가 조용함              | sensor silent
     device silent     | 센서가 조용함              | sensor silent
     gateway off       | 게이트웨이가 꺼져 있었음   | gateway was off
+    off               | 게이트웨이가 꺼져 있었음   | gateway was off
+    flood             | 너무 많은 값을 보냄        | it sent far too much
+    unheard           | 아직 소식이 없음           | nothing heard yet
     broker            | 장치 통신(MQTT)이 끊김     | device messages (MQTT) lost
     disk full         | 저장 공간이 가득 참        | disk full
     evicted           | 자리가 없어 지움           | removed for lack of space

@@ -1,8 +1,9 @@
 """The gateway's unix socket: one JSON object a line in, JSON objects a line out.
 
 `{"get": "status"}`, `{"get": "latest"}`, `{"get": "history", "channel", "from_ms", "to_ms", "points"}` are answered
-with one line; `{"get": "watch"}` stays open and brings a line for each committed value, until the asker ends his
-half of the line. What is not understood is answered with `{"error"}`. Only this user may connect.
+with one line, and so is `{"get": "gaps"}`, with `channel`, `from_ms` and `to_ms` if wanted; `{"get": "watch"}` stays
+open and brings a line for each committed value, until the asker ends his half of the line. What is not understood is
+answered with `{"error"}`. Only this user may connect.
 """
 
 from __future__ import annotations
@@ -103,10 +104,14 @@ class AskServer:
                         raise ValueError(f"points must be 1 to {_MOST_POINTS}, and from_ms before to_ms")
                     charting = partial(self._past.chart, channel, a, b, n)
                     await self._say(writer, await asyncio.get_running_loop().run_in_executor(self._aside, charting))
+                case {"get": "gaps", **more}:
+                    listing = partial(self._past.gaps, *_wanted(more))
+                    found = await asyncio.get_running_loop().run_in_executor(self._aside, listing)
+                    await self._say(writer, {"gaps": found})
                 case {"get": "watch"}:
                     await self._watch(reader, writer)
                 case _:
-                    raise ValueError("ask for status, latest, history (channel, from_ms, to_ms, points) or watch")
+                    raise ValueError("ask for status, latest, history (channel, from_ms, to_ms, points), gaps or watch")
         except (ValueError, RecursionError, StoreError) as error:
             await self._say(writer, {"error": str(error)})
 
@@ -125,6 +130,14 @@ class AskServer:
         writer.write(json.dumps(row, ensure_ascii=False, allow_nan=False).encode() + b"\n")
         async with asyncio.timeout(self._patience_s):
             await writer.drain()
+
+
+def _wanted(more: dict[Any, Any]) -> tuple[str | None, int | None, int | None]:
+    channel, from_ms, to_ms = (more.pop(name, None) for name in ("channel", "from_ms", "to_ms"))
+    times = [ms for ms in (from_ms, to_ms) if ms is not None]
+    if more or not isinstance(channel, str | None) or not all(type(ms) is int and 0 <= ms < 2**53 for ms in times):
+        raise ValueError("gaps may be asked for with channel, from_ms and to_ms, whole milliseconds since 1970")
+    return channel, from_ms, to_ms
 
 
 async def _until_gone(reader: asyncio.StreamReader) -> None:

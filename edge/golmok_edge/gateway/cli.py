@@ -23,6 +23,7 @@ examples:
   golmok-gateway run --config gateway.toml --twins     the same with simulated sensors: no hardware needed
   golmok-gateway status --config gateway.toml     how is the one that runs?
   golmok-gateway store verify --config gateway.toml    is every record that it keeps whole?
+  golmok-gateway gaps --config gateway.toml       what is missing, from when to when, and why
   golmok-gateway devices list                     what can be connected?
 
 exit codes: 0 done, 1 what was asked for failed, 2 wrong usage or settings
@@ -76,6 +77,14 @@ def _parser() -> argparse.ArgumentParser:
     status.add_argument("--json", action="store_true", help="print one JSON document")
     status.set_defaults(run=_status)
     _add_store(commands.add_parser("store", help="is the store whole? what can be saved?", description="The store."))
+    missing = commands.add_parser("gaps", help="what is missing, and why", description="What is missing, and why.")
+    _config(missing)
+    missing.add_argument("--channel", metavar="C", help="only of this channel (device.quantity)")
+    missing.add_argument("--from", dest="begin", metavar="T", help="from this time on: 2026-05-01 or 2026-05-01T09:30")
+    missing.add_argument("--to", dest="end", metavar="T", help="before this time")
+    missing.add_argument("--json", action="store_true", help="print one JSON document")
+    missing.add_argument("--lang", choices=["en", "ko"], help="language of the list")
+    missing.set_defaults(run=_gaps)
     devices = commands.add_parser("devices", help="what can be connected", description="What can be connected.")
     devices_commands = devices.add_subparsers(required=True, metavar="COMMAND")
     known = devices_commands.add_parser("list", help="the drivers", description="The drivers, and what each measures.")
@@ -186,6 +195,15 @@ def _status(args: argparse.Namespace) -> int:
     else:
         print("\n".join(_told(status)))
     return 0 if status["running"] else 1
+
+
+def _gaps(args: argparse.Namespace) -> int:
+    from golmok_edge.gateway import missing
+
+    settings = check.read(args.config)
+    if settings is None:
+        return check.run(args.config, json=True) if args.json else 2
+    return missing.run(settings, ask, args.channel, args.begin, args.end, json=args.json, lang=args.lang)
 
 
 def ask(settings: Settings, question: dict[str, Any]) -> dict[str, Any]:

@@ -170,7 +170,7 @@ class Gateway:
         latest = self._keeper.use(lambda store: store.reader.latest())
         self._live = Live(clock, self._time, {channel: Newest(*one) for channel, one in latest.items()})
         self._gaps, alive = self._keeper.use(self._recovered)
-        past = Past(self._keeper, clock, self._time)
+        past = Past(self._keeper, clock, self._time, self._gaps.going_on)
         self._open_courier(stack, is_new_boot=known_boots[-1:] != [clock.boot])
         wards = Wards(settings.site.timezone, clock, self._deadlines)
         stack.callback(wards.end)

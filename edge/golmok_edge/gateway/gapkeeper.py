@@ -220,6 +220,15 @@ class GapKeeper:
                 row["channels"].append(say.channel)
         return [row for _, row in sorted(rows.items())]
 
+    def going_on(self) -> list[Gap]:
+        """The gaps that are open now, as an event would tell them."""
+        with self._lock:
+            says = self._tracker.missing_now(self._now())
+        return [
+            Gap(say.reason, {say.channel: None}, self._runs.moment(say.begin), None, 0, None, say.detail)
+            for say in says
+        ]
+
     def _row(self, device: str, say: Say, now: Point) -> dict[str, Any]:
         length_ms = self._apart_ms(say.begin, now)
         return {

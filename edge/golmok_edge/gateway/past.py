@@ -1,11 +1,13 @@
-"""What a channel did in an interval of the day, as many points as a chart has room for."""
+"""What a channel did in an interval of the day, as many points as a chart has room for; and what is missing."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Protocol, TypeVar
 
 from golmok_cloud_sync.protocol import Record
+from golmok_cloud_sync.protocol.gaps import Gap, Moment
+from golmok_edge.gateway import gaplist
 from golmok_edge.gateway.clock import Clock
 from golmok_edge.gateway.timekeeper import Timekeeper
 from golmok_edge.store import Found, Reader, buckets, numbers
@@ -23,8 +25,11 @@ class Reading(Protocol):
 class Past:
     """Reads the store for the pages, by a reader of its own."""
 
-    def __init__(self, reading: Reading, clock: Clock, time: Timekeeper) -> None:
-        self._reading, self._clock, self._time = reading, clock, time
+    def __init__(
+        self, reading: Reading, clock: Clock, time: Timekeeper, going_on: Callable[[], Sequence[Gap]] = tuple
+    ) -> None:
+        """`going_on` gives the gaps that are open just now."""
+        self._reading, self._clock, self._time, self._going_on = reading, clock, time, going_on
 
     def chart(self, channel: str, from_ms: int, to_ms: int, points: int) -> dict[str, Any]:
         """`points` are `[start (ms since 1970), least, mean, greatest]`; empty ones are left out.
@@ -43,8 +48,26 @@ class Past:
             "channel": channel,
             "unit": unit,
             "points": [[one.start_ms, one.least, one.mean, one.greatest] for one in rows],
+            "gaps": list(gaplist.of_channel(self.gaps(channel, from_ms, to_ms), channel)),
             "approximate": not self._time.is_known,
         }
+
+    def gaps(self, channel: str | None, from_ms: int | None, to_ms: int | None) -> list[dict[str, Any]]:
+        """What is missing of a time: see `gaplist.rows`."""
+        going_on = self._going_on()
+        return self._reading.read_beside(
+            lambda reader: gaplist.rows(
+                reader.newest_first("events"),
+                self._date,
+                going_on=going_on,
+                channel=channel,
+                from_ms=from_ms,
+                to_ms=to_ms,
+            )
+        )
+
+    def _date(self, moment: Moment) -> int | None:
+        return self._wall_ms(Record("gap", None, "", *moment))
 
     def _found(self, reader: Reader, channel: str, from_ms: int, to_ms: int) -> Iterator[tuple[int, Found]]:
         for boot in reader.boots():

@@ -18,11 +18,10 @@ from fastapi.responses import HTMLResponse, JSONResponse, PlainTextResponse, Str
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from golmok_cloud_sync.web import COOKIE, COOKIE_AGE_S, SECURITY_HEADERS, Language, assets, choose, is_language
-from golmok_edge.settings import Settings, normal_silence_s
-from golmok_edge.shop.curves import Point, Span, curve, today
-from golmok_edge.shop.link import Link, NoGatewayError
+from golmok_edge.settings import Settings
+from golmok_edge.shop.curves import Span, curve, today
+from golmok_edge.shop.link import Link, NoGatewayError, Row
 from golmok_edge.shop.page import Page
-from golmok_edge.web import say
 
 _ASSETS: Final = assets("golmok_cloud_sync.web", "golmok_edge.web")
 _METHODS: Final = ("GET", "HEAD")
@@ -64,19 +63,17 @@ class _Routes:
             return PlainTextResponse(f"no device of the settings has the channel {channel!r}", 404)
         day = today(datetime.now(UTC), self._zone)
         try:
-            points, bucket_ms = await self._points(channel, day), day.bucket_ms
-            span = day.narrowed(points)
+            said = await self._said(channel, day)
+            span = day.narrowed(said["points"], said["gaps"])
             if span.is_much_shorter_than(day):
-                points, bucket_ms = await self._points(channel, span), span.bucket_ms
-                span = span.narrowed(points)
+                said = await self._said(channel, span)
+                span = span.narrowed(said["points"], said["gaps"])
         except NoGatewayError:
             return Response(status_code=204)  # the page says that it is down; its last curve stays
-        reason = say(_language(request), "no_record")
-        return JSONResponse(curve(points, span, bucket_ms, normal_silence_s(device), reason))
+        return JSONResponse(curve(said["points"], span, said["gaps"], _language(request)))
 
-    async def _points(self, channel: str, span: Span) -> list[Point]:
-        points: list[Point] = (await self._link.ask("history", channel=channel, **span.question))["points"]
-        return points
+    async def _said(self, channel: str, span: Span) -> Row:
+        return await self._link.ask("history", channel=channel, **span.question)
 
     async def static(self, request: Request, name: str) -> Response:
         asset = _ASSETS.get(name)

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
-from itertools import pairwise
 from typing import Any, Final, NamedTuple, TypeAlias
 from zoneinfo import ZoneInfo
+
+from golmok_cloud_sync.web import Language, reason
+from golmok_edge.shop.link import Row
 
 Point: TypeAlias = Sequence[float]
 """[ms since 1970, least, mean, most]; the time is where the point's bucket begins."""
@@ -28,14 +30,11 @@ class Span(NamedTuple):
         """As the gateway is asked."""
         return {"from_ms": _ms(self.start), "to_ms": _ms(self.end), "points": POINTS}
 
-    @property
-    def bucket_ms(self) -> float:
-        """How much time a point stands for."""
-        return (_ms(self.end) - _ms(self.start)) / POINTS
-
-    def narrowed(self, points: Sequence[Point]) -> Span:
-        """From the first of `points` on, but never so short that it is no curve."""
-        first = datetime.fromtimestamp(points[0][0] / 1000, UTC) if points else self.end
+    def narrowed(self, points: Sequence[Point], gaps: Sequence[Row] = ()) -> Span:
+        """From the first of `points` and gaps on, but never so short that it is no curve."""
+        begins = [row["from_ms"] for row in gaps if row["from_ms"] is not None]
+        first_ms = min([*(point[0] for point in points[:1]), *begins], default=None)
+        first = self.end if first_ms is None else datetime.fromtimestamp(first_ms / 1000, UTC)
         return Span(max(self.start, min(first, self.end - _SHORTEST)), self.end)
 
     def is_much_shorter_than(self, other: Span) -> bool:
@@ -48,17 +47,21 @@ def today(now: datetime, zone: ZoneInfo) -> Span:
     return Span(now.astimezone(zone).replace(hour=0, minute=0, second=0, microsecond=0), now)
 
 
-def curve(points: Sequence[Point], span: Span, bucket_ms: float, normal_s: float | None, reason: str) -> dict[str, Any]:
-    """What the page draws; where nothing was said for longer than `normal_s` is a gap for `reason`."""
-    gaps = [] if normal_s is None else _gaps(points, span, bucket_ms, normal_s, reason)
-    return {"from": _ms(span.start), "to": _ms(span.end), "points": points, "gaps": gaps}
+def curve(points: Sequence[Point], span: Span, gaps: Sequence[Row], language: Language) -> dict[str, Any]:
+    """What the page draws: the points, and what the gateway knows to be missing, in words."""
+    start, end = _ms(span.start), _ms(span.end)
+    return {"from": start, "to": end, "points": points, "gaps": [_gap(row, start, end, language) for row in gaps]}
 
 
-def _gaps(points: Sequence[Point], span: Span, bucket_ms: float, normal_s: float, reason: str) -> list[dict[str, Any]]:
-    # A point stands for a bucket, so two neighbours may be almost two buckets apart and nothing be missing.
-    longest_ms = 1000 * normal_s + 2 * bucket_ms
-    ends = pairwise([*(int(point[0]) for point in points), _ms(span.end)])
-    return [{"from": a, "to": b, "reason": reason} for a, b in ends if b - a > longest_ms]
+def _gap(row: Row, start: int, end: int, language: Language) -> dict[str, Any]:
+    begins, stops = row["from_ms"], row["to_ms"]
+    return {
+        "from": start if begins is None else max(start, begins),
+        "to": end if stops is None else min(end, stops),
+        "reason": reason(language, row["reason"]),
+        "count": row["count"],
+        "open": row["open"],
+    }
 
 
 def _ms(when: datetime) -> int:

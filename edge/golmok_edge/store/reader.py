@@ -210,6 +210,14 @@ class Reader:
                 return
             start = found[-1][0] + 1
 
+    def newest_first(self, stream: Stream) -> Iterator[Record]:
+        """All records of `stream` that are still on this disk, from the last to the first."""
+        before = None
+        while chunk := self._rows_back(stream, before, _CHUNK):
+            for _, records in chunk:
+                yield from reversed(records)
+            before = chunk[-1][0]
+
     def series(
         self, channel: str, boot: str, from_mono_ms: int, to_mono_ms: int, stream: Stream = "readings"
     ) -> Iterator[Found]:

@@ -89,7 +89,10 @@ TEXTS: Final[Words] = table("""
     no_values        | 오늘은 아직 값이 없습니다                | No values yet today
     gap              | {reason}                                 | {reason}
     range            | 최저 {least} · 최고 {most}               | Low {least} · high {most}
-    no_record        | 기록 없음                                | no record
+    gap_line         | {reason} {from}–{to}                     | {reason} {from}–{to}
+    gap_open         | {reason} {from}부터 지금까지             | {reason} since {from}
+    lacks            | 값 {count}개가 빠짐                      | {count} readings missing
+    show_gaps        | 기록이 빈 때 {count}번                   | Times without a record: {count}
     chart_words      | 마지막 {now}, 최저 {least}, 최고 {most}, 빈 구간 {gaps}개 | Last {now}, least {least}, most {most}, {gaps} gaps
 """)
 
@@ -102,6 +105,10 @@ _SCRIPT_KEYS: Final = (
     "show_values",
     "no_values",
     "gap",
+    "gap_line",
+    "gap_open",
+    "lacks",
+    "show_gaps",
     "range",
     "chart_words",
 )

@@ -66,6 +66,11 @@ TEXTS: Final = table("""
     show_values      | 값을 표로 보기                         | Values as a table
     no_values        | 이 기간에는 값이 없습니다              | No values in this time
     gap              | 값 없음 – {reason}                     | No values – {reason}
+    gap_line         | {reason} {from}–{to}                   | {reason} {from}–{to}
+    gap_open         | {reason} {from}부터 계속               | {reason} since {from}
+    lacks            | 값 {count}개가 빠짐                    | {count} readings missing
+    show_gaps        | 빈 구간 {count}개                      | Gaps: {count}
+    gaps_file        | 빈 구간을 CSV로 받기                   | Gaps as CSV
     range            | 최저 {least} · 최고 {most}             | Low {least} · high {most}
     chart_words      | 마지막 {now}, 최저 {least}, 최고 {most}, 빈 구간 {gaps}개 | Last {now}, least {least}, most {most}, {gaps} gaps
 """)

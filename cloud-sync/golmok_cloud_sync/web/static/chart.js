@@ -1,8 +1,10 @@
 // Draws one channel over time: a band from least to most, a line of means, gaps hatched with their reason.
-//   data: { from, to, points: [[ts, least, mean, most], ...], gaps: [{ from, to, reason }, ...] }, ms since 1970
+//   data: { from, to, points: [[ts, least, mean, most], ...], gaps: [{ from, to, reason, open, count, isUnheard },
+//     ...] }, ms since 1970; `open`: it still goes on; `isUnheard`: nothing was heard of it yet
 //   look: { title, unit, zone, states: [word of false, word of true] | null, limits: [value, ...], digits }
 
 import { el, lang, measured, number, say, svg, texts } from "./dom.js";
+import { countOf, gapWords, Missing } from "./missing.js";
 import { ownZone, zoneOffset } from "./zone.js";
 
 const MINUTE = 60_000;
@@ -65,7 +67,9 @@ function stateCorners({ points, until }) {
 export class Chart {
   constructor(figure, look) {
     Object.assign(this, { figure, look, id: `chart${charts++}`, data: null,
-      plot: el("div", { class: `plot ${look.states ? "states" : ""}` }), legend: el("p", { class: "legend" }) });
+      plot: el("div", { class: `plot ${look.states ? "states" : ""}` }), legend: el("p", { class: "legend" }),
+      missing: new Missing() });
+    this.gapWords = (gap) => gapWords(gap, (ts) => this.clock(ts));
     this.rows = el("tbody");
     const heads = [texts.time, texts.least, texts.mean, texts.most].map((text) => el("th", { scope: "col" }, text));
     [this.timeHead] = heads;
@@ -76,13 +80,14 @@ export class Chart {
     this.table.addEventListener("toggle", () => this.fillTable());
     this.plot.addEventListener("pointermove", (event) => this.read(event.offsetX));
     this.plot.addEventListener("pointerleave", () => this.readout?.replaceChildren());
-    figure.replaceChildren(this.plot, this.legend, this.table);
+    figure.replaceChildren(this.plot, this.legend, this.missing.element, this.table);
     new ResizeObserver(() => this.draw()).observe(this.plot);
   }
 
   set(data) {
     this.data = data;
     this.draw();
+    this.missing.fill(data.gaps, this.gapWords);
     this.fillTable();
   }
 
@@ -107,6 +112,7 @@ export class Chart {
     this.data.points.push([ts, value, value, value]);
     this.data.to += ahead;
     if (this.data.rolls) this.data.from += ahead;
+    for (const gap of this.data.gaps) if (gap.open && !gap.isUnheard) Object.assign(gap, { open: false, to: ts });
     cancelAnimationFrame(this.frame);
     this.frame = requestAnimationFrame(() => this.draw());
   }
@@ -171,17 +177,18 @@ export class Chart {
   }
 
   words() {
-    const { points, gaps } = this.data;
+    const { points } = this.data;
     const [least, most] = [Math.min(...points.map((p) => p[1])), Math.max(...points.map((p) => p[3]))];
     const values = Object.entries({ now: points.at(-1)[2], least, most }).map(([name, v]) => [name, this.value(v)]);
-    return { ...Object.fromEntries(values), gaps: gaps.length };
+    return { ...Object.fromEntries(values), gaps: countOf(this.data.gaps) };
   }
 
   captions() {
     const { look: { states }, data: { points, gaps } } = this;
     const range = points.length && !states ? [el("span", {}, say("range", this.words()))] : [];
-    const reasons = new Set(gaps.map(({ reason }) => reason));
-    return [...range, ...[...reasons].map((reason) => el("span", { class: "gap" }, say("gap", { reason })))];
+    const kinds = new Map(gaps.map(({ reason, isUnheard }) =>
+      isUnheard ? [reason, "gap unheard"] : [say("gap", { reason }), "gap"]));
+    return [...range, ...[...kinds].map(([text, kind]) => el("span", { class: kind }, text))];
   }
 
   axes() {
@@ -203,9 +210,10 @@ export class Chart {
 
   gaps() {
     const { x, top, bottom } = this.at;
-    const [y, height, fill] = [top, bottom - top, `url(#${this.id}h)`];
-    return this.data.gaps.map(({ from, to, reason }) => svg("g", {}, svg("title", {}, say("gap", { reason })),
-      svg("rect", { x: x(from), y, width: Math.max(2, x(to) - x(from)), height, fill })));
+    const [y, height] = [top, bottom - top];
+    return this.data.gaps.map((gap) => svg("g", { class: gap.isUnheard ? "unheard" : "gap" },
+      svg("title", {}, this.gapWords(gap)), svg("rect", { x: x(gap.from), y, height,
+        width: Math.max(2, x(gap.to) - x(gap.from)), fill: gap.isUnheard ? null : `url(#${this.id}h)` })));
   }
 
   curve(run) {
@@ -225,13 +233,16 @@ export class Chart {
 
   // What the curve says under the pointer.
   read(px) {
-    if (!this.data?.points.length) return;
-    const { x, y, top, bottom, left, right } = this.at;
-    const off = (point) => Math.abs(x(point[0]) - px);
-    const nearest = this.data.points.reduce((best, point) => (off(point) < off(best) ? point : best));
-    const [cx, cy, middle] = [x(nearest[0]), y(nearest[2]), (left + right) / 2];
-    const [shift, anchor] = cx > middle ? [-8, "end"] : [8, "start"];
-    const label = { class: "said", x: cx + shift, y: top + 10, "text-anchor": anchor };
+    if (!this.data || !this.at) return;
+    const { at: { x, y, top, bottom, left, right }, data: { gaps, points } } = this;
+    const gap = gaps.find(({ from, to }) => x(from) <= px && px <= x(to));
+    const [side, at] = px > (left + right) / 2 ? ["end", right] : ["start", left];
+    if (gap) this.readout.replaceChildren(
+      svg("text", { class: "said", x: at, y: top + 10, "text-anchor": side }, this.gapWords(gap)));
+    if (gap || !points.length) return;
+    const nearest = points.reduce((best, point) => (Math.abs(x(point[0]) - px) < Math.abs(x(best[0]) - px) ? point : best));
+    const [cx, cy] = [x(nearest[0]), y(nearest[2])];
+    const label = { class: "said", x: cx + (side === "end" ? -8 : 8), y: top + 10, "text-anchor": side };
     this.readout.replaceChildren(svg("line", { x1: cx, x2: cx, y1: top, y2: bottom }), svg("circle", { cx, cy, r: 4 }),
       svg("text", label, `${this.clock(nearest[0])}  ${this.value(nearest[2])}`));
   }

@@ -31,6 +31,12 @@ export async function get(path) {
   return answer.json();
 }
 
+// What is at `path` as a file of that kind, null when it did not come.
+export async function download(path, kind) {
+  const answer = await fetch(path, { headers: { ...headers, Accept: kind }, cache: "no-store" }).catch(() => null);
+  return answer?.ok ? answer.blob() : null;
+}
+
 async function askLoad() {
   byId("overloaded").hidden = !(await get("/v1/load"))?.overloaded;
 }

@@ -1,12 +1,13 @@
 // One gateway: what it is, what its channels say, and a chart for each.
 
-import { ageOf, get, listen, quantity, reason, shown, split, states } from "./api.js";
+import { ageOf, download, get, listen, quantity, reason, shown, split, states } from "./api.js";
 import { Chart } from "./chart.js";
 import { byId, el, icon, number, say, setAge, texts } from "./dom.js";
 import { known } from "./zone.js";
 
 const HOURS = { "1h": 1, "24h": 24, "7d": 168 };
 const POINTS = 300;
+const UNHEARD_MS = 90_000; // a gateway calls once a minute, with nothing to say as well
 
 const { gateway } = document.body.dataset;
 const path = `/v1/gateways/${encodeURIComponent(gateway)}`;
@@ -46,9 +47,14 @@ class Channel {
     const [start, end] = [from, to].map((ms) => new Date(ms).toISOString());
     const asked = new URLSearchParams({ channel: this.channel, from: start, to: end, points: POINTS });
     const drawn = await get(`${path}/chart?${asked}`);
-    const gaps = drawn?.gaps.filter((gap) => gap.from != null || gap.to != null)
-      .map((gap) => ({ from: gap.from ?? from, to: gap.to ?? to, reason: reason(gap.reason) }));
-    if (drawn) this.chart.set({ from, to, rolls: true, points: drawn.points, gaps });
+    if (!drawn) return;
+    const until = drawn.heard_until ?? to; // what comes after this is not known yet
+    const gaps = drawn.gaps.filter((gap) => gap.from != null || gap.to != null).map((gap) => ({ ...gap,
+      from: Math.max(from, gap.from ?? from), to: Math.min(to, gap.to ?? Math.max(until, gap.from ?? from)),
+      reason: reason(gap.reason) }));
+    if (to - until > UNHEARD_MS) gaps.push({ from: Math.max(from, until), to, reason: reason("unheard"), open: true,
+      isUnheard: true });
+    this.chart.set({ from, to, rolls: true, points: drawn.points, gaps });
   }
 }
 
@@ -91,6 +97,16 @@ async function refresh() {
   redraw();
 }
 
+// For the inspector: what is missing in the time that is shown, of all channels, as a file.
+byId("gaps-file").addEventListener("click", async () => {
+  const from = new Date(Date.now() - HOURS[range()] * 3_600_000).toISOString();
+  const asked = new URLSearchParams({ from, limit: 100_000 });
+  const file = await download(`${path}/gaps?${asked}`, "text/csv");
+  if (!file) return;
+  const link = el("a", { href: URL.createObjectURL(file), download: `${gateway}-gaps.csv` });
+  link.click();
+  setTimeout(() => URL.revokeObjectURL(link.href), 60_000);
+});
 byId("ranges").addEventListener("click", ({ target: { dataset } }) => dataset.range && (location.hash = dataset.range));
 addEventListener("hashchange", redraw);
 setInterval(refresh, 60_000); // also: a gateway grows late by saying nothing
