@@ -30,7 +30,7 @@ from golmok_edge.web import TEXTS, say
 from tests.test_house import ROOT, commands_of, run_command
 
 PAGES = ["README.md", "ARCHITECTURE.md", *(f"docs/{name}.md" for name in
-         ("owner", "technician", "operator", "engineer", "api"))]  # fmt: skip
+         ("owner", "technician", "operator", "engineer", "api", "scan"))]  # fmt: skip
 SITE = '[site]\ngateway = "shop-1"\n'
 
 

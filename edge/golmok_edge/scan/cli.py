@@ -6,6 +6,7 @@ import argparse
 import json
 import os
 import sys
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -19,6 +20,7 @@ _EPILOG: Final = """\
 examples:
   golmok-scan simulate --mesh last.stl --out scan1 --seed 1     pictures of a scanner that is not there, with the truth
   golmok-scan line --image l0.png --off off.png --json          the column of the laser's line in each row
+  golmok-scan graycode --frames DIR --width 1024 --height 768 --calibration pair.xml --json
 
 exit codes: 0 done, 1 what was asked for failed, 2 wrong usage
 """
@@ -74,6 +76,9 @@ def _parser() -> argparse.ArgumentParser:
         _command(commands, "simulate", "make a dataset with the twin, and its truth", _simulate, _simulated)
     )
     _line_parser(_command(commands, "line", "find the laser's line in a picture", _line, _lined))
+    _graycode_parser(
+        _command(commands, "graycode", "decode and triangulate a Gray-code capture", _graycode, _graycoded)
+    )
     return parser
 
 
@@ -161,6 +166,62 @@ def _lined(found: dict[str, Any]) -> str:
     if not columns:
         return "no line"
     return f"{len(columns)} of {len(found['x'])} rows have the line, columns {min(columns):.2f} to {max(columns):.2f}"
+
+
+# --- graycode
+
+
+def _graycode_parser(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--frames", type=Path, required=True, metavar="DIR", help="the pictures, in order of their names"
+    )
+    parser.add_argument("--width", type=int, required=True, metavar="W", help="columns of the projector")
+    parser.add_argument("--height", type=int, required=True, metavar="H", help="rows of the projector")
+    parser.add_argument(
+        "--calibration", type=Path, required=True, metavar="FILE", help="OpenCV's XML or YAML of the pair"
+    )
+    parser.add_argument(
+        "--step", type=float, metavar="N", help="the calibration's pixels per stripe (found if not given)"
+    )
+
+
+def _graycode(args: argparse.Namespace) -> dict[str, Any]:
+    from golmok_vision.scan import graycode, read_any_picture
+
+    files = sorted(file for file in args.frames.iterdir() if file.suffix.lower() in (".png", ".jpg", ".bmp", ".tif"))
+    code = graycode.stripes_of(args.width, args.height, len(files))
+    pair = graycode.Pair.read(args.calibration)
+    frames = [graycode.one_channel(read_any_picture(file)) for file in files]
+    began = time.perf_counter()
+    decoded = graycode.decode(frames, *code)
+    took_ms = (time.perf_counter() - began) * 1e3
+    spots = graycode.spots(decoded, code[0])
+    step = args.step or graycode.likely_step(spots, pair)
+    points = graycode.triangulate(spots, pair, step)
+    flat = graycode.flattest(points)
+    lit = int(decoded.lit.sum())
+    return {
+        "frames": len(files),
+        "code": list(code),
+        "step": step,
+        "decode_ms": round(took_ms, 1),
+        "decoded_share": round(int(decoded.seen.sum()) / lit, 4) if lit else 0.0,
+        "decoded_pixels": int(decoded.seen.sum()),
+        "places": len(spots.pixels),
+        "points": len(points),
+        "planarity": None if flat is None else round(flat.rms / flat.range, 7),
+        "plane": None if flat is None else {"rms": flat.rms, "range": flat.range, "share": flat.share},
+    }
+
+
+def _graycoded(found: dict[str, Any]) -> str:
+    share, took_ms = found["decoded_share"], found["decode_ms"]
+    lines = [f"{share:.1%} of the lit pixels decoded in {took_ms:.0f} ms, {found['points']:,} points"]
+    if found["plane"] is not None:
+        lines.append(
+            f"the flattest part holds {found['plane']['share']:.0%} of them, {found['planarity']:.1e} of the range RMS"
+        )
+    return "\n".join(lines)
 
 
 if __name__ == "__main__":
