@@ -194,8 +194,7 @@ class Store:
             packed = {stream: self._packed(stream, batch[stream]) for stream in filter(batch.get, STREAMS)}
             messages, count = pack_taken(taken)
             are_calm = all(map(is_calm, batch.get("events", ())))
-            sizes = {stream: _size(blocks) + len(messages or b"") for stream, blocks in packed.items()}
-            self._admit(sizes, are_calm=are_calm)
+            self._admit(_sizes(packed, messages), are_calm=are_calm)
             work = partial(self._append, packed, messages, count)
             return self._insisting(work, may_use_ballast=TELEMETRY.isdisjoint(packed))
 
@@ -750,6 +749,11 @@ class Store:
                     raise damaged(self._file, f"{stream} {first}: {error}") from error
 
 
-def _size(blocks: Sequence[_Packed]) -> int:
-    """About what these take in the file."""
-    return sum(rows.row_bytes(len(one.body), None) for one in blocks)
+def _sizes(packed: Mapping[Stream, Sequence[_Packed]], messages: bytes | None) -> dict[Stream, int]:
+    """What these rows take in the file; the first bears the messages."""
+    sizes = dict.fromkeys(packed, 0)
+    for stream, blocks in packed.items():
+        for one in blocks:
+            sizes[stream] += rows.row_bytes(len(one.body), None if messages is None else len(messages))
+            messages = None
+    return sizes
