@@ -360,8 +360,7 @@ class Storm:
             lane.pace = Pace(60.0, lane.pace.uniform).for_urgent() if lane.urgent else Pace(60.0, lane.pace.uniform)
         self.start(self._order())
         self.start(self._look())
-        if middle is not None:
-            self.start(middle(self))
+        happening = self.loop.create_task(middle(self)) if middle is not None else None
         cpu, began_s = time.process_time(), time.monotonic()
         for gateway in self.fleet:
             gateway.go()
@@ -370,6 +369,8 @@ class Storm:
         busy = (time.process_time() - cpu) / took_s
         for task in list(self._tasks):
             task.cancel()
+        if happening is not None:
+            await happening
         await until(lambda: all(len(one.records) < one.next_seq for one in self.ordering))
         return self._report(took_s, busy)
 
