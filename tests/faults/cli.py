@@ -130,6 +130,7 @@ def _report(args: argparse.Namespace, outcome: Outcome, skipped: dict[str, str])
         "lives": outcome.lives,
         "seconds": round(outcome.seconds, 1),
         "findings": [f"{one.verdict}: {one.text}" for verdict in VERDICTS for one in _first(outcome, verdict)],
+        "found_in": dict(Counter(" ".join(one.text.split()[:2]).rstrip(":") for one in outcome.findings)),
         "again": f"scripts/faults --seed {args.seed} --faults {LIFE} --life N for a finding that begins {args.seed}-N",
     }
 

@@ -68,6 +68,7 @@ def ntp_late(street: Street, shop: Shop, chance: random.Random) -> bool:
     _up(shop)
     shop.wait_moving(needs_cloud=False)
     _machine(shop).keep(within_ms=30)
+    shop.notes.kept()
     time.sleep(chance.uniform(0, 1))
     shop.http.come_back()
     return True

@@ -16,6 +16,8 @@ Value: TypeAlias = bool | int | float | str | None
 
 WRITES_WITHIN_S = 2.0
 """Within this time a gateway that was told the time has it on its disk."""
+LOOKS_WITHIN_S = 12.0
+"""Within this time a gateway has noticed that somebody keeps its machine's clock."""
 
 
 class Key(NamedTuple):
@@ -34,6 +36,8 @@ class Boot:
     """Somebody told it the time, and it lived long enough after that to write it down."""
     told_at: float | None = None
     """When the process that runs was told first."""
+    is_kept: bool = False
+    """Somebody keeps the machine's own clock: it is looked at now and then, and the cloud's word counts no more."""
 
 
 class Delivery(NamedTuple):
@@ -141,10 +145,15 @@ class Notes:
         if boot.told_at is None:
             boot.told_at = time.time()
 
+    def kept(self) -> None:
+        """From now on somebody keeps the clock."""
+        self.boots[-1].is_kept, self.boots[-1].told_at = True, time.time()
+
     def ended(self) -> None:
         """The gateway's process ends, or is about to be judged."""
         boot = self.boots[-1]
-        boot.knows |= boot.told_at is not None and time.time() - boot.told_at > WRITES_WITHIN_S
+        within_s = LOOKS_WITHIN_S if boot.is_kept else WRITES_WITHIN_S
+        boot.knows |= boot.told_at is not None and time.time() - boot.told_at > within_s
         boot.told_at = None
 
     def open_messages(self) -> int:

@@ -21,7 +21,7 @@ from typing import Final, Literal, NamedTuple
 from .cloud_api import GapLine, Row
 from .holes import covered, holes
 from .notes import Given, Key, Message, Notes
-from .sources import QUANTITIES, number_in
+from .sources import QUANTITIES, WITNESS, number_in
 from .stalls import Stalls
 
 Verdict = Literal["lost", "doubled", "wrong", "unnamed_gaps"]
@@ -236,7 +236,7 @@ def _judge_missing(case: Case, missing: Mapping[str, Sequence[Message]], done: J
                 if is_said and not covered(case, channel, message.sent_at, message.sent_at, _BROKER):
                     unnamed.append(message)
             elif not (message.taken_at or message.deliveries) and covered(
-                case, channel, message.sent_at, message.sent_at, _NOT_HEARD
+                case, f"{message.key.device}.{WITNESS}", message.sent_at, message.sent_at, _NOT_HEARD
             ):
                 continue  # the gateway had stopped listening to that device, and says so
             elif destroyed > 0 or covered(unbounded, channel, message.sent_at, message.sent_at):

@@ -53,6 +53,8 @@ class Device(NamedTuple):
 
 QUANTITIES: Final = {"n": "1", "large": "1", "warm": "Cel", "text": "1", "open": "1", "nothing": "1"}
 """Quantities and their units."""
+WITNESS: Final = "n"
+"""A quantity that always has a value: what is missing of a device is missing here, too."""
 DEVICES: Final = (
     Device("flow", 20.0, 1.0),
     Device("timed", 10.0, 1.0, has_time=True),
