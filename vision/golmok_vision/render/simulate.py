@@ -364,8 +364,8 @@ def _lit_and_seen(true: TrueRig, corners: np.ndarray[Any, np.dtype[np.float32]],
                   normals: Floats) -> np.ndarray[Any, np.dtype[np.bool_]]:  # fmt: skip
     """Which points a laser lights and the camera sees; normals of either sign."""
     lens, pose = true.rig.lens, true.rig.pose
-    camera = Pinhole(pose.rotation, pose.translation_mm, 2 * lens.fx_px, 2 * lens.fx_px,
-                     float(lens.width), float(lens.height), 2 * lens.width, 2 * lens.height)  # fmt: skip
+    camera = Pinhole(pose.rotation, pose.translation_mm, lens.fx_px, lens.fx_px,
+                     lens.width / 2, lens.height / 2, lens.width, lens.height)  # fmt: skip
     to_camera = pose.centre_mm - points
     away = np.linalg.norm(to_camera, axis=1)
     towards = np.einsum("ij,ij->i", to_camera, normals) / away
