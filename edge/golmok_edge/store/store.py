@@ -28,6 +28,7 @@ from golmok_cloud_sync.protocol.record import STREAMS, Record, Stream
 
 from . import rows
 from .ballast import Ballast, free_bytes
+from .bound import UNKNOWN, Bound
 from .budget import EVICTABLE, TELEMETRY, Budgets, is_calm
 from .errors import (
     StoreError,
@@ -58,8 +59,8 @@ MOST_LOG_BYTES: Final = 24 << 20
 _LOG_LIMIT: Final = f"journal_size_limit = {LOG_BYTES}"
 MOST_CHUNKS: Final = 32
 """So many transactions at most make room for one append: an order must not wait for minutes."""
-_NEAR_FULL: Final = 0.75
-"""What the rows take is an estimate; from this share on SQLite is asked for the pages."""
+_MOST_PAGES: Final = 16 * (PAGE_BYTES + 24)
+"""More than a block dirties beside its own bytes: the tree above it, the tables of boots and hints, all in the log."""
 _SPARE_BYTES: Final = 64 << 10
 _Done = TypeVar("_Done")
 
@@ -101,6 +102,7 @@ class Store:
         self.wear = Days(clock)
         self._file, self._log_name = layout.file, str(layout.wal_file)
         self._ballast = Ballast(layout.ballast_file)
+        self._log, self._pages = Bound(self._log_bytes), Bound(self._used_bytes)
         self._resume_at: dict[Stream, int] = {}
         """Of streams that are refused: how far they must shrink to be taken again."""
         self._lock_descriptor = lock_descriptor
@@ -412,9 +414,9 @@ class Store:
     def _over(self, stream: Stream, size: int, limit: int) -> int:
         """How much too large the store would be with so much more of `stream`."""
         over = self._state.used[stream] + size - limit
-        if stream in TELEMETRY and sum(self._state.used.values()) > self.budgets.max_bytes * _NEAR_FULL:
+        if stream in TELEMETRY and not self._pages.is_at_most(self.budgets.max_bytes - size):
             # Orders and events may be more than they should; then these give way.
-            over = max(over, self._used_bytes() + size - self.budgets.max_bytes)
+            over = max(over, self._pages.most + size - self.budgets.max_bytes)
         return over
 
     def _make_room(self, stream: Stream, size: int, limit: int) -> None:
@@ -467,7 +469,7 @@ class Store:
 
     def _see_to_the_disk(self, size: int) -> None:
         """Telemetry may not take the room that the ballast was given up for, nor make the log grow without end."""
-        if self._log_bytes() > MOST_LOG_BYTES and not self._carry_over():
+        if not self._log.is_at_most(MOST_LOG_BYTES) and not self._carry_over():
             raise StoreFullError(
                 f"{self._log_name}: cannot be carried over into the store. End the program that reads the store for so "
                 "long (fuser names it), or make room on the disk; capture goes on by itself."
@@ -532,7 +534,7 @@ class Store:
 
     def _log_bytes(self) -> int:
         try:
-            return os.stat(self._log_name).st_size  # noqa: PTH116  # at each commit: a third of the time
+            return os.stat(self._log_name).st_size  # noqa: PTH116  # while it is large, at each commit
         except OSError:
             return 0
 
@@ -555,7 +557,8 @@ class Store:
         self, packed: Mapping[Stream, Sequence[_Packed]], messages: bytes | None, count: int
     ) -> dict[Stream, range]:
         ranges: dict[Stream, range] = {}
-        with self._transaction() as db:
+        sizes = [len(one.body) + len(messages or b"") + _MOST_PAGES for blocks in packed.values() for one in blocks]
+        with self._transaction(2 * sum(sizes)) as db:
             state = self._state.copy()
             state.messages += count
             for stream, blocks in packed.items():
@@ -572,9 +575,12 @@ class Store:
         return ranges
 
     @contextmanager
-    def _transaction(self) -> Iterator[sqlite3.Connection]:
-        """Everything or nothing; on disk when it ends. What is kept in memory is changed after it."""
-        db, written = self._db, thread_bytes_written()
+    def _transaction(self, most_bytes: int = UNKNOWN) -> Iterator[sqlite3.Connection]:
+        """Everything or nothing; on disk when it ends. What is kept in memory is changed after it.
+
+        `most_bytes`: by so much at most the file and its log grow if it goes well.
+        """
+        db, written, grown = self._db, thread_bytes_written(), UNKNOWN
         try:
             db.execute("BEGIN IMMEDIATE")
             if self._is_stale:
@@ -583,6 +589,7 @@ class Store:
                 self._is_stale = False
             yield db
             db.execute("COMMIT")
+            grown = most_bytes
         except BaseException as error:
             # Whatever was refused or half done: the file says what is there.
             self._is_stale = True
@@ -593,6 +600,8 @@ class Store:
                     raise
             raise
         finally:
+            self._log.grow(grown)
+            self._pages.grow(grown)
             self._wrote(thread_bytes_written() - written)
 
     def _wrote(self, count: int) -> None:
@@ -699,6 +708,8 @@ class Store:
     def _read_all(self) -> None:
         """Read what the file says beside its records, and see that any use of it can go well."""
         db = self._db
+        self._log.grow(UNKNOWN)
+        self._pages.grow(UNKNOWN)
         with explained_rows(self._file):
             self._check()
             db.execute("BEGIN IMMEDIATE")

@@ -7,10 +7,10 @@ the last minute before a kill is not in the days' counts (the hints are saved ab
 from __future__ import annotations
 
 import os
-import threading
+import resource
+import sys
 import time
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -26,41 +26,24 @@ CYCLES: Final = 1_000
 AMPLIFICATION: Final = 10
 """An assumption: how much more a card writes inside, and the file system beside, than it is given in small pieces."""
 _PREFIX: Final = "written."
-_FIELD: Final = b"\nwrite_bytes: "
-
-
-class _Counter:
-    """A counter in /proc, kept open: opening it costs more than reading it."""
-
-    def __init__(self, of: str = "thread-self") -> None:
-        self.descriptor = -1
-        with suppress(OSError):
-            self.descriptor = os.open(f"/proc/{of}/io", os.O_RDONLY | os.O_CLOEXEC)
-
-    def read(self) -> int:
-        """Bytes of pages dirtied so far; 0 where the kernel does not count."""
-        if self.descriptor < 0:
-            return 0
-        said = os.pread(self.descriptor, 512, 0)
-        at = said.find(_FIELD)
-        return int(said[at + len(_FIELD) :].split(None, 1)[0]) if at >= 0 else 0
-
-    def __del__(self) -> None:
-        if self.descriptor >= 0:
-            os.close(self.descriptor)
-
-
-class _OwnCounter(threading.local):
-    def __init__(self) -> None:
-        self.counter = _Counter()  # goes when its thread does
-
-
-_own: Final = _OwnCounter()
+_COUNTS: Final = sys.platform == "linux"
+"""Elsewhere these numbers are of something else."""
+_UNIT: Final = 512
 
 
 def thread_bytes_written() -> int:
     """Bytes of pages that the calling thread has dirtied so far; 0 where the kernel does not count (not Linux)."""
-    return _own.counter.read()
+    return _bytes_written("RUSAGE_THREAD")
+
+
+def process_bytes_written() -> int:
+    """The same of all threads, those that ended included."""
+    return _bytes_written("RUSAGE_SELF")
+
+
+def _bytes_written(of: str) -> int:
+    """`write_bytes` of /proc/…/io, asked for in one call: a quarter of the time of reading it there."""
+    return resource.getrusage(getattr(resource, of)).ru_oublock * _UNIT if _COUNTS else 0
 
 
 class Days:
@@ -72,13 +55,13 @@ class Days:
         """Which day it is where the gateway stands (2026-11-22), None while nobody knows."""
         self._clock = clock
         self._began_s = self._noted_s = clock()
-        self._counter = counter or _Counter("self").read
+        self._counter = counter or process_bytes_written
         self._counted = self._counter()
         self._run = self._undated = 0
         self._days: dict[str, int] = {}
 
     def note(self, *, at_once: bool = False) -> None:
-        """Count what was written since the last time, unless that was just now: to look costs 30 us."""
+        """Count what was written since the last time, unless that was just now."""
         now_s = self._clock()
         if now_s - self._noted_s < NOTE_S and not at_once:
             return
