@@ -335,6 +335,24 @@ def test_the_gap_ledger_holds_voids_and_what_the_gateway_says(sender: Sender) ->
     assert table.column("count").to_pylist() == [3, 10]
 
 
+def test_the_lost_end_of_a_damaged_store_lies_between_what_is_left(sender: Sender) -> None:
+    """From the last reading of the channel that the cloud has, though the gateway found only an earlier one."""
+    sender.record("readings", readings(10))
+    said = {"channels": {"fridge.temperature": None}, "from_boot": "boot", "from_mono_ms": 1,
+            "from_ms": WALL_MS + 2_000, "to_boot": "boot", "to_mono_ms": 90_000}  # fmt: skip
+    told = [{**said, "end_of": sender.epoch}, {**said, "channels": {"no.such": None}, "end_of": sender.epoch},
+            {**said, "from_mono_ms": 2}]  # fmt: skip
+    events = [Record("gap.quarantined", json.dumps(value), "", "boot", 95_000 + at) for at, value in enumerate(told)]
+    sender.record("events", [anchor(), *events])
+    sender.send_all()
+    lines = sender.query("gaps")
+    last = sender.query("readings", channel="fridge.temperature")[-1]["ts"]
+    assert last > lines[1]["from"]
+    assert [line["from"] for line in lines] == [last, "2025-06-15T15:06:40.001Z", "2025-06-15T15:06:40.002Z"]
+    assert {line["to"] for line in lines} == {"2025-06-15T15:08:10.000Z"}
+    assert [line["from"] for line in sender.query("gaps", channel="fridge.temperature")] == [last, lines[2]["from"]]
+
+
 def test_a_chart_has_least_mean_and_greatest_of_each_stretch(sender: Sender) -> None:
     sender.record("events", [anchor()])
     sender.record("readings", readings(100))

@@ -67,7 +67,7 @@ KINDS: Final[Mapping[str, Kind]] = {
     "part-silent": Kind(death.part_silent, 2),
     "damaged-pages": Kind(damage.blocks, 5),
     "damaged-header": Kind(damage.header, 5),
-    "damaged-end": Kind(damage.cut_short, 5, why_not=_UNCOUNTED),
+    "damaged-end": Kind(damage.cut_short, 5),
     "damaged-log": Kind(damage.log_of_garbage, 5, why_not=_UNCOUNTED),
     "damaged-in-use": Kind(damage.while_running, 5),
     "power-cut": Kind(power.power_cut, 6, is_core=True),

@@ -27,6 +27,7 @@ OFF: Final = "off"
 BROKER: Final = "broker"
 DISK_FULL: Final = "disk-full"
 FLOOD: Final = "flood"
+QUARANTINED: Final = "quarantined"
 
 SHORTEST_CAUSE_MS: Final = 2_000
 """A hole is at least five seconds long: what lasted less than this is not why. (That the gateway was off always is.)"""
@@ -155,6 +156,9 @@ class Gap(NamedTuple):
     from_ms: int | None = None
     """Since 1970, where the event itself says so."""
     to_ms: int | None = None
+    epoch: str | None = None
+    """What it tells is that the end of this epoch was lost with a damaged store, "" if nobody knows which. It begins
+    with the last reading of each channel that is left, which may be later than `begin`."""
 
     @property
     def is_open(self) -> bool:
@@ -213,6 +217,7 @@ def parse(event: Record) -> Gap:
         count,
         _whole(said.get("from_ms"), least=-MAX_TIME_MS),
         _whole(said.get("to_ms"), least=-MAX_TIME_MS),
+        said["end_of"] if isinstance(said.get("end_of"), str) else None,
     )
 
 

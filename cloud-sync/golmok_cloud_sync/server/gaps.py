@@ -75,7 +75,7 @@ def ledger(log: BatchLog, gateway: str, book: EventBook, wanted: Filter) -> list
     """The gaps of a gateway, in order. Reads the log: to be used in a thread of its own."""
     dating = book.catch_up(log)
     beside = _Beside(log, gateway, dating, wanted.channel)
-    lines = [*_said(book, dating), *_voids(log, gateway, beside), *_seams(log, gateway, book, beside)]
+    lines = [*_said(book, dating, beside), *_voids(log, gateway, beside), *_seams(log, gateway, book, beside)]
     if wanted.channel is not None:
         lines = [mine for line in lines if (mine := line.of_channel(wanted.channel)) is not None]
     return sorted((line for line in lines if line.touches(wanted)), key=lambda line: line.stands)
@@ -125,16 +125,16 @@ def document(line: Line) -> dict[str, Any]:
 # --- what the gateway said ----------------------------------------------------------------------------------------
 
 
-def _said(book: EventBook, dating: Dating) -> Iterator[Line]:
+def _said(book: EventBook, dating: Dating, beside: _Beside) -> Iterator[Line]:
     for store, order, seq, epoch, gap in book.gaps():
-        from_ms, to_ms, is_open = gap.from_ms, gap.to_ms, gap.is_open
-        if from_ms is None:
-            from_ms = dating.moment(gap.begin)
+        from_ms, to_ms, is_open = _earlier(gap.from_ms, dating.moment(gap.begin)), gap.to_ms, gap.is_open
         if is_open and (ended := book.start_after(store, order, seq)):
             # That start knew nothing of it, or would have told: what comes after is told anew.
             to_ms, is_open = dating.moment(ended.at), False
         elif to_ms is None:
             to_ms = dating.moment(gap.end)
+        if gap.epoch is not None:
+            from_ms, to_ms = beside.lost_end(_Place(store, order, epoch), gap, from_ms, to_ms)
         length_ms = None if from_ms is None or to_ms is None else to_ms - from_ms
         if length_ms is not None and gap.limit_ms and length_ms <= gap.limit_ms:
             continue  # over a restart nobody counted: now that it can be dated, it was none
@@ -155,6 +155,10 @@ def _said(book: EventBook, dating: Dating) -> Iterator[Line]:
             is_open,
             gap.detail,
         )
+
+
+def _earlier(one: int | None, other: int | None) -> int | None:
+    return min((ms for ms in (one, other) if ms is not None), default=None)
 
 
 def _missing(gap: Gap, count: int | None, length_ms: int | None) -> int | None:
@@ -233,12 +237,22 @@ def _seams(log: BatchLog, gateway: str, book: EventBook, beside: _Beside) -> Ite
 # --- the readings beside it ---------------------------------------------------------------------------------------
 
 
+class _Place(NamedTuple):
+    """An epoch."""
+
+    store: str
+    order: int
+    epoch: str
+
+
 class _Beside:
     """When the last record before a place was, and the first after it: of one channel if one is asked for."""
 
     def __init__(self, log: BatchLog, gateway: str, dating: Dating, channel: str | None) -> None:
         self._log, self._gateway, self._dating, self._channel = log, gateway, dating, channel
         self._known: dict[Stream, list[StreamInfo]] = {}
+        self._ends: dict[int, dict[str, int]] = {}
+        self._firsts: dict[int, dict[str, int]] = {}
 
     def concerns(self, info: StreamInfo, counts: Mapping[str, int]) -> bool:
         """Whether a void with these counts says anything of the channel asked for."""
@@ -269,6 +283,53 @@ class _Beside:
         found = self._after(info, mine) if self._channel is not None else None
         return self._dating.moment(at) if found is None else found
 
+    def lost_end(self, at: _Place, gap: Gap, from_ms: int | None, to_ms: int | None) -> tuple[int | None, int | None]:
+        """The gap between the readings of its channels that are left before it and those that came after it.
+
+        All of the channels: an end that is not known of one is not known.
+        """
+        names = [name for name in gap.channels if self._channel in (None, name)] or list(gap.channels)
+        readings = [info for info in self._every("readings") if info.key.store == at.store]
+        before = [info for info in readings if info.key.epoch == gap.epoch]
+        if not before and from_ms is None:  # nobody knows which one it was: one of those before this one
+            before = [info for info in readings if info.epoch_order < at.order]
+        ends: dict[str, int] = {}
+        for info in before:
+            ends |= self._last_of_each(info)
+        firsts: dict[str, int] = {}
+        for info in readings:
+            if info.epoch_order == at.order:
+                firsts = self._first_of_each(info)
+        begins = [_latest(ends.get(name), from_ms) for name in names]
+        stops = [_latest(firsts.get(name), to_ms) for name in names]
+        known = [ms for ms in begins if ms is not None]
+        return (
+            min(known) if known and len(known) == len(begins) else from_ms,
+            max((ms for ms in stops if ms is not None), default=to_ms),
+        )
+
+    def _last_of_each(self, info: StreamInfo) -> dict[str, int]:
+        """Of the channels that have one near the end of a stream: no later than it was taken."""
+        if info.id not in self._ends:
+            found = self._ends[info.id] = {}
+            for batch in self._log.read_back(info.id, info.position.next_seq, _NEAR):
+                for record in reversed(records(batch, None)):
+                    ms = self._dating.date(record).ms
+                    if ms is not None and record.channel not in found:
+                        taken = self._dating.moment(Moment(record.boot, record.mono_ms))
+                        found[record.channel] = ms if taken is None else min(ms, taken)
+        return self._ends[info.id]
+
+    def _first_of_each(self, info: StreamInfo) -> dict[str, int]:
+        """Of the channels that have one near the beginning of a stream."""
+        if info.id not in self._firsts:
+            found = self._firsts[info.id] = {}
+            for batch in self._log.read(info.id, 1, _NEAR, voids=False):
+                for record in records(batch, None):
+                    if record.channel not in found and (ms := self._dating.date(record).ms) is not None:
+                        found[record.channel] = ms
+        return self._firsts[info.id]
+
     def _after(self, info: StreamInfo, places: Sequence[tuple[StreamInfo, int]]) -> int | None:
         for wanted in self._wanted(info):
             for one, at in places:
@@ -281,10 +342,12 @@ class _Beside:
         return [self._channel, None] if self._channel is not None and info.key.stream == "readings" else [None]
 
     def _streams(self, info: StreamInfo) -> list[StreamInfo]:
-        stream = info.key.stream
+        return [one for one in self._every(info.key.stream) if one.key.store == info.key.store]
+
+    def _every(self, stream: Stream) -> list[StreamInfo]:
         if stream not in self._known:
             self._known[stream] = self._log.streams(self._gateway, stream)
-        return [one for one in self._known[stream] if one.key.store == info.key.store]
+        return self._known[stream]
 
     def _first(self, found: Iterator[Record], wanted: str | None) -> int | None:
         for record in found:
@@ -295,3 +358,7 @@ class _Beside:
                 if ms is not None:
                     return ms
         return None
+
+
+def _latest(one: int | None, other: int | None) -> int | None:
+    return max((ms for ms in (one, other) if ms is not None), default=None)

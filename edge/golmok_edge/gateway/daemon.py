@@ -251,6 +251,7 @@ class Gateway:
             self._courier_of if self.settings.cloud else None,
             self._put_event,
             start_salvage,
+            [f"{device.name}.{channel.quantity}" for device in self.settings.devices for channel in device.channels],
         )
 
     def _open_courier(self, stack: AsyncExitStack, *, is_new_boot: bool) -> None:

@@ -21,6 +21,7 @@ from golmok_cloud_sync.protocol.gaps import (
     FLOOD,
     OFF,
     PREFIX,
+    QUARANTINED,
     SILENT,
     START,
     Gap,
@@ -110,14 +111,16 @@ class GapKeeper:
             return None
         at = self._runs.point(kept.at) if kept else None
         after = kept.at if kept and at is not None and at <= last else None  # else the store was put back to before it
-        if kept:
-            self._take_up(kept, last)
+        doubtful = self._take_up(kept, last, reader) if kept else {}
         starts = self._read_events(reader, after, last)
         for begin, end in [*starts, (last, self._began)]:
             self._tracker.cause(OFF, begin, end)
             self._found += self._tracker.missed(OFF, begin, end)
-        for record in reader.recent("readings", after, MOST_BLOCKS):
+        for record in reader.recent("readings", None if doubtful else after, MOST_BLOCKS):
             self._found += self._take(record)
+        for state, channel in doubtful.values():
+            if state.since is None:  # nothing of it is left, so the file knows best
+                self._take_up_channel(state, channel, last)
         self._tracker.take_up_told()
         return self._runs.moment(last)
 
@@ -310,20 +313,33 @@ class GapKeeper:
         lost, self._lost = self._lost, Counter[str]()
         return [] if began is None or end is None else self._tracker.lost(DISK_FULL, began, end, lost)
 
-    def _take_up(self, kept: Kept, last: Point) -> None:
-        """What was remembered, as far as the store goes: it may have been put back to what it was before."""
+    def _take_up(self, kept: Kept, last: Point, reader: History) -> dict[str, tuple[State, KeptChannel]]:
+        """What was remembered, as far as the store goes: it may have been put back to what it was before.
+
+        Not that of channels whose last reading the store has lost since; they are given back.
+        """
         for cause in kept.causes:
             begin, end = self._runs.point(cause.begin), self._runs.point(cause.end or kept.at)
             if begin is not None and end is not None and begin < last:
                 self._tracker.cause(cause.reason, begin, min(end, last), cause.scope)
+        taken = [Moment(record.boot, record.mono_ms) for record in reader.recent("readings", None, 1)]
+        newest = self._runs.point(taken[-1]) if taken else None
+        doubtful = {}
         for name, channel in kept.channels.items():
-            told = self._told(channel, last)
-            if state := self._tracker.states.get(name):
-                since, newest = self._runs.point(channel.since), self._runs.point(channel.last)
-                if since is not None and since <= last:
-                    state.since, state.last, state.detail, state.told = since, newest, channel.detail, told
+            state, heard = self._tracker.states.get(name), self._runs.point(channel.last)
+            if state is None:
+                self._found += self._ended(name, self._told(channel, last))
+            elif newest is not None and heard is not None and heard > newest:
+                doubtful[name] = state, channel
             else:
-                self._found += self._ended(name, told)
+                self._take_up_channel(state, channel, last)
+        return doubtful
+
+    def _take_up_channel(self, state: State, channel: KeptChannel, last: Point) -> None:
+        since = self._runs.point(channel.since)
+        if since is not None and since <= last:
+            state.since, state.last = since, self._runs.point(channel.last)
+            state.detail, state.told = channel.detail, self._told(channel, last)
 
     def _told(self, channel: KeptChannel, last: Point) -> dict[tuple[str, Point], Point | None]:
         told = {}
@@ -348,6 +364,8 @@ class GapKeeper:
                     starts.append((alive, at))
             elif event.channel.startswith(PREFIX):
                 gap = parse(event)
+                if gap.reason == QUARANTINED:
+                    continue  # what a damaged store had: it stands, whatever else is found
                 for name in gap.channels:
                     state = self._tracker.states.get(name)
                     self._take_told(gap, state, strangers.setdefault(name, {}) if state is None else state.told)

@@ -55,7 +55,8 @@ def _end(place: int, gap: Gap, starts: Iterable[tuple[int, Moment]]) -> Moment |
 
 
 def _row(gap: Gap, end: Moment | None, date: Date) -> Row | None:
-    from_ms = date(gap.begin) if gap.from_ms is None and gap.begin else gap.from_ms
+    begins = (gap.from_ms, date(gap.begin) if gap.begin else None)
+    from_ms = min((ms for ms in begins if ms is not None), default=None)
     to_ms = date(end) if gap.to_ms is None and end else gap.to_ms
     length_ms = None if from_ms is None or to_ms is None else to_ms - from_ms
     if gap.limit_ms and length_ms is not None and length_ms <= gap.limit_ms:

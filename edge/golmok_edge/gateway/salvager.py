@@ -10,13 +10,14 @@ import logging
 import shutil
 import subprocess
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
 from golmok_cloud_sync.client import Courier
+from golmok_edge.gateway.lostends import told
 from golmok_edge.store import Aside, Store, StoreError, asides, make_room
 
 _log = logging.getLogger(__name__)
@@ -50,6 +51,8 @@ class Salvager:
     """None: there is no cloud, and what was saved stays here."""
     put_event: Callable[[str, Mapping[str, Any]], None]
     start: Callable[[Path], subprocess.Popen[bytes]]
+    channels: Sequence[str] = ()
+    """Those of the settings: each may have lost something with a store whose end cannot be read."""
     known: list[Aside] = field(default_factory=list)
     _salvaging: tuple[Path, subprocess.Popen[bytes]] | None = None
     _ways: dict[Path, _Way] = field(default_factory=dict)
@@ -151,14 +154,9 @@ class Salvager:
                 "end_known": about.end_known,
             },
         )
-        if not about.end_known and about.boot:
-            since = {"from_boot": about.last_boot, "from_mono_ms": about.last_mono_ms} if about.last_boot else {}
-            until = {"to_boot": about.boot, "to_mono_ms": about.mono_ms}
-            detail = (
-                "the end of a damaged store could not be read" if about.epoch else "a damaged store cannot be named"
-            )
-            self.put_event("gap.quarantined", {"channels": {}, **since, **until, "detail": detail})
-        aside.say(told=True)
+        for value in told(about, self.channels):
+            self.put_event("gap.quarantined", value)
+        aside.say(told=True, ends={})
 
 
 def _has_room(aside: Aside) -> bool:

@@ -37,6 +37,16 @@ _SEARCH_S: Final = 3.0
 _SEARCH_PAGES: Final = 4_000
 
 
+class End(NamedTuple):
+    """When a channel's last reading was that survived."""
+
+    seq: int
+    boot: str
+    mono_ms: int
+    wall_ms: int | None = None
+    """As its source states it."""
+
+
 class About(msgspec.Struct, omit_defaults=True):
     """What is known of a damaged file and of its salvage."""
 
@@ -58,6 +68,10 @@ class About(msgspec.Struct, omit_defaults=True):
     """Records of each stream that were not, as far as known that there were any."""
     end_known: bool = False
     """Whether it is known where the streams ended."""
+    ends: dict[str, dict[str, End]] = {}
+    """Where it is not known: of readings and events, the last of each channel that was read and can be dated."""
+    first: tuple[str, int] | None = None
+    """Boot and time of the first record that was read."""
     told: bool = False
     """Whether the cloud is told what was read and what was not."""
     last_boot: str = ""

@@ -23,7 +23,7 @@ from typing import Any, Final
 from golmok_cloud_sync.protocol.record import STREAMS, Stream
 
 from . import rows
-from .aside import Aside, read_aside
+from .aside import Aside, End, read_aside
 from .errors import StoreError
 from .finds import Block, Boot, Find, Finder, Found, Hint, Kept, Void
 from .layout import SCHEMA, Layout, sync_file, sync_folder
@@ -55,6 +55,9 @@ class Salvage:
         self._finder = Finder()
         self._boots: dict[int, str] = {}
         self._runs: dict[str, int] = {}
+        self._ends: dict[Stream, dict[str, End]] = {"readings": {}, "events": {}}
+        self._moved: set[tuple[Stream, str]] = set()
+        """Ends that are not in the notes yet."""
 
     def run(self, tell: Callable[[Aside], None] = lambda _: None) -> Aside:
         """Do what is left to do; `tell` hears how far it has come. Raises `StoreError`, OSError, `sqlite3.Error`."""
@@ -90,6 +93,8 @@ class Salvage:
             done = int(self._note(db, "progress", "pages") or 0)
             self._aside = self._aside.say(state="salvaging", pages=total, done_pages=done)
             self._boots = {int(run): boot for run, boot in self._notes(db, "boot")}
+            for stream, ends in self._ends.items():
+                ends.update({name: End(*json.loads(said)) for name, said in self._notes(db, f"end.{stream}")})
             told = time.monotonic()
             while done < total:
                 began = time.monotonic()
@@ -99,6 +104,9 @@ class Salvage:
                         self._keep(db, find)
                 done = min(done + CHUNK, total)
                 self._keep_note(db, "progress", "pages", done)
+                for stream, name in self._moved:
+                    self._keep_note(db, f"end.{stream}", name, json.dumps(self._ends[stream][name]))
+                self._moved.clear()
                 db.execute("COMMIT")
                 if time.monotonic() - told >= _TELL_S:
                     told = time.monotonic()
@@ -126,6 +134,7 @@ class Salvage:
                 self._keep_note(db, "epoch", f"{number:09}", json.dumps(said))
 
     def _keep_block(self, db: sqlite3.Connection, block: Block) -> None:
+        self._keep_ends(block)
         monos = [record.mono_ms for record in block.records]
         db.execute(
             f"INSERT OR IGNORE INTO {rows.table(block.stream)} "  # noqa: S608  # our names
@@ -143,6 +152,20 @@ class Salvage:
                 block.body,
             ),
         )
+
+    def _keep_ends(self, block: Block) -> None:
+        """What waited for who knows how long tells nothing of when it was, unless its source does."""
+        ends = self._ends.get(block.stream)
+        if ends is None:
+            return
+        for seq, record in enumerate(block.records, block.first_seq):
+            if record.wall_ms is None and record.waited_ms is None:
+                continue
+            known = ends.get(record.channel)
+            if known is None or known.seq < seq:
+                mono_ms = record.mono_ms - (record.waited_ms or 0)
+                ends[record.channel] = End(seq, record.boot, mono_ms, record.wall_ms)
+                self._moved.add((block.stream, record.channel))
 
     def _run(self, db: sqlite3.Connection, block: Block) -> int:
         """The number of the block's run: as its row says, if that agrees with the records, else of the same boot."""
@@ -179,7 +202,7 @@ class Salvage:
             lost[stream] = self._fill(db, stream, bases[stream], int(acked.get(stream, 0)), last)
         self._keep_hints(db, hints, {stream: int(acked.get(stream, 0)) for stream in STREAMS})
         records = sum(db.execute(f"SELECT IFNULL(SUM(count), 0) FROM {s}").fetchone()[0] for s in STREAMS)  # noqa: S608  # our names
-        last_boot, last_mono_ms = _last(db)
+        first, (last_boot, last_mono_ms) = _first(db), _last(db)
         db.execute("DROP TABLE salvage_note")
         db.execute("COMMIT")
         self._aside = self._aside.say(
@@ -191,6 +214,8 @@ class Salvage:
             end_known=bool(known.get("last")),
             last_boot=last_boot,
             last_mono_ms=last_mono_ms,
+            ends={} if known.get("last") else self._ends,
+            first=first,
         )
 
     def _epochs(self, db: sqlite3.Connection) -> list[rows.Epoch]:
@@ -219,8 +244,8 @@ class Salvage:
         end = max([end, *(hi - 1 for _, hi, _, _ in voids)])
         at = lost = 0
         for lo, hi in _holes(blocks, voids, end):
-            if lo == 1 and hi - 1 <= max(acked, base):
-                continue  # deleted long ago, as what the cloud has is
+            if lo == 1 and (hi - 1 <= base or hi - 1 <= min(acked, end - 1)):
+                continue  # deleted long ago, as what the cloud has is; but a stream of which nothing is left has an end
             for begin, stop, reason in _reasons(lo, hi, max(acked, base)):
                 db.execute("INSERT OR REPLACE INTO void VALUES (?, ?, ?, ?, '{}')", (stream, begin, stop, reason))
                 lost += stop - begin if reason == QUARANTINED else 0
@@ -333,6 +358,17 @@ def _order_times(db: sqlite3.Connection, stream: Stream) -> None:
         if top != mono_top:
             changes.append((top, first_seq))
     db.executemany(f"UPDATE {name} SET mono_top = ? WHERE first_seq = ?", changes)  # noqa: S608  # our names
+
+
+def _first(db: sqlite3.Connection) -> tuple[str, int] | None:
+    """Boot and time of the first record that was read of any stream."""
+    found = []
+    for stream in STREAMS:
+        query = f"SELECT boot, body, count FROM {rows.table(stream)} ORDER BY first_seq LIMIT 1"  # noqa: S608  # our names
+        for run, body, count in db.execute(query).fetchall():
+            record = Unpacker().unpack(body, count)[0]
+            found.append((run, record.mono_ms, record.boot))
+    return (min(found)[2], min(found)[1]) if found else None
 
 
 def _last(db: sqlite3.Connection) -> tuple[str, int]:
