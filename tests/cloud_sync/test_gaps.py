@@ -70,13 +70,27 @@ def test_what_lasted_a_moment_is_not_why() -> None:
     assert shown(cut(at(0), at(60), LIMIT_MS, [Cause(BROKER, at(10), at(11))])) == [(SILENT, 0, 60)]
 
 
+def test_what_was_lost_for_sure_is_named_however_short_it_was_and_whatever_else_there_was() -> None:
+    lost = Cause(BROKER, at(10), at(10.2), is_sure=True)
+    assert shown(cut(at(0), at(60), LIMIT_MS, [lost])) == [(BROKER, 0, 10.2), (SILENT, 10.2, 60)]
+    assert shown(cut(at(0), at(12), 5_000, [lost])) == [(SILENT, 0, 10), (BROKER, 10, 12)]
+    full = Cause(DISK_FULL, at(5), at(20))
+    assert shown(cut(at(5), at(20), LIMIT_MS, [full, lost])) == [
+        (DISK_FULL, 5, 10),
+        (BROKER, 10, 10.2),
+        (DISK_FULL, 10.2, 20),
+    ]
+
+
 def test_between_two_boots_it_was_off_though_nobody_noted_it() -> None:
     assert [piece.reason for piece in cut(at(0), at(5, run=1), LIMIT_MS, [])] == [OFF]
 
 
 POINTS = st.builds(Point, st.integers(0, 2), st.integers(0, 100_000))
 CAUSES = st.lists(
-    st.builds(Cause, st.sampled_from([OFF, BROKER, DISK_FULL]), POINTS, POINTS).filter(lambda c: c.begin < c.end),
+    st.builds(Cause, st.sampled_from([OFF, BROKER, DISK_FULL]), POINTS, POINTS, st.booleans()).filter(
+        lambda c: c.begin < c.end
+    ),
     max_size=6,
 )
 
@@ -110,6 +124,7 @@ def test_silent_pieces_are_longer_than_the_limit_and_free_of_causes(
                 shared = max(cause.begin, piece.begin), min(cause.end, piece.end)
                 if shared[0] < shared[1]:
                     assert cause.reason != OFF
+                    assert not cause.is_sure
                     shared_ms = apart_ms(*shared)
                     assert shared_ms is not None
                     assert shared_ms < SHORTEST_CAUSE_MS

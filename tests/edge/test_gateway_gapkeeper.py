@@ -10,12 +10,13 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 
 from golmok_cloud_sync.protocol import Anchor, Record, Stream
-from golmok_cloud_sync.protocol.gaps import PREFIX, START, Moment, start_fields
+from golmok_cloud_sync.protocol.gaps import PREFIX, START, Folded, Moment, parse, start_fields
 from golmok_edge.gateway.gapkeeper import GapKeeper
 from golmok_edge.gateway.timekeeper import ANCHOR, Timekeeper
 from golmok_edge.settings import Device
@@ -91,6 +92,7 @@ class Lives(RuleBasedStateMachine):
         self.forgotten: list[tuple[int, int]] = []
         self.refused: list[tuple[int, int]] = []
         self.refused_since: int | None = None
+        self.untold: set[tuple[int, int]] = set()
         self.pending: list[Record] = []
 
     def teardown(self) -> None:
@@ -171,11 +173,12 @@ class Lives(RuleBasedStateMachine):
                     self.good.setdefault("plug.power", []).append(at)
 
     @precondition(lambda self: self.away_since is None)
-    @rule(ms=st.integers(0, 20_000))
+    @rule(ms=st.one_of(st.integers(0, 1_500), st.integers(0, 20_000)))
     def broker_forgets(self, ms: int) -> None:
         """It died with all it had for us, and is there again at once."""
         heard = [self.good.get(channel, [0])[-1] for channel in ("plug.power", "button.press")]
-        since = max(self.now - ms, self.boots[self.clock.boot], *heard)
+        before = max((end for _, end in self.forgotten), default=0)  # the marker had come back since
+        since = max(self.now - ms, self.boots[self.clock.boot], before, *heard)
         self.forgotten.append((since, self.now))
         self.aways.append((since, self.now))
         self.keeper.bus_forgot_us(since - self.boots[self.clock.boot])
@@ -219,6 +222,8 @@ class Lives(RuleBasedStateMachine):
         self.keeper.bus_lost()
 
     def _die(self, ms: int, dies_before_telling: bool) -> None:
+        if dies_before_telling and self.pending:
+            self.untold.update(self.refused)  # what died with the process and left no hole nobody can tell
         if not dies_before_telling:
             self._flush()
         if self.away_since is not None:
@@ -282,6 +287,10 @@ class Lives(RuleBasedStateMachine):
             assert all(a[1] <= b[0] for a, b in pairwise(sorted(told))), f"{channel} is named twice: {named}"
             for piece in named:
                 self._has_its_reason(piece)
+            # What is lost for sure is called so, but for what another is sure of.
+            sure = _union([(p.begin, p.end) for p in named if p.reason in ("broker", "disk-full", "off")])
+            for begin, end in set(lost) - self.untold:
+                assert any(first <= begin and end <= last for first, last in sure), (channel, begin, end, named)
         for channel in ("door.open", "button.press"):
             named = self._named(channel)
             for begin, end in self.offs:
@@ -323,6 +332,53 @@ def _union(spans: list[tuple[int, int]]) -> list[tuple[int, int]]:
         else:
             joined.append((begin, end))
     return joined
+
+
+class Plug:
+    """A gateway with one device on the local bus."""
+
+    def __init__(self, folder: Path, limit_s: float) -> None:
+        self.folder, self.disk, self.clock = folder, Disk(), HandClock(mono=10_000)
+        self.device = device("plug", "power", bus=None, expect_s=limit_s)
+        self.told: list[Record] = []
+        self.start()
+
+    def start(self) -> None:
+        self.keeper = GapKeeper([self.device], self.clock, Timekeeper(self.clock), self.told.append, self.folder)
+        self.keeper.recover(self.disk)
+        self.keeper.begin()
+        self.keeper.bus_back()
+
+    def says(self, mono_ms: int) -> None:
+        self.clock.mono = mono_ms
+        records = [Record("plug.power", 1.5, "", self.clock.boot, mono_ms)]
+        self.disk.commits.append({"readings": records})
+        self.keeper.committed(Commit([], {"readings": records}, {}, 0))
+        self.keeper.tick()
+
+
+@pytest.mark.parametrize("is_killed", [False, True])
+@pytest.mark.parametrize("limit_s", [1.0, 10.0])
+def test_what_the_broker_forgot_in_a_moment_is_named_in_a_hole_and_without_one(
+    tmp_path: Path, limit_s: float, is_killed: bool
+) -> None:
+    plug = Plug(tmp_path, limit_s)
+    plug.says(10_200)
+    plug.clock.mono = 10_900
+    plug.keeper.bus_forgot_us(10_300)
+    if is_killed:  # before it has remembered anything, but for what is in the store
+        plug.disk.commits.append({"events": list(plug.told)})
+        plug.start()
+    plug.says(11_600)  # a hole of 1.4 s: a gap with the first limit, and none with the second
+    plug.says(11_700)
+    standing = Folded[tuple[int]]()
+    for place, event in enumerate(plug.told):
+        standing.add((place,), parse(event))
+    gaps = [gap for _, gap in standing.standing() if gap.begin and gap.end]
+    spans = [(gap.begin.mono_ms, gap.end.mono_ms) for gap in gaps if gap.reason == "broker" and gap.begin and gap.end]
+    assert len(spans) == 1
+    assert spans[0][0] <= 10_300, gaps
+    assert spans[0][1] >= 10_900, gaps
 
 
 TestLives: Any = Lives.TestCase

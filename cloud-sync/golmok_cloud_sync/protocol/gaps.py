@@ -30,7 +30,7 @@ FLOOD: Final = "flood"
 QUARANTINED: Final = "quarantined"
 
 SHORTEST_CAUSE_MS: Final = 2_000
-"""A hole is at least five seconds long: what lasted less than this is not why. (That the gateway was off always is.)"""
+"""What lasted less than this is not why nothing was heard, but that the gateway was off, and what was lost for sure."""
 MOST_CHANNELS: Final = 100
 """In one event: with names of 255 bytes these still fit in a record's text."""
 
@@ -51,6 +51,8 @@ class Cause(NamedTuple):
     reason: str
     begin: Point
     end: Point
+    is_sure: bool = False
+    """What was said meanwhile is lost for sure: however short it was, and whatever else there was at the time."""
 
 
 class Piece(NamedTuple):
@@ -73,15 +75,15 @@ def least_ms(pieces: Iterable[Piece]) -> int:
 
 def cut(begin: Point, end: Point, limit_ms: int, causes: Iterable[Cause]) -> list[Piece]:
     """The pieces of the hole from `begin` to `end`: in order, touching, and together exactly the hole."""
+    causes = sorted(causes, key=lambda cause: (cause.begin, cause.end))
+    sure = _laid(begin, end, [cause for cause in causes if cause.is_sure or cause.reason == OFF])
+    others = [cause for cause in causes if not cause.is_sure and cause.reason != OFF]
     pieces: list[Piece] = []
     at = begin
-    for cause in sorted(causes, key=lambda cause: (cause.begin, cause.end)):
-        known = Piece(cause.reason, max(cause.begin, at), min(cause.end, end))
-        if known.begin >= known.end or _is_too_short(known):
-            continue
-        pieces += [_rest(at, known.begin, limit_ms), known]
-        at = known.end
-    pieces.append(_rest(at, end, limit_ms))
+    for known in [*sure, Piece("", end, end)]:
+        for one in [*_laid(at, known.begin, others, SHORTEST_CAUSE_MS), known]:
+            pieces += [_rest(at, one.begin, limit_ms), one]
+            at = one.end
     return _joined([piece for piece in pieces if piece.begin < piece.end])
 
 
@@ -97,9 +99,14 @@ def missing(origin: Point, begin: Point, end: Point, interval_ms: int, *, is_hea
     return max(0, upto - max(1, before))
 
 
-def _is_too_short(piece: Piece) -> bool:
-    length_ms = apart_ms(piece.begin, piece.end)
-    return piece.reason != OFF and length_ms is not None and length_ms < SHORTEST_CAUSE_MS
+def _laid(begin: Point, end: Point, causes: Iterable[Cause], shortest_ms: int = 1) -> Iterator[Piece]:
+    """What each has of the time from `begin` to `end`, one after the other; what two have is the first one's."""
+    for cause in causes:
+        known = Piece(cause.reason, max(cause.begin, begin), min(cause.end, end))
+        length_ms = apart_ms(known.begin, known.end)
+        if known.begin < known.end and (length_ms is None or length_ms >= shortest_ms):
+            yield known
+            begin = known.end
 
 
 _SHORT: Final = ""
@@ -159,6 +166,8 @@ class Gap(NamedTuple):
     epoch: str | None = None
     """What it tells is that the end of this epoch was lost with a damaged store, "" if nobody knows which. It begins
     with the last reading of each channel that is left, which may be later than `begin`."""
+    is_lost: bool = False
+    """What was said meanwhile is lost for sure: it is a gap, however short it was."""
 
     @property
     def is_open(self) -> bool:
@@ -184,6 +193,7 @@ def events(gap: Gap, boot: str, mono_ms: int) -> Iterator[Record]:
         "limit_ms": gap.limit_ms,
         "interval_ms": gap.interval_ms,
         "detail": gap.detail,
+        "lost": gap.is_lost or None,
     }
     fields = {name: value for name, value in fields.items() if value is not None or name == "to_mono_ms"}
     channels = iter(gap.channels.items())
@@ -218,6 +228,7 @@ def parse(event: Record) -> Gap:
         _whole(said.get("from_ms"), least=-MAX_TIME_MS),
         _whole(said.get("to_ms"), least=-MAX_TIME_MS),
         said["end_of"] if isinstance(said.get("end_of"), str) else None,
+        said.get("lost") is True,
     )
 
 

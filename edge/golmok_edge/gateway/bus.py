@@ -99,6 +99,8 @@ class LocalBus:
         self._is_taking = True
         self._put = put
         self._way = Again(self._to_the_store)
+        self._is_forgotten = False
+        """The broker did not know us, and may not have heard yet what we want to hear."""
         self._is_stalled = False
         """The disk refuses so much that the broker may not send us all that it has: what comes later had waited."""
         self._trouble = f"nobody has answered at {settings.host}:{settings.port} yet"
@@ -208,6 +210,7 @@ class LocalBus:
         self._way.change(lambda item: item._replace(taken=()))  # it will not bring them again
         self._is_session_noted()
         if had:
+            self._is_forgotten = True
             self._absence.bus_forgot_us(self._heard_mono_ms)
 
     def _is_session_noted(self) -> bool:
@@ -244,6 +247,9 @@ class LocalBus:
             if message.payload == self._echo:
                 self.floods.echo_came()
             if message.payload == self._marker and not self._is_stalled:
+                if self._is_forgotten:  # until it knew what we want to hear it kept nothing for us
+                    self._is_forgotten = False
+                    self._absence.bus_forgot_us(self._heard_mono_ms)
                 self.is_caught_up = True
                 self._heard_mono_ms = self._clock.mono_ms()
             return

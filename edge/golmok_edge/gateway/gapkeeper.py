@@ -24,6 +24,7 @@ from golmok_cloud_sync.protocol.gaps import (
     QUARANTINED,
     SILENT,
     START,
+    Cause,
     Gap,
     Moment,
     Point,
@@ -258,11 +259,11 @@ class GapKeeper:
         for say in news.values():
             state = self._tracker.states.get(say.channel)
             limits = (0, None) if say.is_sure or state is None else (state.limit_ms, state.watched.interval_ms)
-            ends = (say.reason, say.begin, say.end, *limits, say.detail)
+            ends = (say.reason, say.begin, say.end, *limits, say.detail, say.is_lost)
             together.setdefault(ends, {})[say.channel] = say.lacks
-        for (reason, begin, end, limit_ms, interval_ms, detail), channels in together.items():
+        for (reason, begin, end, limit_ms, interval_ms, detail, is_lost), channels in together.items():
             begins, stops = self._runs.moment(begin), None if end is None else self._runs.moment(end)
-            gap = Gap(reason, channels, begins, stops, limit_ms, interval_ms, detail)
+            gap = Gap(reason, channels, begins, stops, limit_ms, interval_ms, detail, is_lost=is_lost)
             for event in events(gap, self._clock.boot, self._clock.mono_ms()):
                 self._on_the_way[event] += 1
                 self._is_changed = True
@@ -340,6 +341,15 @@ class GapKeeper:
         if since is not None and since <= last:
             state.since, state.last = since, self._runs.point(channel.last)
             state.detail, state.told = channel.detail, self._told(channel, last)
+            for reason, begin, end in self._spans(channel.sure, last):
+                state.keeps_away(Cause(reason, begin, end, is_sure=True))
+            state.lost = {(reason, begin): end for reason, begin, end in self._spans(channel.lost, last)}
+
+    def _spans(self, kept: Iterable[tuple[str, Moment, Moment]], last: Point) -> Iterator[tuple[str, Point, Point]]:
+        for reason, *moments in kept:
+            begin, end = map(self._runs.point, moments)
+            if begin is not None and end is not None and end <= last:
+                yield reason, begin, end
 
     def _told(self, channel: KeptChannel, last: Point) -> dict[tuple[str, Point], Point | None]:
         told = {}
@@ -380,11 +390,16 @@ class GapKeeper:
         if begin is None or (state is not None and state.since is not None and begin < state.since):
             return
         told.pop((gap.reason, begin), None)
-        if not gap.is_void:
+        if state is not None:
+            state.lost.pop((gap.reason, begin), None)
+        if state is not None and state.watched.limit_ms is not None and gap.is_lost and end is not None:
+            state.lost[gap.reason, begin] = end
+            state.keeps_away(Cause(gap.reason, begin, end, is_sure=True))
+        elif not gap.is_void:
             told[gap.reason, begin] = end
 
     def _take_causes(self, state: State, last: Point) -> None:
         """What was told as kept away by something was so."""
         for (reason, begin), end in state.told.items():
             if reason != SILENT and state.watched.limit_ms is not None:
-                self._tracker.cause(reason, begin, last if end is None else end, Scope(device=state.watched.device))
+                state.keeps_away(Cause(reason, begin, last if end is None else end))

@@ -51,6 +51,8 @@ class Say(NamedTuple):
     detail: str = ""
     lacks: int | None = None
     """How many readings are missing; None where nobody can say."""
+    is_lost: bool = False
+    """What was said meanwhile is lost for sure: it is no piece of a gap, but one by itself."""
 
 
 class Scope(NamedTuple):
@@ -87,12 +89,21 @@ class State:
     """What was told of the gap that is going on."""
     lost: dict[Key, Point] = field(default_factory=dict)
     """What was told since the last reading as lost for sure, however short: part of a gap once there is one."""
+    own: list[Cause] = field(default_factory=list)
+    """Why nothing is heard of this one in the gap that is going on, whatever is so of others."""
 
     @property
     def limit_ms(self) -> int:
         """Only of channels that have one."""
         assert self.watched.limit_ms is not None
         return self.watched.limit_ms
+
+    def keeps_away(self, cause: Cause) -> None:
+        """Of this channel nothing was heard for a while."""
+        self.own.append(cause)
+        if len(self.own) > MOST_CAUSES:
+            first, second = self.own[:2]
+            self.own[:2] = [first._replace(end=max(first.end, second.end))]
 
 
 class Tracker:
@@ -169,7 +180,8 @@ class Tracker:
             if state is not None and begin < end:
                 if state.watched.limit_ms is not None:
                     state.lost[reason, begin] = end
-                says.append(Say(channel, reason, begin, end, lacks=count))
+                    state.keeps_away(Cause(reason, begin, end, is_sure=True))
+                says.append(Say(channel, reason, begin, end, lacks=count, is_lost=True))
         return says
 
     def counted_none(self, scope: Scope) -> dict[str, None]:
@@ -193,7 +205,7 @@ class Tracker:
 
     def causes(self) -> list[tuple[str, Point, Point | None, Scope]]:
         """All that is known to have kept readings away: reason, beginning, end (None: it still does), whom."""
-        ended = [(*cause, scope) for cause, scope in self._causes]
+        ended = [(cause.reason, cause.begin, cause.end, scope) for cause, scope in self._causes]
         return [*ended, *((reason, at, None, scope) for (reason, scope), at in self._going_on.items())]
 
     def tick(self, now: Point, *, holds_bus: bool = False) -> list[Say]:
@@ -235,6 +247,7 @@ class Tracker:
             for (reason, scope), at in self._going_on.items()
             if scope.takes_in(state.watched) and at < end
         ]
+        causes += state.own
         return cut(begin, end, state.limit_ms, causes)
 
     def _open(self, state: State, now: Point) -> list[Say]:
@@ -262,6 +275,7 @@ class Tracker:
             says = self._differences(state, [], None, at)
         state.told = {key: end for key, end in state.told.items() if key[1] >= at}
         state.lost = {key: end for key, end in state.lost.items() if key[1] >= at}
+        state.own = [one for one in state.own if one.end > at and (one.is_sure or one.begin >= at)]
         return says
 
     def _may_be(self, state: State, at: Point) -> bool:
@@ -280,8 +294,8 @@ class Tracker:
         going_on = None if last is None else (last.reason, last.begin)
         assert state.since is not None
         if ended or last:
-            state.told |= state.lost
-            state.lost = {}
+            state.told |= {key: end for key, end in state.lost.items() if key[1] < upto}
+            state.lost = {key: end for key, end in state.lost.items() if key[1] >= upto}
         wrong = [key for key in state.told if state.since <= key[1] < upto and key not in is_so and key != going_on]
         says = [Say(channel, reason, begin, begin) for reason, begin in wrong]
         for key in wrong:

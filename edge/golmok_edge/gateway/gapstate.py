@@ -38,12 +38,14 @@ class Runs:
 
 
 class KeptChannel(msgspec.Struct, omit_defaults=True):
-    """A `State`; `told` is reason, beginning and end."""
+    """A `State`; `told`, `lost` and `sure` are reason, beginning and end."""
 
     last: Moment | None = None
     since: Moment | None = None
     detail: str = ""
     told: list[tuple[str, Moment, Moment | None]] = []
+    lost: list[tuple[str, Moment, Moment]] = []
+    sure: list[tuple[str, Moment, Moment]] = []
 
 
 class KeptCause(msgspec.Struct, omit_defaults=True):
@@ -88,7 +90,9 @@ def keep(tracker: Tracker, at: Point, runs: Runs) -> Kept:
 
     def channel(state: State) -> KeptChannel:
         told = [(reason, moment(begin), maybe(end)) for (reason, begin), end in state.told.items()]
-        return KeptChannel(maybe(state.last), maybe(state.since), state.detail, told)
+        lost = [(reason, moment(begin), moment(end)) for (reason, begin), end in state.lost.items()]
+        sure = [(one.reason, moment(one.begin), moment(one.end)) for one in state.own if one.is_sure]
+        return KeptChannel(maybe(state.last), maybe(state.since), state.detail, told, lost, sure)
 
     causes = [
         KeptCause(reason, moment(begin), maybe(end), scope.is_bus, scope.device)
