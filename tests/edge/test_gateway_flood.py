@@ -60,10 +60,21 @@ def test_those_that_share_its_topic_rest_with_it() -> None:
     assert list(flood.devices) == ["one", "two"]
 
 
-def test_one_that_makes_the_others_wait_rests_at_once_though_it_has_much_left() -> None:
+def test_what_was_held_back_and_comes_at_once_is_no_flood() -> None:
+    one = listener("one", "t/1", most_per_s=1_000.0)
+    floods = Floods([one], HandClock())
+    assert say(floods, one, 20, 9.0) is None
+    assert say(floods, one, BUSY, 10.0) is None
+    assert floods.echo_is_due(10.1)
+    assert say(floods, one, 144, 10.4) is None, "a line stood still for some seconds"
+    assert say(floods, one, 1_200, 11.5) is None, "and once more, longer"
+
+
+def test_one_that_makes_the_others_wait_rests_after_a_second_though_it_has_much_left() -> None:
     one, other = listener("one", "t/1", most_per_s=1_000.0), listener("two", "t/2", most_per_s=1_000.0)
     floods = Floods([one, other], HandClock())
-    assert not floods.echo_is_due(10.0), "nobody says much"
+    assert not floods.echo_is_due(8.0), "nobody says much"
+    assert say(floods, one, 1_500, 9.0) is None
     assert say(floods, one, BUSY, 10.0) is None
     assert floods.echo_is_due(10.1)
     assert say(floods, one, 200, 10.09 + LATE_S) is None, "not late yet"

@@ -62,6 +62,8 @@ _log = logging.getLogger(__name__)
 STORE: Final = "gateway"
 """Tells this process's store from those of the gateway's others."""
 HOUSEKEEPING_S: Final = 10.0
+UNKNOWN_S: Final = 1.0
+"""So often the kernel's clock is looked at while the time is not known: nothing can be dated meanwhile."""
 GAPS_EVERY_S: Final = 1.0
 GAPS_KEPT_EVERY_S: Final = 60.0
 LAST_MESSAGES_S: Final = 3.0
@@ -447,7 +449,7 @@ class Gateway:
             if self._group.is_alive:
                 notify("WATCHDOG=1")
             self._heed_kernel()
-            await asyncio.sleep(every_s)
+            await asyncio.sleep(every_s if self._time.is_known else min(every_s, UNKNOWN_S))
 
     async def _keep_house(self) -> None:
         """Keep the disk in its bounds, and the memory."""

@@ -1,7 +1,8 @@
 """Which device on the local bus says so much that the others are not heard. Decides only; `bus.py` does the I/O.
 
 Two signs: a device has said more than it may for long; or what the gateway sends to itself comes back late, so that
-the broker's queue to us is long, and one device has filled it. A device that floods is not heard for a while: its
+the broker's queue to us is long, and one device has filled it for a second or more: what was held back somewhere and
+comes at once is no flood. A device that floods is not heard for a while: its
 topics are unsubscribed, since a broker cannot be slowed down for one of them. That is a gap with the reason `flood`.
 """
 
@@ -25,6 +26,8 @@ BUSY: Final = 20
 """Only when so many messages have come since the last."""
 _SHARE: Final = 0.5
 """A device fills the queue if it says at least this part of what it may for long, while the queue is long."""
+SUSTAINED_S: Final = 1.0
+"""Only who has said more than it may for so long makes others wait: what a line or a broker held back is no flood."""
 LEAST_PAUSE_S: Final = 1.0
 MOST_PAUSE_S: Final = 60.0
 
@@ -56,6 +59,8 @@ class Floods:
         self._since_echo: Counter[str] = Counter()
         self._echo_s: float | None = None
         self._echoed_s = 0.0
+        self._since_quiet: dict[str, tuple[float, int]] = {}
+        """Since when each may have been saying more than it may for long, and how much it has said since."""
 
     def echo_is_due(self, now_s: float) -> bool:
         """Whether to send something to ourselves now; `echo_came` tells that it is back."""
@@ -81,6 +86,7 @@ class Floods:
         if name in self._paused:
             return None  # what was on its way already
         self._since_echo[name] += readings
+        is_sustained = self._is_sustained(one, readings, now_s)
         allowance = self._allowances.get(name)
         if allowance is None:
             allowance = self._allowances[name] = Allowance(one.device.most_per_s, BURST_S)
@@ -91,7 +97,7 @@ class Floods:
             return self._flood(one, f"it said more than {one.device.most_per_s:g} readings a second", now_s)
         if self._echo_s is not None and (late_s := now_s - self._echo_s) > LATE_S:
             top, count = self._since_echo.most_common(1)[0]
-            if top == name and count >= _SHARE * one.device.most_per_s * late_s:
+            if is_sustained and top == name and count >= _SHARE * one.device.most_per_s * late_s:
                 return self._flood(one, f"it said {count} readings in {late_s:.1f} s, and others had to wait", now_s)
         return None
 
@@ -102,6 +108,16 @@ class Floods:
             self.states[one.device.name].next_attempt_mono_ms = None
             self._heard_since_s[one.device.name] = now_s
             self._allowances.pop(one.device.name, None)
+            self._since_quiet.pop(one.device.name, None)
+
+    def _is_sustained(self, one: Listener, readings: int, now_s: float) -> bool:
+        """Whether it has said more than it may for long for a while, and not only much at once."""
+        since_s, count = self._since_quiet.get(one.device.name, (now_s, 0))
+        lasted_s = now_s - since_s
+        if lasted_s >= SUSTAINED_S and count < one.device.most_per_s * lasted_s:
+            since_s, count, lasted_s = now_s, 0, 0.0
+        self._since_quiet[one.device.name] = since_s, count + readings
+        return lasted_s >= SUSTAINED_S
 
     def _flood(self, one: Listener, how: str, now_s: float) -> Flood:
         name, mono_ms = one.device.name, self._clock.mono_ms()
