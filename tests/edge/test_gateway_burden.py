@@ -17,8 +17,8 @@ def test_in_health_there_is_nothing_to_say() -> None:
 @pytest.mark.parametrize(
     ("limits", "word"),
     [
-        (Limits(watched_bytes=2**40, threads=0), "threads"),
-        (Limits(watched_bytes=2**40, threads=10_000, files=0.0), "files"),
+        (Limits(watched_bytes=2**40, memory_bytes=2**40, threads=0), "threads"),
+        (Limits(watched_bytes=2**40, memory_bytes=2**40, threads=10_000, files=0.0), "files"),
         (Limits(watched_bytes=2**40, memory_bytes=1), "memory"),
     ],
 )

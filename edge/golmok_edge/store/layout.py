@@ -147,7 +147,7 @@ class Layout:
             self._make(schema)
             return
         self.look()
-        if lost := lost_commits(self.wal_file):  # before SQLite opens it, and removes it
+        if lost := lost_commits(self.wal_file, self.file):  # before SQLite opens it, and removes it
             raise damaged(self.wal_file, f"{lost} commits lie behind something that cannot be read")
         version = self._version()
         if version > schema.version and self._steps() != version:

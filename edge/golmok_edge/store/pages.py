@@ -12,7 +12,8 @@ import os
 import struct
 import sys
 from array import array
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Final, NamedTuple, Self
@@ -218,7 +219,7 @@ def _frames(wal: int) -> Iterator[Frame]:
     seed: tuple[int, int] = struct.unpack(">II", header[24:32])
     follows = _checksum(header[:24], (0, 0), order) == seed
     # What marks the frames of this round; behind them lie those of rounds before. If the head is rotten, ask the first.
-    salts = header[16:24] if follows else os.pread(wal, 8, _WAL_HEADER + 8)
+    salts = header[16:24] if follows else _most_common_salts(wal)
     waiting: list[Frame] = []
     late: list[Frame] = []
     for at in range(_WAL_HEADER, _size(wal) - _FRAME + 1, _FRAME):
@@ -239,11 +240,12 @@ def _frames(wal: int) -> Iterator[Frame]:
     yield from late
 
 
-def lost_commits(wal: Path) -> int:
-    """Commits in the log that SQLite would pass over in silence: they follow something rotten.
+def lost_commits(wal: Path, file: Path) -> int:
+    """Commits in the log of `file` that SQLite would pass over in silence: they follow something rotten.
 
     The first is not counted: a power cut may have come while it was written, and then nobody was told of it. But
-    before the second was begun, the first was on disk.
+    before the second was begun, the first was on disk. Nor are they where only the log's head is torn and the file
+    has all their pages: a log is begun anew when all of it was carried over, and then its head is written first.
     """
     descriptor = _open(wal)
     if descriptor is None:
@@ -254,16 +256,44 @@ def lost_commits(wal: Path) -> int:
             return 0
         order = ">" if header[3] & 1 else "<"
         seed = header[24:32]
-        is_read = _checksum(header[:24], (0, 0), order) == struct.unpack(">II", seed)
-        salts = header[16:24] if is_read else os.pread(descriptor, 8, _WAL_HEADER + 8)
+        has_head = is_read = _checksum(header[:24], (0, 0), order) == struct.unpack(">II", seed)
+        salts = header[16:24] if is_read else _most_common_salts(descriptor)
         passed_over = 0
+        waiting: dict[int, int] = {}
+        newest: dict[int, int] = {}  # page -> where its last version begins that was committed
         for at in range(_WAL_HEADER, _size(descriptor) - _FRAME + 1, _FRAME):
             frame = os.pread(descriptor, _FRAME, at)
             is_good = frame[8:16] == salts and _holds(frame, seed, order)
             is_read = is_read and is_good
-            passed_over += is_good and not is_read and frame[4:8] != b"\0\0\0\0"
+            if is_good:
+                waiting[int.from_bytes(frame[:4], "big")] = at + _FRAME_HEADER
+            if is_good and frame[4:8] != b"\0\0\0\0":
+                passed_over += not is_read
+                newest |= waiting
+                waiting = {}
             seed = frame[16:24]
+        if not has_head and passed_over and _are_in(file, descriptor, newest):
+            return 0
         return max(0, passed_over - 1)
+    finally:
+        os.close(descriptor)
+
+
+def _most_common_salts(wal: int) -> bytes:
+    """What marks most frames: the head does not say it, and the first frame may be rotten too."""
+    salts = Counter(os.pread(wal, 8, at + 8) for at in range(_WAL_HEADER, _size(wal) - _FRAME + 1, _FRAME))
+    return salts.most_common(1)[0][0] if salts else b""
+
+
+def _are_in(file: Path, wal: int, places: Mapping[int, int]) -> bool:
+    """Whether `file` has the pages as they stand at these places of the log."""
+    descriptor = _open(file)
+    if descriptor is None:
+        return False
+    try:
+        return all(
+            _read(descriptor, (page - 1) * PAGE_BYTES) == os.pread(wal, PAGE_BYTES, at) for page, at in places.items()
+        )
     finally:
         os.close(descriptor)
 
