@@ -12,7 +12,6 @@ import os
 import struct
 import sys
 from array import array
-from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -219,7 +218,7 @@ def _frames(wal: int) -> Iterator[Frame]:
     seed: tuple[int, int] = struct.unpack(">II", header[24:32])
     follows = _checksum(header[:24], (0, 0), order) == seed
     # What marks the frames of this round; behind them lie those of rounds before. If the head is rotten, ask the first.
-    salts = header[16:24] if follows else _most_common_salts(wal)
+    salts = header[16:24] if follows else _first_salts(wal, order)
     waiting: list[Frame] = []
     late: list[Frame] = []
     for at in range(_WAL_HEADER, _size(wal) - _FRAME + 1, _FRAME):
@@ -257,7 +256,7 @@ def lost_commits(wal: Path, file: Path) -> int:
         order = ">" if header[3] & 1 else "<"
         seed = header[24:32]
         has_head = is_read = _checksum(header[:24], (0, 0), order) == struct.unpack(">II", seed)
-        salts = header[16:24] if is_read else _most_common_salts(descriptor)
+        salts = header[16:24] if is_read else _first_salts(descriptor, order)
         passed_over = 0
         waiting: dict[int, int] = {}
         newest: dict[int, int] = {}  # page -> where its last version begins that was committed
@@ -279,10 +278,18 @@ def lost_commits(wal: Path, file: Path) -> int:
         os.close(descriptor)
 
 
-def _most_common_salts(wal: int) -> bytes:
-    """What marks most frames: the head does not say it, and the first frame may be rotten too."""
-    salts = Counter(os.pread(wal, 8, at + 8) for at in range(_WAL_HEADER, _size(wal) - _FRAME + 1, _FRAME))
-    return salts.most_common(1)[0][0] if salts else b""
+def _first_salts(wal: int, order: str) -> bytes:
+    """What marks the frames of the newest round where the head does not say it: they stand first.
+
+    The first that follows from the one before it tells; those two at least are what was written.
+    """
+    before = b""
+    for at in range(_WAL_HEADER, _size(wal) - _FRAME + 1, _FRAME):
+        frame = os.pread(wal, _FRAME, at)
+        if before[8:16] == frame[8:16] and _holds(frame, before[16:24], order):
+            return frame[8:16]
+        before = frame
+    return os.pread(wal, 8, _WAL_HEADER + 8)
 
 
 def _are_in(file: Path, wal: int, places: Mapping[int, int]) -> bool:
