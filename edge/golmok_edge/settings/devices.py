@@ -16,7 +16,7 @@ import msgspec
 from msgspec import inspect
 
 from golmok_drivers import catalogue
-from golmok_drivers.api import BusUrlError, Channel, Driver, DriverError, PolledDriver, UnknownDriver
+from golmok_drivers.api import BusUrlError, Channel, Driver, DriverError, MessageDriver, PolledDriver, UnknownDriver
 from golmok_drivers.buses import BusUrl, parse_bus_url
 from golmok_drivers.declare import declared
 from golmok_drivers.units import is_unit, nearest_unit
@@ -24,7 +24,7 @@ from golmok_edge.settings import locate
 from golmok_edge.settings.kinds import plain, struct_type
 from golmok_edge.settings.language import Say
 from golmok_edge.settings.mistakes import key_text, kind_of, nearest, shown
-from golmok_edge.settings.model import Common, Device
+from golmok_edge.settings.model import MOST_PER_S, MOST_PER_S_ON_THE_BUS, Common, Device
 from golmok_edge.settings.shape import Shape
 
 DEFAULT_INTERVAL_S: Final = 10.0
@@ -102,7 +102,7 @@ class Devices:
             limits=common.limits,
             options=options,
             channels=channels,
-            most_per_s=common.most_per_s,
+            most_per_s=common.most_per_s or most_per_s_of(driver),
             apart=catalogue.is_foreign(driver) if common.apart is None else common.apart,
             most_mb=common.most_mb,
         )
@@ -327,6 +327,11 @@ class Devices:
         for key in (key for key, is_beyond in beyond.items() if is_beyond):
             bounds = Say("between", {"low": shown(channel.low), "high": shown(channel.high)})
             self._report.warn((*path, key), "limit-beyond", found=shown(limit[key]), unit=channel.unit, bounds=bounds)
+
+
+def most_per_s_of(driver: type[Driver]) -> float:
+    """How many readings a second a device may give for long if its settings do not say."""
+    return MOST_PER_S_ON_THE_BUS if issubclass(driver, MessageDriver) else MOST_PER_S
 
 
 def wrong_in_filter(topic: str) -> str | None:

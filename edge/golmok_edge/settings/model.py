@@ -21,6 +21,8 @@ SHARES: Final[Mapping[str, float]] = {"readings": 0.7, "files": 0.1, "events": 0
 MOST_SHARED: Final = 0.95
 """Of `max_bytes`, for all budgets together."""
 MOST_PER_S: Final = 1_000.0
+MOST_PER_S_ON_THE_BUS: Final = 50_000.0
+"""Of devices on MQTT: what they say in a burst is acknowledged piece by piece, and must not be cut off for it."""
 MOST_MB: Final = 64
 
 Name: TypeAlias = Annotated[str, Meta(pattern=NAME_PATTERN)]
@@ -257,14 +259,13 @@ class Common(Section, frozen=True):
         ),
     ] = msgspec.field(default_factory=dict)
     most_per_s: Annotated[
-        float,
+        Annotated[float, Meta(ge=0.1, le=100_000)] | None,
         Meta(
-            ge=0.1,
-            le=100_000,
-            description="How many readings a second it may give for long; who gives more floods and is paused.",
+            description="How many readings a second it may give for long; who gives more floods and is paused. "
+            "If not set: 1,000, and 50,000 for a device on the local bus (MQTT).",
             examples=[1_000],
         ),
-    ] = MOST_PER_S
+    ] = None
     apart: Annotated[
         bool | None,
         Meta(
