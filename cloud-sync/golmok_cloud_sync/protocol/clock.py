@@ -167,6 +167,8 @@ class Anchors:
         ends = [self.bounds(at) for at in (from_mono_ms, to_mono_ms)]
         walls = [one.wall_ms for one in inside] + [wall for end in ends if end for wall in end]
         walls += [wall for one in inside for wall in self.bounds(one.mono_ms) or ()]
+        # Between an exact anchor and a vague one the time may lie beside what the exact one bounds.
+        walls += [wall for at in (from_mono_ms, to_mono_ms) if (wall := self.wall_ms(at)) is not None]
         return (min(walls), max(walls)) if walls else None
 
     def monos_between(self, from_wall_ms: int, to_wall_ms: int) -> tuple[int, int] | None:
