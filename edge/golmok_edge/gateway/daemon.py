@@ -382,6 +382,8 @@ class Gateway:
         elif is_urgent(commit):
             self._courier.wake()
         self._gaps.committed(commit)
+        if self._bus:
+            self._bus.gaps_committed()
         records = commit.records.get("readings", [])
         if records:
             newest = newest_of(records, commit.ranges["readings"])
