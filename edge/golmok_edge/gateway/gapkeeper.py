@@ -404,8 +404,8 @@ class GapKeeper:
                 alive, at = self._runs.point(alive_before(event)), self._runs.point(Moment(event.boot, event.mono_ms))
                 if alive is not None and at is not None:
                     starts.append((alive, at))
-                    for name, state in self._tracker.states.items():
-                        for (reason, begin), end in state.told.items():
+                    for name, expected in self._tracker.states.items():
+                        for (reason, begin), end in expected.told.items():
                             if end is None:
                                 over.setdefault((name, reason, begin), alive)
             elif event.channel.startswith(PREFIX):
@@ -419,11 +419,11 @@ class GapKeeper:
                     self._take_told(gap, state, strangers.setdefault(name, {}) if state is None else state.told)
         for name, told in strangers.items():
             self._found += self._ended(name, told)
-        for name, state in self._tracker.states.items():
-            for (reason, begin), end in state.told.items():
+        for name, expected in self._tracker.states.items():
+            for (reason, begin), end in expected.told.items():
                 until = end or over.get((name, reason, begin), last)
-                if reason != SILENT and state.watched.limit_ms is not None:  # what was told was so
-                    state.keeps_away(Cause(reason, begin, until))
+                if reason != SILENT and expected.watched.limit_ms is not None:  # what was told was so
+                    expected.keeps_away(Cause(reason, begin, until))
         return starts
 
     def _take_told(self, gap: Gap, state: State | None, told: dict[tuple[str, Point], Point | None]) -> None:
