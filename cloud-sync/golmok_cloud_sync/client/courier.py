@@ -270,9 +270,8 @@ class Courier(threading.Thread):
         """One request and what follows from its reply; whether it brought anything forward."""
         with self._lock:
             latest = _fitting(self._latest()) if uplink.backlog("readings") > MOST_RECORDS else ()
-            hello, parts = uplink.compose(replace(self._now(), latest=latest))
-        if not self._has_met:
-            parts = []  # the first request is small: its reply tells the time exactly, and what the cloud has
+            # The first request is small: its reply tells the time exactly, and what the cloud has.
+            hello, parts = uplink.compose(replace(self._now(), latest=latest), bare=not self._has_met)
         return self._post(line, uplink, hello, parts, answer_s)
 
     def _post(
