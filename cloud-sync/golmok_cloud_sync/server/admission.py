@@ -25,7 +25,7 @@ from golmok_cloud_sync.protocol import MAX_URGENT
 from golmok_cloud_sync.server.errors import ServerError
 from golmok_cloud_sync.server.room import Limits, Room, cost_of
 
-LONGEST_WAIT_S: Final = 2.0
+LONGEST_WAIT_S: Final = 1.5
 """No more is let in than can be worked off in so long."""
 LEAST_ROOM: Final = 16 << 20
 """As much is let in however slow the server was of late; it may have been idle."""
