@@ -245,6 +245,8 @@ class Gateway:
             self._put_event("store.set-aside", set_aside_event(aside))
         else:
             self._put_aside.append(aside)  # told as soon as there is something to tell it with
+        if self._courier:
+            self._courier.renew()
 
     def _open_salvager(self) -> Salvager:
         return Salvager(
