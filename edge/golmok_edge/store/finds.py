@@ -88,29 +88,31 @@ class Finder:
 
     def __init__(self) -> None:
         self._unpacker = Unpacker()
-        self._seen: dict[tuple[int, int], None] = {}
+        self._seen: dict[tuple[int, int], bool] = {}
+        """Rows that were looked at lately, and whether they were something."""
 
     def finds(self, page: bytes, said: PageRows) -> Iterator[Find]:
         """All that a page holds. Where its order is lost, the bytes themselves are searched for blocks."""
-        is_whole = said.is_whole
-        for row in filter(self._is_new, said.rows):
-            find = self._find(row)
-            if find is not None:
-                yield find
-            elif len(row.columns) == 9:
-                is_whole = False
-        if not is_whole:
+        is_known = said.is_whole
+        for row in said.rows:
+            key = (-1 if row.id is None else row.id, hash(row.columns))
+            if key not in self._seen:  # the log has a page once for each commit that added to it
+                find = self._find(row)
+                self._remember(key, is_known=find is not None)
+                if find is not None:
+                    yield find
+            is_known = is_known and self._seen[key]
+        if not is_known:
             yield from self._searched(page)
 
-    def _is_new(self, row: Row) -> bool:
-        """Whether it was not looked at lately: the log has a page once for each commit that added to it."""
-        key = (-1 if row.id is None else row.id, hash(row.columns))
-        if key in self._seen:
-            return False
+    def is_block(self, row: Row) -> bool:
+        """Whether a row is a whole block."""
+        return isinstance(self._find(row), Block)
+
+    def _remember(self, key: tuple[int, int], *, is_known: bool) -> None:
         if len(self._seen) >= _REMEMBERED:
             self._seen.clear()
-        self._seen[key] = None
-        return True
+        self._seen[key] = is_known
 
     def _find(self, row: Row) -> Find | None:
         match row:
@@ -140,11 +142,12 @@ class Finder:
         if first_seq != row_id:
             return Block(stream, first_seq, records, body)
         messages, before, taken = more
-        is_good = isinstance(messages, int) and isinstance(before, int) and messages >= 0 and before >= 0
-        if not is_good or not (taken is None or (isinstance(taken, bytes) and _is_taken(taken))):
-            messages, before, taken = 0, 0, None
+        if not (isinstance(messages, int) and isinstance(before, int) and messages >= 0 and before >= 0):
+            messages, before = 0, 0
+        if not (isinstance(taken, bytes) and _is_taken(taken)):
+            taken = None
         run = boot if isinstance(boot, int) and 0 < boot < _BEYOND else None
-        return Block(stream, first_seq, records, body, run, messages, before, taken)  # type: ignore[arg-type]  # seen above
+        return Block(stream, first_seq, records, body, run, messages, before, taken)
 
     def _searched(self, page: bytes) -> Iterator[Block]:
         at = page.find(_MAGIC)
@@ -153,7 +156,7 @@ class Finder:
                 body = _frame(page[at:])
                 place, records = self._unpacker.examine(body)
                 if place:
-                    yield Block(*stream_at(place), records, body)
+                    yield Block(*stream_at(place), records, body, taken=_taken_before(page, at))
             at = page.find(_MAGIC, at + 1)
 
 
@@ -166,6 +169,14 @@ def _frame(rest: bytes) -> bytes:
     if not one.eof:
         raise zstandard.ZstdError("it does not end in this page")
     return rest[: len(rest) - len(one.unused_data)]
+
+
+def _taken_before(page: bytes, at: int) -> bytes | None:
+    """The broker's messages, which stand right before the body in a row: they begin with the number of a session."""
+    for begin in range(at - 18, 0, -10):
+        if page[begin + 4 : begin + 8] == b"\0\0\0\0" and page[begin : begin + 4] != b"\0\0\0\0":
+            return page[begin:at]
+    return None
 
 
 def _void(stream: str, lo: int, hi: int, reason: str, counts: str) -> Void | None:

@@ -15,6 +15,7 @@ from typing import Final, NamedTuple
 
 WINDOW: Final = 32_768
 """Messages of a session to compare with."""
+_BEGAN_BEFORE: Final = 3
 _SESSION: Final = struct.Struct("<Q")
 _MESSAGE: Final = struct.Struct("<HQ")
 
@@ -55,13 +56,17 @@ def unpack_taken(packed: bytes) -> list[tuple[int, int]]:
 
 
 def recent(packed: Iterable[bytes], session: int) -> list[tuple[int, int]]:
-    """The last `WINDOW` messages of `session`, oldest first, from blocks' bytes, newest first."""
+    """The last `WINDOW` messages of `session`, oldest first, from blocks' bytes, newest first.
+
+    One block that names an earlier session may be rotten; some in a row are where this one began.
+    """
     groups: list[list[tuple[int, int]]] = []
-    count = 0
+    count = earlier = 0
     for one in packed:
         if session_of(one) == session:
             groups.append(unpack_taken(one))
-            count += len(groups[-1])
-        if session_of(one) < session or count >= WINDOW:
+            count, earlier = count + len(groups[-1]), 0
+        earlier += session_of(one) < session
+        if earlier >= _BEGAN_BEFORE or count >= WINDOW:
             break
     return list(chain.from_iterable(reversed(groups)))[-WINDOW:]
