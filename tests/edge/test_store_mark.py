@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import random
 import shutil
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -216,3 +218,26 @@ def test_a_log_that_is_rotten_beside_a_gateway_that_runs_is_told(tmp_path: Path)
             log.write(b"rot")
         (fault,) = [one for one in verify(folder).faults if "its end is gone" in one.what]
         assert fault.stream == "readings"
+
+
+# --- rows that say what nobody wrote
+
+
+@pytest.mark.parametrize("change", ["messages = 'x'", "taken_before = 'x'", "taken = x'01'"])
+def test_a_row_that_says_odd_things_of_its_messages_sets_the_store_aside(killed: Killed, change: str) -> None:
+    spoiled(killed.folder, f"UPDATE readings SET {change} WHERE first_seq > {killed.said - EACH}")
+    keeper = start(killed)
+    keeper.taken_recently()
+    keeper.close()
+    assert len(asides(killed.folder)) == 1
+    assert accounted(killed) == (set(range(killed.said)), 0)
+
+
+def test_a_store_whose_hints_are_gone_can_be_closed(killed: Killed) -> None:
+    with Store.open(killed.folder) as store:
+        store._db.execute("DROP TABLE hint")
+
+
+def spoiled(folder: Path, statement: str) -> None:
+    with closing(sqlite3.connect(Layout(folder).file)) as db, db:
+        db.execute(statement)

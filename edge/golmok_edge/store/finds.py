@@ -18,6 +18,7 @@ from golmok_cloud_sync.protocol.record import STREAMS, Record, Stream
 from . import rows
 from .packing import BodyError, Unpacker, stream_at
 from .pages import PageRows, Row
+from .taken import is_packed
 
 _MAGIC: Final = b"\x28\xb5\x2f\xfd"
 _MOST_TEXT: Final = 255
@@ -128,7 +129,7 @@ class Finder:
             case Row(None, (str(stream), int(lo), int(hi), str(reason), str(counts))):
                 return _void(stream, lo, hi, reason, counts)
             case Row(None, (str(stream), int(first), int(messages), int(before), bytes(taken))):
-                return Kept(stream, first, messages, before, taken) if stream in STREAMS and _is_taken(taken) else None
+                return Kept(stream, first, messages, before, taken) if stream in STREAMS and is_packed(taken) else None
         return None
 
     def _block(self, row_id: int, body: bytes, boot: object, more: tuple[object, object, object]) -> Block | None:
@@ -144,10 +145,8 @@ class Finder:
         messages, before, taken = more
         if not (isinstance(messages, int) and isinstance(before, int) and messages >= 0 and before >= 0):
             messages, before = 0, 0
-        if not (isinstance(taken, bytes) and _is_taken(taken)):
-            taken = None
         run = boot if isinstance(boot, int) and 0 < boot < _BEYOND else None
-        return Block(stream, first_seq, records, body, run, messages, before, taken)
+        return Block(stream, first_seq, records, body, run, messages, before, taken if is_packed(taken) else None)
 
     def _searched(self, page: bytes) -> Iterator[Block]:
         at = page.find(_MAGIC)
@@ -187,7 +186,3 @@ def _void(stream: str, lo: int, hi: int, reason: str, counts: str) -> Void | Non
     good = isinstance(known, dict) and all(type(n) is int and n >= 0 for n in known.values())
     good = good and 0 < lo < hi < _BEYOND and reason.isprintable() and 0 < len(reason) <= _MOST_TEXT
     return Void(stream, lo, hi, reason, counts) if good and stream in STREAMS else None
-
-
-def _is_taken(taken: bytes) -> bool:
-    return len(taken) >= 18 and len(taken) % 10 == 8

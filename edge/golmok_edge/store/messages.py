@@ -79,7 +79,7 @@ def _through_sqlite(aside: Aside, until: float) -> tuple[dict[bytes, int], int]:
                     break
     except (sqlite3.Error, ValueError, TypeError, OverflowError, struct.error, OSError):
         pass  # what was found until then
-    return {blob: at for blob, at in packed.items() if len(blob) >= 18 and len(blob) % 10 == 8}, session
+    return packed, session
 
 
 def _from_pages(aside: Aside, until: float) -> list[tuple[int, bytes]]:

@@ -87,7 +87,7 @@ class Remover(NamedTuple):
 
         Raises `OddRowError` where it is not in its place, so that nobody knows what it held.
         """
-        with suppress(struct.error, TypeError):  # its messages may be readable still
+        with suppress(struct.error, TypeError, OddRowError):  # its messages may be readable still
             rows.keep_taken(self.db, stream, first_seq, self.state.messages - WINDOW, self.session)
         at, end = first_seq, min(self.state.ends[stream].last + 1, rows.next_block(self.db, stream, first_seq))
         while at < end:

@@ -19,7 +19,7 @@ from golmok_cloud_sync.protocol.record import STREAMS, Stream
 from .errors import OddRowError
 from .mark import Mark
 from .pagefile import PAGE_BYTES
-from .taken import session_of
+from .taken import is_packed, session_of
 
 END: Final = 2**63 - 1
 """Beyond every seq."""
@@ -390,4 +390,6 @@ def _taken_row(db: sqlite3.Connection, stream: Stream, first_seq: int) -> tuple[
         "UNION ALL SELECT messages, taken_before, taken FROM taken WHERE stream = ? AND first_seq = ?",
         (first_seq, stream, first_seq),
     ).fetchone()
+    if row and not (isinstance(row[0], int) and isinstance(row[1], int) and is_packed(row[2])):
+        raise OddRowError(f"what {stream} {first_seq} came in cannot be read")
     return row

@@ -31,6 +31,7 @@ from .ballast import Ballast, free_bytes
 from .bound import UNKNOWN, Bound
 from .budget import EVICTABLE, TELEMETRY, Budgets, is_calm
 from .errors import (
+    StoreDamagedError,
     StoreError,
     StoreFullError,
     StoreOverBudgetError,
@@ -164,7 +165,8 @@ class Store:
             self._is_closed = True
             try:
                 self._carry_over()  # now, so that it is counted
-                with suppress(StoreFullError, StoreWriteError), self._transaction() as db:
+                # They only help. What is damaged the next start finds, which can set it aside.
+                with suppress(StoreFullError, StoreWriteError, StoreDamagedError), self._transaction() as db:
                     self._save_hints(db, self._state)
                 self._keep_mark(sync=True, is_final=True)
             finally:
@@ -397,7 +399,7 @@ class Store:
 
     def taken_recently(self) -> list[tuple[int, int]]:
         """(packet id, hash) of the last 32,768 messages that were taken in the current broker session."""
-        with self._lock, explained(self._file):
+        with self._lock, explained_rows(self._file):
             return recent((one for _, one in rows.taken_back(self._db, self._state.ends)), self._session)
 
     def used_bytes(self) -> int:
@@ -707,7 +709,7 @@ class Store:
 
     def _removing(self, work: Callable[[Remover], _Done]) -> _Done:
         """One transaction that deletes, with the count of what is left."""
-        with self._transaction() as db:
+        with explained_rows(self._file), self._transaction() as db:
             state = self._state.copy()
             done = work(Remover(db, state, self._session))
             if state.used != self._state.used:  # else nothing is written, which a full disk would refuse

@@ -11,7 +11,7 @@ import struct
 from collections.abc import Iterable
 from hashlib import blake2b
 from itertools import chain
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, TypeGuard
 
 WINDOW: Final = 32_768
 """Messages of a session to compare with."""
@@ -42,6 +42,12 @@ def pack_taken(taken: Iterable[Taken]) -> tuple[bytes | None, int]:
     session = max(message.session for message in messages)
     newest = [message for message in messages if message.session == session]
     return _SESSION.pack(session) + b"".join(_MESSAGE.pack(m.packet_id, m.hash64) for m in newest), len(newest)
+
+
+def is_packed(packed: object) -> TypeGuard[bytes]:
+    """Whether it has the shape of what `pack_taken` gives; its messages have no check sum."""
+    size = len(packed) - _SESSION.size if isinstance(packed, bytes) else 0
+    return size > 0 and size % _MESSAGE.size == 0
 
 
 def session_of(packed: bytes) -> int:
