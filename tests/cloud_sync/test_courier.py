@@ -80,6 +80,7 @@ class TinyServer:
     pace_s: float = 0.1
     port: int = 0
     released: threading.Event = field(default_factory=threading.Event)
+    one_at_a_time: threading.Lock = field(default_factory=threading.Lock)
 
     def __post_init__(self) -> None:
         tiny = self
@@ -106,7 +107,9 @@ class TinyServer:
 
     def take(self, handler: Handler, body: bytes) -> None:
         """As a cloud that has time."""
-        reply = json.loads(self.cloud.handle(body)) | {"pace_s": self.pace_s, "server_ms": 1_700_000_000_000}
+        with self.one_at_a_time:  # both lanes may bring the same
+            reply = json.loads(self.cloud.handle(body))
+        reply |= {"pace_s": self.pace_s, "server_ms": 1_700_000_000_000}
         status(200, reply)(handler, body)
 
     def black_hole(self, handler: Handler, _: bytes) -> None:
