@@ -405,6 +405,20 @@ def test_an_outage_makes_no_frame_smaller(start: Callable[..., Courier]) -> None
     server.close()
 
 
+def test_the_first_request_reads_no_backlog(server: TinyServer, start: Callable[..., Courier]) -> None:
+    """A gateway without a line to its cloud would read thousands of records at each try, for nothing."""
+    outbox = BrokenOutbox("e1", entries=outbox_with(4_000).entries)
+
+    def well(handler: Handler, body: bytes) -> None:
+        outbox.broken = False
+        server.take(handler, body)
+
+    server.script += [status(503), status(503), well]
+    courier = start(outbox)
+    until(lambda: server.values() == list(range(4_000)), "all is there")
+    assert courier.state.failures == 2, "it would have broken, had it read"
+
+
 def test_wake_sends_at_once(server: TinyServer, start: Callable[..., Courier]) -> None:
     outbox = outbox_with(1)
     server.pace_s = 3600
