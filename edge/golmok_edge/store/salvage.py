@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import shutil
 import sqlite3
 import sys
 import time
@@ -70,6 +71,9 @@ class Salvage:
         layout.make_folder()
         lock = layout.lock()
         try:
+            if self._aside.salvaged.exists():  # one that was at it has just come to its end
+                shutil.rmtree(layout.folder)
+                return self._aside
             if not layout.file.exists():
                 layout.prepare(SCHEMA)
             with closing(sqlite3.connect(layout.file, isolation_level=None)) as db:
