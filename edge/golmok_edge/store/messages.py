@@ -21,7 +21,7 @@ from .aside import Aside
 from .finds import Block, Find, Finder, Kept
 from .mark import read_mark
 from .pages import Pages
-from .taken import WINDOW, recent, session_of
+from .taken import WINDOW, is_of, recent, session_of
 
 _SEARCH_S: Final = 3.0
 """Of the processor: on a busy machine that is long, ..."""
@@ -63,7 +63,7 @@ def messages_of(aside: Aside, session: int | None = None) -> Messages:
     if session is None:
         session = _session(aside, hint, packed)
     newest_first = sorted(packed, key=lambda blob: packed[blob], reverse=True)
-    return Messages(session, recent([blob for blob in newest_first if session_of(blob) == session], session))
+    return Messages(session, recent([blob for blob in newest_first if is_of(blob, session)], session))
 
 
 def _session(aside: Aside, hint: int, packed: Iterable[bytes]) -> int:
