@@ -70,7 +70,7 @@ CORES: Final = sorted(os.sched_getaffinity(0))
 PATIENCE_S: Final = 600.0
 ANSWER_S: Final = 30.0
 _NEXT_SEQ: Final = {
-    stream: re.compile(rb'"%s":\{"next_seq":(\d+),"last_crc":(\d+)' % stream.encode())
+    stream: re.compile(rb'"%s": ?\{"next_seq": ?(\d+), ?"last_crc": ?(\d+)' % stream.encode())
     for stream in ("readings", "orders")
 }
 _HELD: Final = """
