@@ -267,9 +267,7 @@ def thinned(evidence: Evidence, solution: Solution, most: float) -> Evidence:
     bad = [_far(np.linalg.norm(px, axis=1), most) for px in (solution.hand_px, solution.table_px)]
     far = _far(np.abs(solution.lines_mm), most)
     lines = LinePoints(*(each[~far] for each in evidence.lines))
-    return replace(
-        evidence, hand=without(evidence.hand, bad[0]), table=without(evidence.table, bad[1]), lines=lines
-    )
+    return replace(evidence, hand=without(evidence.hand, bad[0]), table=without(evidence.table, bad[1]), lines=lines)
 
 
 def _far(lengths: Floats, most: float) -> npt.NDArray[np.bool_]:

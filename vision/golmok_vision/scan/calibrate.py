@@ -8,7 +8,7 @@ something of known length (the plate) confirms the board's size, which no pictur
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final, TypeAlias
 
@@ -23,7 +23,7 @@ from golmok_vision.scan.evidence import Progress, Reader, Seen, gathered, one_vi
 from golmok_vision.scan.guess import GuessError, guess_lens, guess_pose, guess_state, line_points
 from golmok_vision.scan.rig import Lens, Pose, Rig
 from golmok_vision.scan.sight import BoardFinder, Sighting, cells_told, empty_cells
-from golmok_vision.scan.trouble import Trouble, is_good
+from golmok_vision.scan.trouble import Trouble, is_good, laser_name
 
 Floats: TypeAlias = npt.NDArray[np.float64]
 
@@ -195,9 +195,7 @@ class Calibrator:
         rough = [_rms(solution.lines_mm[evidence.lines.laser == i]) for i in range(len(rig.lasers))]
         for i, mm in enumerate(rough):
             if mm > LINE_LIMIT_MM:
-                self._troubles.append(
-                    Trouble("line-rough", "bad", {**laser_name(i), "mm": mm, "limit": LINE_LIMIT_MM})
-                )
+                self._troubles.append(Trouble("line-rough", "bad", {**laser_name(i), "mm": mm, "limit": LINE_LIMIT_MM}))
         apart = self._apart_mm(solution, evidence)
         if apart > AGREE_LIMIT_MM:
             self._troubles.append(Trouble("lasers-disagree", "bad", {"mm": apart, "limit": AGREE_LIMIT_MM}))
@@ -234,7 +232,10 @@ class Calibrator:
         for i in range(len(rig.lasers)):
             mine = lines.laser == i
             measured[mine] = rig.triangulate(lines.pixels[mine], i)
-        return np.asarray(np.linalg.norm(measured - on_board, axis=1) * np.sign(((on_board - measured) * (on_board - rig.pose.centre_mm)).sum(1)))
+        return np.asarray(
+            np.linalg.norm(measured - on_board, axis=1)
+            * np.sign(((on_board - measured) * (on_board - rig.pose.centre_mm)).sum(1))
+        )
 
     def _unsure_mm(self, solution: Solution) -> float:
         """One sigma of points of a piece in the middle, by the calibration alone: the mean over such points."""
@@ -245,7 +246,9 @@ class Calibrator:
             level /= np.linalg.norm(level)
             level *= np.sign(level @ [rig.pose.centre_mm[0], rig.pose.centre_mm[1], 0.0])
             foot = plane.normal * plane.offset_mm
-            probes = np.array([foot + level * out + np.array([0.0, 0.0, z]) for out in _PROBES_MM for z in (10.0, 80.0)])
+            probes = np.array(
+                [foot + level * out + np.array([0.0, 0.0, z]) for out in _PROBES_MM for z in (10.0, 80.0)]
+            )
             found.append(solution.uncertainty_mm(probes, laser))
         return float(np.mean(found))
 
@@ -254,11 +257,6 @@ class Calibrator:
         judged = plate.judge(self._dataset, solution.state.rig)
         self._troubles += judged.troubles
         return {"plate": judged.figures}
-
-
-def laser_name(laser: int) -> Mapping[str, str]:
-    """The laser in words; by the camera, the first stands to one side and the second to the other."""
-    return {"laser": f"laser {laser} (l{laser})", "laser_ko": f"레이저 {laser} (l{laser})"}
 
 
 def _rms(off: Floats) -> float:

@@ -27,12 +27,20 @@ class PictureDamagedError(ScanError, ValueError):
     """A picture is there, and is cut off, is no picture, or has another size."""
 
 
-class CalibrationError(ScanError):
-    """The pictures of the board give no rig at all; `troubles` say why."""
+class TroubleError(ScanError):
+    """A stage has no result at all; `troubles` say why."""
 
     def __init__(self, troubles: Sequence[Trouble]) -> None:
         self.troubles = tuple(troubles)
         super().__init__("; ".join(each.text for each in self.troubles if each.weight == "bad"))
+
+
+class CalibrationError(TroubleError):
+    """The pictures of the board give no rig."""
+
+
+class ReconstructionError(TroubleError):
+    """The pictures of the piece give no points."""
 
 
 class MeshError(ScanError, ValueError):

@@ -118,9 +118,7 @@ class Reader:
                 seen.lines.append((view, laser, points))
 
 
-def on_board(
-    picture: Picture, off: Picture, sighting: Sighting, board: Board, corners_mm: Floats
-) -> Floats | None:
+def on_board(picture: Picture, off: Picture, sighting: Sighting, board: Board, corners_mm: Floats) -> Floats | None:
     """Pixels (n, 2) of the line where it lies on the board's white paper; nothing where there is no line."""
     try:
         pixels, contrast = find_points(picture, off)

@@ -57,9 +57,7 @@ def guess_pose(lens: Lens, view: Corners) -> Pose:
         view.on_board_mm, flat, np.eye(3), np.zeros(5), flags=cv2.SOLVEPNP_IPPE
     )
     best = int(np.argmin(np.ravel(errors)))
-    vector, shift = cv2.solvePnPRefineLM(
-        view.on_board_mm, flat, np.eye(3), np.zeros(5), rotations[best], shifts[best]
-    )
+    vector, shift = cv2.solvePnPRefineLM(view.on_board_mm, flat, np.eye(3), np.zeros(5), rotations[best], shifts[best])
     return Pose(np.asarray(cv2.Rodrigues(vector)[0], float), np.asarray(shift, float).ravel())
 
 

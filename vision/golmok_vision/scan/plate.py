@@ -1,6 +1,11 @@
 from dataclasses import dataclass
+
+
 @dataclass
 class Judged:
     troubles: list
     figures: dict
-def judge(dataset, rig): return Judged([], {})
+
+
+def judge(dataset, rig):
+    return Judged([], {})

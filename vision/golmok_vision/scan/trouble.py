@@ -53,6 +53,11 @@ def is_good(troubles: Sequence[Trouble]) -> bool:
     return all(trouble.weight == "note" for trouble in troubles)
 
 
+def laser_name(laser: int) -> Mapping[str, str]:
+    """The laser in words, for `args`."""
+    return {"laser": f"laser {laser} (l{laser})", "laser_ko": f"레이저 {laser} (l{laser})"}
+
+
 TEXTS: Final[dict[str, Words]] = {
     # --- pictures
     "picture": Words(
@@ -138,6 +143,75 @@ TEXTS: Final[dict[str, Words]] = {
     "unsure": Words(
         "points will be off by {mm:.2f} mm because of the calibration alone, {limit:.2f} are allowed", "take more pictures: of the board in the hand, and standing on the table",
         "보정만으로도 점이 {mm:.2f} mm 벗어날 수 있습니다 (허용 {limit:.2f})", "손에 든 보정판과 테이블에 세운 보정판을 더 찍으세요",
+    ),
+    # --- the scan
+    "calibration-failed": Words(
+        "the calibration did not pass", "run `golmok-scan calibrate`, and do what it says",
+        "보정이 통과하지 못했습니다", "`golmok-scan calibrate`를 실행하고 안내대로 하세요",
+    ),
+    "no-frames": Words(
+        "[steps] frames in dataset.toml is empty", "put the motor's step of each frame there",
+        "dataset.toml의 [steps] frames가 비어 있습니다", "프레임마다 모터의 스텝을 적으세요",
+    ),
+    "picture-black": Words(
+        "{file} is black", "it was left out; if there are many, look at the camera's cable",
+        "{file}: 사진이 검습니다", "빼고 계산했습니다. 여러 장이면 카메라 케이블을 보세요",
+    ),
+    "picture-white": Words(
+        "{file} is overexposed", "it was left out; if there are many, shorten the exposure and keep daylight away",
+        "{file}: 사진이 너무 밝습니다", "빼고 계산했습니다. 여러 장이면 노출을 줄이고 햇빛을 막으세요",
+    ),
+    "frame-aside": Words(
+        "{file}: the line on the plate is not where it is in the other pictures", "it was left out",
+        "{file}: 판 위의 선이 다른 사진과 다른 곳에 있습니다", "빼고 계산했습니다",
+    ),
+    "frame-odd": Words(
+        "frame {frame}: most of its points do not fit the others'", "it was left out",
+        "프레임 {frame}: 점 대부분이 다른 프레임과 맞지 않습니다", "빼고 계산했습니다",
+    ),
+    "unsteady": Words(
+        "{laser}: in {count} pictures its line was not where it should be", "fix the laser and the camera, calibrate and scan again",
+        "{laser}: 사진 {count}장에서 선이 제자리에 없습니다", "레이저와 카메라를 고정하고 보정과 스캔을 다시 하세요",
+    ),
+    "camera-moved": Words(
+        "the camera was moved at frame {frame}: from there on both lines on the plate stand elsewhere", "fix the camera, then calibrate and scan again",
+        "프레임 {frame}에서 카메라가 움직였습니다. 그 뒤로 판 위의 두 선이 모두 다른 곳에 있습니다", "카메라를 고정하고 보정과 스캔을 다시 하세요",
+    ),
+    "all-moved": Words(
+        "the camera was moved between calibration and scan: both lines on the plate stand elsewhere", "fix the camera, then calibrate and scan again",
+        "보정과 스캔 사이에 카메라가 움직였습니다. 판 위의 두 선이 모두 다른 곳에 있습니다", "카메라를 고정하고 보정과 스캔을 다시 하세요",
+    ),
+    "laser-moved": Words(
+        "{laser} was moved between calibration and scan", "fix it, then calibrate and scan again",
+        "보정과 스캔 사이에 움직인 레이저가 있습니다 ({laser})", "고정하고 보정과 스캔을 다시 하세요",
+    ),
+    "laser-moved-at": Words(
+        "{laser} was moved at frame {frame}", "fix it, then calibrate and scan again",
+        "프레임 {frame}에서 움직인 레이저가 있습니다 ({laser})", "고정하고 보정과 스캔을 다시 하세요",
+    ),
+    "empty": Words(
+        "nothing stands on the turntable", "put the piece in its middle and scan again",
+        "회전판 위에 아무것도 없습니다", "물건을 가운데에 놓고 다시 스캔하세요",
+    ),
+    "few-points": Words(
+        "only {count} points were measured", "see that both lasers shine on the piece; spray a dark or glossy one with matting spray",
+        "측정된 점이 {count}개뿐입니다", "두 레이저가 물건을 비추는지 보고, 어둡거나 번쩍이면 무광 스프레이를 뿌리세요",
+    ),
+    "part-turn": Words(
+        "{degrees:.0f} degrees of the turn were not scanned", "set nominal_per_turn to {measured:.0f} and scan again: a whole turn is needed",
+        "한 바퀴 중 {degrees:.0f}도가 스캔되지 않았습니다", "nominal_per_turn 값을 고치고 (잰 값 {measured:.0f}) 한 바퀴를 다시 스캔하세요",
+    ),
+    "many-bad": Words(
+        "{count} of {total} pictures with a laser cannot be used", "see what the other messages say and scan again",
+        "레이저 사진 {total}장 중 {count}장을 쓸 수 없습니다", "다른 안내를 보고 다시 스캔하세요",
+    ),
+    "piece-disagrees": Words(
+        "the two lasers measure the piece {mm:.2f} mm apart, {limit:.2f} are allowed", "calibrate again, and let nothing be moved before the scan is done",
+        "두 레이저가 잰 표면이 {mm:.2f} mm 다릅니다 (허용 {limit:.2f})", "다시 보정하고 스캔이 끝날 때까지 아무것도 움직이지 마세요",
+    ),
+    "plate-height": Words(
+        "by the lasers the plate lies at z = {mm:.2f} mm, it should be 0", "something was moved since the calibration, or thickness_mm is wrong: measure it and calibrate again",
+        "레이저로 재면 판의 높이가 {mm:.2f} mm입니다 (0이어야 함)", "보정 뒤에 무언가 움직였거나 thickness_mm가 틀렸습니다. 다시 재고 보정하세요",
     ),
     # --- size
     "board-size": Words(
