@@ -13,13 +13,19 @@ from golmok_edge.scan.progress import Progress
 
 def _arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("dataset", type=Path, metavar="DATASET", help="the folder, calibrated; a stopped one goes on")
+    parser.add_argument(
+        "--with", dest="others", action="append", default=[], type=Path, metavar="DATASET",
+        help="the same piece lying otherwise, in a dataset of its own; may be given again",
+    )  # fmt: skip
 
 
 def _run(args: argparse.Namespace) -> dict[str, Any]:
     from golmok_vision.scan import Dataset
     from golmok_vision.scan.reconstruct import reconstruct
 
-    points = reconstruct(Dataset(args.dataset), Progress("points"), max(1, min(4, os.cpu_count() or 1)))
+    threads = max(1, min(4, os.cpu_count() or 1))
+    others = [Dataset(each) for each in args.others]
+    points = reconstruct(Dataset(args.dataset), others, Progress("points"), threads)
     return {
         "dataset": str(args.dataset),
         "verdict": "pass" if points.passed else "fail",

@@ -152,7 +152,8 @@ class Bundle:
         centre = np.array([axis[3], 0.0, axis[4]])
         first = _LENS + _AXIS + _STEP
         sheets = x[first : self.rig_unknowns].reshape(-1, _SHEET)
-        lens = Lens(*self._size, *(float(each) for each in x[:4]), (*(float(each) for each in x[4:8]), 0.0))
+        fx, fy, cx, cy, *bend = (float(each) for each in x[:_LENS])
+        lens = Lens(*self._size, fx, fy, cx, cy, (*bend, 0.0))
         planes = tuple(Plane(_normal(azimuth, lean), float(offset)) for azimuth, lean, offset in sheets)
         return Rig(lens, Pose(rotation, -rotation @ centre), planes, Turntable(360.0 / float(x[first - 1])))
 
@@ -266,7 +267,7 @@ def thinned(evidence: Evidence, solution: Solution, most: float) -> Evidence:
     """The evidence without what is further off than `most` times the robust spread of its kind."""
     bad = [_far(np.linalg.norm(px, axis=1), most) for px in (solution.hand_px, solution.table_px)]
     far = _far(np.abs(solution.lines_mm), most)
-    lines = LinePoints(*(each[~far] for each in evidence.lines))
+    lines = LinePoints(evidence.lines.view[~far], evidence.lines.laser[~far], evidence.lines.pixels[~far])
     return replace(evidence, hand=without(evidence.hand, bad[0]), table=without(evidence.table, bad[1]), lines=lines)
 
 

@@ -34,7 +34,6 @@ LINE_LIMIT_MM: Final = 0.25
 AGREE_LIMIT_MM: Final = 0.10
 SURE_LIMIT_MM: Final = 0.10
 STEPS_LIMIT: Final = 2e-3
-SIZE_LIMIT: Final = 4e-3
 _UNSOLVED: Final = 3.0 / 1640
 _VIEW_ODD: Final = 4.0
 _OUTLIER: Final = 6.0
@@ -91,8 +90,6 @@ class Calibrator:
         try:
             lens = self._first_lens(views)
             evidence = gathered(self._seen, self._dataset, views)
-            if not len(evidence.lines.view):
-                raise GuessError("laser-unseen")
             start = guess_state(evidence, lens, self._poses(lens, views), self._table_poses(lens))
         except GuessError as error:
             raise CalibrationError([*self._troubles, Trouble(error.code, "bad", error.args_of)]) from None
@@ -104,7 +101,8 @@ class Calibrator:
         rig = solution.state.rig
         document = {
             "passed": is_good(self._troubles),
-            "camera": {"views": len(views), "corner_rms_px": _rms(solution.hand_px), "focal_px": round(rig.lens.fx_px, 3)},
+            "camera": {"views": len(views), "corner_rms_px": _rms(solution.hand_px),
+                       "focal_px": round(rig.lens.fx_px, 3)},
             "table": {"views": sum(each.is_enough for each in self._seen.table),
                       "corner_rms_px": _rms(solution.table_px),
                       "steps_per_turn": round(rig.turntable.steps_per_turn, 4)},

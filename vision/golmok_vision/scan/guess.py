@@ -18,7 +18,9 @@ import numpy as np
 import numpy.typing as npt
 
 from golmok_vision.scan.bundle import Corners, Evidence, LinePoints, State, TableView, on_planes
+from golmok_vision.scan.dataset import LASERS
 from golmok_vision.scan.rig import Lens, Plane, Pose, Rig, Turntable, turn
+from golmok_vision.scan.trouble import laser_name
 
 Floats: TypeAlias = npt.NDArray[np.float64]
 
@@ -156,7 +158,7 @@ def guess_state(evidence: Evidence, lens: Lens, hand: Sequence[Pose], table: Seq
         for p in range(1 + max(view.placement for view in evidence.views))
     )
     rig = Rig(lens, camera, (), turntable)
-    lasers = tuple(_sheet(rig, placed, evidence, laser) for laser in range(1 + int(evidence.lines.laser.max())))
+    lasers = tuple(_sheet(rig, placed, evidence, laser) for laser in range(len(LASERS)))
     return State(Rig(lens, camera, lasers, turntable), tuple(hand), placed)
 
 
@@ -187,9 +189,12 @@ def _at_step_0(
 
 def _sheet(rig: Rig, placed: Sequence[Pose], evidence: Evidence, laser: int) -> Plane:
     """The plane through a laser's points on the board, whatever some of them say."""
-    points = line_points(rig, placed, evidence)[evidence.lines.laser == laser]
+    mine = evidence.lines.laser == laser
+    if not mine.any():
+        raise GuessError("laser-unseen", laser_name(laser))
+    points = line_points(rig, placed, evidence)[mine]
     if len(points) < 50:
-        raise GuessError("laser-unseen")
+        raise GuessError("laser-unseen", laser_name(laser))
     kept = points
     for most in (8.0, 3.0, 1.0):
         middle = np.median(kept, axis=0)
@@ -197,7 +202,7 @@ def _sheet(rig: Rig, placed: Sequence[Pose], evidence: Evidence, laser: int) -> 
         off = np.abs((points - middle) @ axes[2])
         kept = points[off < max(most, 2 * float(np.median(off)))]
     if values[1] < 0.05 * values[0]:
-        raise GuessError("sheet-unknown")
+        raise GuessError("sheet-unknown", laser_name(laser))
     middle = kept.mean(0)
     normal = np.linalg.svd(kept - middle, full_matrices=False)[2][2]
     return Plane(np.asarray(normal), float(normal @ middle))

@@ -23,7 +23,8 @@ Mask: TypeAlias = npt.NDArray[np.bool_]
 PLATE_MM: Final = 0.3
 """What is lower is the plate: speckle alone makes its points this high."""
 
-_STILL_MM: Final = 2.0
+STILL_MM: Final = 1.2
+"""What lies nearer to z = 0 is taken for the plate when its height is measured."""
 _TABLE_STEP: Final = 4
 _FEWEST_ON_PLATE: Final = 20
 
@@ -106,6 +107,11 @@ class Triangulator:
             np.concatenate(lasers) if lasers else np.zeros(0, np.uint8), tuple(plate),
         )  # fmt: skip
 
+    def plate_mm(self, picture: Picture, off: Picture, laser: int) -> float:
+        """The median height of the points on the plate, NaN where there are few."""
+        there = self.triangulate(line_pixels(picture, off), laser)
+        return _plate_mm(there[np.hypot(there[:, 0], there[:, 1]) < self._reach_mm])
+
     def triangulate(self, pixels: Floats, laser: int) -> Floats:
         """As `Rig.triangulate`, with rays looked up; behind the camera and beyond sight is NaN."""
         pose, plane = self._rig.pose, self._rig.lasers[laser]
@@ -122,7 +128,7 @@ def line_pixels(picture: Picture, off: Picture) -> Floats:
 
 
 def _plate_mm(points: Floats) -> float:
-    low = points[np.abs(points[:, 2]) < _STILL_MM, 2]
+    low = points[np.abs(points[:, 2]) < STILL_MM, 2]
     return float(np.median(low)) if len(low) >= _FEWEST_ON_PLATE else float("nan")
 
 

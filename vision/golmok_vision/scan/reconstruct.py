@@ -23,6 +23,7 @@ from golmok_vision.scan.dataset import LASERS, Dataset, Picture
 from golmok_vision.scan.errors import PictureDamagedError, PictureMissingError, ReconstructionError
 from golmok_vision.scan.evidence import Progress
 from golmok_vision.scan.points import FramePoints, Stop, Triangulator
+from golmok_vision.scan.register import moved, register
 from golmok_vision.scan.rig import Rig
 from golmok_vision.scan.shelf import Record, Shelf
 from golmok_vision.scan.trouble import Trouble, is_good
@@ -35,6 +36,8 @@ DEFAULT_RADIUS_MM: Final = 110.0
 
 AGREE_LIMIT_MM: Final = 0.15
 PLATE_LIMIT_MM: Final = 0.6
+OVERLAP_LIMIT: Final = 0.3
+FIT_LIMIT_MM: Final = 0.2
 _FEWEST_POINTS: Final = 500
 _MOST_BAD: Final = 0.15
 _WIDEST_GAP_DEG: Final = 20.0
@@ -56,17 +59,50 @@ class Points:
         return is_good(self.troubles)
 
 
-def reconstruct(dataset: Dataset, progress: Progress = lambda done, total: None, threads: int = 2) -> Points:
+def reconstruct(
+    dataset: Dataset, others: Sequence[Dataset] = (), progress: Progress = lambda done, total: None, threads: int = 2
+) -> Points:
     """Measure all frames (those that are not on the shelf yet), judge, and write `cloud.ply`.
 
-    Raises `ReconstructionError` where there is nothing to write, `DatasetError` without `calibration.json`.
+    `others` hold the same piece lying otherwise: their points are brought to the first's. One without calibration was
+    taken with the first's. Raises `ReconstructionError` where there is nothing to write, `DatasetError` without
+    `calibration.json`.
     """
-    scan = Scan(dataset, dataset.calibration())
-    for done in scan.measure(threads):
-        progress(done, len(dataset.description.steps.frames))
-    points = scan.points()
+    own = dataset.calibration()
+    scans = [Scan(dataset, own)]
+    scans += [Scan(each, each.calibration() if each.calibration_file.exists() else own) for each in others]
+    total, before = sum(scan.frames for scan in scans), 0
+    for scan in scans:
+        for done in scan.measure(threads):
+            progress(before + done, total)
+        before += scan.frames
+    points = together([scan.points() for scan in scans], [scan.frames for scan in scans])
     dataset.write_bytes(dataset.cloud_file, write_cloud(points.cloud))
     return points
+
+
+def together(poses: Sequence[Points], frames: Sequence[int]) -> Points:
+    """The clouds of one piece that lay differently as one, in the first's frame."""
+    first, *others = poses
+    cloud, troubles, placed = first.cloud, list(first.troubles), []
+    for nth, other in enumerate(others, start=1):
+        troubles += other.troubles
+        found = register(first.cloud, other.cloud)
+        if found.overlap < OVERLAP_LIMIT or found.rms_mm > FIT_LIMIT_MM:
+            troubles.append(Trouble("poses-apart", "bad", {"nth": nth + 1, "mm": found.rms_mm, "share": found.overlap}))
+        elif not found.is_certain:
+            troubles.append(Trouble("poses-unclear", "note", {"nth": nth + 1}))
+        cloud = joined([cloud, moved(other.cloud, found.pose, sum(frames[:nth]))])
+        placed.append({
+            "rotation": found.pose.rotation.tolist(), "translation_mm": found.pose.translation_mm.tolist(),
+            "rms_mm": round(found.rms_mm, 4), "overlap": round(found.overlap, 4), "is_certain": found.is_certain,
+        })  # fmt: skip
+    figures = {
+        **first.figures,
+        **{name: sum(each.figures[name] for each in poses) for name in ("frames", "points", "left_out")},
+        "poses": placed,
+    }
+    return Points(cloud, tuple(troubles), figures)
 
 
 class Scan:
@@ -81,7 +117,12 @@ class Scan:
         radius = dataset.description.plate.diameter_mm / 2 or DEFAULT_RADIUS_MM
         self._triangulator = Triangulator(rig, radius)
         self._watcher = Watcher(rig, radius)
-        self._shelf = Shelf(dataset)
+        self._shelf = Shelf(dataset, rig)
+
+    @property
+    def frames(self) -> int:
+        """How many there are."""
+        return len(self._steps)
 
     # --- frame by frame
 
@@ -150,7 +191,7 @@ class Scan:
             troubles.append(Trouble("calibration-failed", "bad"))
         verdict = judge([record.standing for record in records], self._rig.lens.width)
         troubles += verdict.troubles
-        everything = _joined(records, verdict.left_out)
+        everything = joined([_kept(record, k, verdict.left_out[k]) for k, record in enumerate(records)])
         cloud = everything[is_piece(everything)]
         if len(cloud) < _FEWEST_POINTS // 10:
             raise ReconstructionError([*troubles, Trouble("empty", "bad")])
@@ -211,11 +252,21 @@ def lasers_apart_mm(cloud: Cloud) -> float | None:
     return float(np.median(off[flat])) if flat.sum() >= 50 else None
 
 
-def _joined(records: Sequence[Record], left_out: npt.NDArray[np.bool_]) -> Cloud:
-    kept = []
-    for frame, record in enumerate(records):
-        found = record.found
-        good = ~left_out[frame][found.laser] if len(found.laser) else np.zeros(0, bool)
-        kept.append((found.points[good], found.towards[good], found.colour[good], found.laser[good],
-                     np.full(int(good.sum()), frame, np.uint16)))  # fmt: skip
-    return Cloud(*(np.concatenate(column) for column in zip(*kept, strict=True)))
+def joined(clouds: Sequence[Cloud]) -> Cloud:
+    """One cloud of several, in order."""
+    return Cloud(
+        np.concatenate([each.points for each in clouds]),
+        np.concatenate([each.towards for each in clouds]),
+        np.concatenate([each.colour for each in clouds]),
+        np.concatenate([each.laser for each in clouds]),
+        np.concatenate([each.frame for each in clouds]),
+    )
+
+
+def _kept(record: Record, frame: int, left_out: npt.NDArray[np.bool_]) -> Cloud:
+    """A frame's points, without those of lasers that are left out."""
+    found = record.found
+    cloud = Cloud(
+        found.points, found.towards, found.colour, found.laser, np.full(len(found.points), frame, np.uint16)
+    )  # fmt: skip
+    return cloud[~left_out[found.laser]]

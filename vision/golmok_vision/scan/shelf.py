@@ -18,6 +18,7 @@ import numpy as np
 
 from golmok_vision.scan.dataset import LASERS, Dataset, Light
 from golmok_vision.scan.points import FramePoints
+from golmok_vision.scan.rig import Rig
 from golmok_vision.scan.trouble import Trouble
 from golmok_vision.scan.watch import Standing
 
@@ -38,12 +39,12 @@ class Record:
 
 
 class Shelf:
-    """The records of one dataset."""
+    """The records of one dataset, measured by this rig."""
 
-    def __init__(self, dataset: Dataset) -> None:
+    def __init__(self, dataset: Dataset, rig: Rig) -> None:
         self._dataset = dataset
         basis = hashlib.sha256(f"points {_VERSION}\n".encode())
-        basis.update(dataset.calibration_file.read_bytes())
+        basis.update(json.dumps(rig.document(), sort_keys=True).encode())
         basis.update(dataset.description_file.read_bytes())
         self._basis = basis.hexdigest()
 
@@ -67,13 +68,6 @@ class Shelf:
                 return _record(kept)
         except _DAMAGED:
             return None
-
-    def clear(self) -> None:
-        """Throw all of them away: the cloud is done."""
-        for file in self._dataset.points_folder.glob("*.npz"):
-            file.unlink()
-        if self._dataset.points_folder.exists():
-            self._dataset.points_folder.rmdir()
 
     def _file(self, frame: int) -> Path:
         return self._dataset.points_folder / f"{frame:04d}.npz"

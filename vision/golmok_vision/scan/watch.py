@@ -107,9 +107,10 @@ def judge(standing: Sequence[Sequence[Standing | None]], width: int) -> Verdict:
         frame = min(since[i] or 0 for i in moved)
         troubles.append(Trouble("camera-moved" if frame else "all-moved", "bad", {"frame": frame}))
     else:
-        for i in moved:
-            troubles.append(Trouble("laser-moved" if since[i] == 0 else "laser-moved-at", "bad",
-                                    {**laser_name(i), "frame": since[i]}))  # fmt: skip
+        troubles += [
+            Trouble("laser-moved-at" if since[i] else "laser-moved", "bad", {**laser_name(i), "frame": since[i]})
+            for i in moved
+        ]
     for i in range(aside.shape[1]):
         if since[i] is not None:
             left_out[since[i] :, i] = True
