@@ -22,7 +22,7 @@ from golmok_vision.scan.rig import Rig
 from golmok_vision.scan.trouble import Trouble
 from golmok_vision.scan.watch import Standing
 
-_VERSION: Final = 1
+_VERSION: Final = 2
 """Raised whenever the same pictures would give other points."""
 
 _LIGHTS: Final[tuple[Light, ...]] = ("off", *LASERS, "color")
