@@ -61,8 +61,10 @@ def volume_of(vertices: Singles, faces: Faces) -> npt.NDArray[np.float64]:
     return np.asarray(np.einsum("ni,ni->n", a, np.cross(b, c)) / 6)
 
 
-def without_ghosts(vertices: Singles, faces: Faces, unseen: npt.NDArray[np.bool_]) -> tuple[Singles, Faces]:
-    """Only shells that points were measured on, no hollows that nobody saw, no crumbs.
+def without_ghosts(
+    vertices: Singles, faces: Faces, unseen: npt.NDArray[np.bool_]
+) -> tuple[Singles, Faces, npt.NDArray[np.int64]]:
+    """Only shells that points were measured on, no hollows that nobody saw, no crumbs; and which vertices are left.
 
     Raises `MeshError` where nothing is left.
     """
@@ -76,4 +78,4 @@ def without_ghosts(vertices: Singles, faces: Faces, unseen: npt.NDArray[np.bool_
     kept = np.flatnonzero(real[shell])
     new = np.full(len(vertices), -1, np.int32)
     new[kept] = np.arange(len(kept), dtype=np.int32)
-    return vertices[kept], new[faces[real[shell[faces[:, 0]]]]]
+    return vertices[kept], new[faces[real[shell[faces[:, 0]]]]], kept

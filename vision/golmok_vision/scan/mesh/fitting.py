@@ -36,10 +36,13 @@ class Fitted:
     nearest: npt.NDArray[np.int64]
 
 
-def fitted(vertices: Singles, faces: Faces, samples: Samples, edge_mm: float) -> Fitted:
-    """Vertices on the samples, no farther from where they were than the grid was coarse."""
+def fitted(vertices: Singles, faces: Faces, nearest: npt.NDArray[np.int64], samples: Samples, edge_mm: float) -> Fitted:
+    """Vertices on the samples, no farther from where they were than the grid was coarse.
+
+    `nearest` names the nearest sample of each.
+    """
     normals = vertex_normals(vertices, faces)
-    gaps, nearest = samples.tree.query(vertices)
+    gaps = np.linalg.norm(vertices - samples.points[nearest], axis=1)
     on_plate = vertices[:, 2] <= _FLAT_MM
     moved = vertices.copy()
     reach = 1.3 * max(samples.spacing_mm, 0.7 * edge_mm)
@@ -55,6 +58,7 @@ def fitted(vertices: Singles, faces: Faces, samples: Samples, edge_mm: float) ->
         moved[part] = vertices[part] + step * np.minimum(1, most / np.maximum(length, 1e-9))
     moved[:, 2] = np.where(on_plate, 0, np.maximum(moved[:, 2], 2 * _FLAT_MM))
     moved = unfolded(vertices, moved, faces)
+    gaps = np.linalg.norm(moved - samples.points[nearest], axis=1)
     return Fitted(moved, gaps.astype(np.float32), nearest)
 
 
