@@ -9,9 +9,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, Final
 
+import numpy as np
+
+from golmok_vision.render import objects
 from golmok_vision.scan.cloud import Cloud, read_cloud
+from golmok_vision.scan.compare import Reference, reference_of
 from golmok_vision.scan.dataset import Dataset
-from golmok_vision.scan.errors import DatasetError
+from golmok_vision.scan.errors import DatasetError, MeshError
 from golmok_vision.scan.mesh import INVENTED, PLATE, Model, is_closed, model_of, read_model, simplified, write_model
 from golmok_vision.scan.mesh.build import Progress
 
@@ -62,3 +66,42 @@ def figures_of(model: Model) -> dict[str, Any]:
         "invented_share": round(model.share(INVENTED), 4),
         "plate_share": round(model.share(PLATE), 4),
     }
+
+
+# --- meshes of others
+
+
+def load_any_model(file: Path) -> Model:
+    """A mesh of ours or of others as a model; of others' all counts as measured."""
+    if file.suffix.lower() == ".ply":
+        try:
+            return read_model(_content(file), str(file))
+        except MeshError:
+            pass  # it is of others
+    solid = objects.load(file)
+    n = len(solid.vertices)
+    return Model(
+        solid.vertices.astype(np.float32), solid.faces.astype(np.int32), np.full((n, 3), 160, np.uint8),
+        np.zeros(n, np.uint8), np.zeros(n, np.float32),
+    )  # fmt: skip
+
+
+def load_reference(file: Path) -> Reference:
+    """A mesh that is held to be right, in millimetres."""
+    solid = objects.load(file)
+    return reference_of(solid.vertices, solid.faces)
+
+
+def load_truth(dataset: Dataset) -> Reference:
+    """The truth of a simulated dataset; raises `DatasetError` where it has none."""
+    file, visible = dataset.truth / "object.stl", dataset.truth / "visible.npy"
+    if not file.exists():
+        raise DatasetError(f"{dataset.folder} has no truth/object.stl, it is not simulated: give --reference")
+    solid = objects.load(file)
+    seen: Any = None
+    if visible.exists():
+        try:
+            seen = np.load(visible, allow_pickle=False)
+        except (ValueError, EOFError, OSError) as error:
+            raise DatasetError(f"{visible} is damaged ({error}): simulate again") from None
+    return reference_of(solid.vertices, solid.faces, seen)

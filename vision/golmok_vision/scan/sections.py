@@ -63,8 +63,8 @@ def _edges(
     before, after = above, np.roll(above, -1, axis=1)
     following = np.roll(cut, -1, axis=1)
     key = np.minimum(cut, following) * vertices + np.maximum(cut, following)
-    # Seen from above with the outside on the right, the outline leaves where the triangle's own round goes down.
-    comes, goes = (~before & after).argmax(1), (before & ~after).argmax(1)
+    # Going round a triangle as it is wound, the outside is on the near side: the outline comes in where it goes down.
+    comes, goes = (before & ~after).argmax(1), (~before & after).argmax(1)
     rows = np.arange(len(cut))
     return key[rows, comes], key[rows, goes]
 
