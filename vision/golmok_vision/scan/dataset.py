@@ -153,6 +153,11 @@ class Dataset:
         return self.folder / "points"
 
     @property
+    def reconstruction_file(self) -> Path:
+        """What reconstructing said of the points: verdict, troubles, figures."""
+        return self.folder / "reconstruction.json"
+
+    @property
     def report_file(self) -> Path:
         """What measuring found."""
         return self.folder / "report.json"
