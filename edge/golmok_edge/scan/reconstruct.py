@@ -23,11 +23,12 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
 
 def _run(args: argparse.Namespace) -> dict[str, Any]:
     from golmok_vision.scan import Dataset
-    from golmok_vision.scan.modelling import figures_of, make_model
+    from golmok_vision.scan.modelling import figures_of, forget_model, make_model
     from golmok_vision.scan.reconstruct import reconstruct
 
     threads = max(1, min(4, os.cpu_count() or 1))
     dataset, others = Dataset(args.dataset), [Dataset(each) for each in args.others]
+    forget_model(dataset)
     points = reconstruct(dataset, others, Progress("points"), threads)
     found = {
         "dataset": str(args.dataset),

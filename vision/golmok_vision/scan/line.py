@@ -33,6 +33,10 @@ _NEIGHBOURS: Final = np.arange(-_ROWS, _ROWS + 1, dtype=np.float32)
 _ROWS_WEIGHTS: Final = np.exp(-0.5 * np.square(_NEIGHBOURS / 2.0)).astype(np.float32)
 """Rows of this weight (sigma 2) are taken together: 0.4 mm on the usual rig, less than what lies between its lines."""
 
+_ROWS_VARIANCE: Final = float((_ROWS_WEIGHTS * np.square(_NEIGHBOURS)).sum() / _ROWS_WEIGHTS.sum())
+_BEND_ROWS: Final = 8
+_MOST_PULL_PX: Final = 0.25
+
 _POWERS: Final = np.stack([_NEIGHBOURS**0, _NEIGHBOURS, _NEIGHBOURS**2], axis=1)
 
 _WINDOW: Final = 1.3  # times the line's sigma
@@ -273,6 +277,7 @@ class _Strip:
         sure = _sure(contrast, least) & within
         sure = _without_strays(sure, columns, contrast, _jump_px(sigma))
         x_found = np.where(sure, columns.astype(float) + left, np.nan)
+        x_found -= _flattened(x_found)
         return Line(x_found, np.where(sure, contrast, np.float32(0)), sigma)
 
     def _settled(self, x: Singles) -> tuple[Singles, Singles]:
@@ -347,6 +352,17 @@ def _straightened(columns: Singles, light: Singles, jump_px: float) -> Singles:
     s0, s1, s2 = moments.T
     s2 = s2 + np.float32(0.05) * s0  # a line needs rows on both sides, else it swings: this makes it level there
     return np.asarray(columns + (s2 * aside[:, 0] - s1 * aside[:, 1]) / np.maximum(s0 * s2 - s1 * s1, 1e-9))
+
+
+def _flattened(x: Floats) -> Floats:
+    """How far straightening has pulled a line that bends towards the inside of its bend: by half of its bend times
+    the variance of the weights; 0 where the bend is not known."""
+    pull = np.zeros(len(x))
+    if len(x) > 2 * _BEND_ROWS:
+        bend = (x[2 * _BEND_ROWS :] - 2 * x[_BEND_ROWS:-_BEND_ROWS] + x[: -2 * _BEND_ROWS]) / _BEND_ROWS**2
+        pull[_BEND_ROWS:-_BEND_ROWS] = _ROWS_VARIANCE / 2 * bend
+    # A jump is no bend.
+    return np.where(np.abs(pull) < _MOST_PULL_PX, pull, 0)
 
 
 def _sure(contrast: Singles, least: float) -> Mask:

@@ -40,15 +40,19 @@ def _content(file: Path) -> bytes:
         raise DatasetError(f"{file} is missing: run `golmok-scan reconstruct {file.parent}`") from None
 
 
+def forget_model(dataset: Dataset) -> None:
+    """Take away what an earlier run made: if this one fails, nothing old is taken for its result."""
+    for file in (*map(dataset.mesh_file, KINDS), dataset.reconstruction_file):
+        file.unlink(missing_ok=True)
+
+
 def make_model(
     dataset: Dataset, cloud: Cloud, triangles: int | None = None, progress: Progress = lambda done, total: None
 ) -> Model:
-    """Make the model of a cloud and write its files; an older one is taken away first.
+    """Make the model of a cloud and write its files.
 
     With `triangles` it has no more than so many. Raises `MeshError` where the cloud is of no piece, `OrderError`.
     """
-    for kind in KINDS:
-        dataset.mesh_file(kind).unlink(missing_ok=True)
     model = model_of(cloud, progress)
     if triangles is not None:
         model = simplified(model, triangles)

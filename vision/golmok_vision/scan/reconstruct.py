@@ -76,6 +76,9 @@ def reconstruct(
         for done in scan.measure(threads):
             progress(before + done, total)
         before += scan.frames
+    for kind in ("ply", "stl", "glb", "obj"):  # what was made before is no result of these pictures
+        dataset.mesh_file(kind).unlink(missing_ok=True)
+    dataset.cloud_file.unlink(missing_ok=True)
     points = together([scan.points() for scan in scans], [scan.frames for scan in scans])
     dataset.write_bytes(dataset.cloud_file, write_cloud(points.cloud))
     return points
@@ -193,11 +196,12 @@ class Scan:
         troubles += verdict.troubles
         everything = joined([_kept(record, k, verdict.left_out[k]) for k, record in enumerate(records)])
         cloud = everything[is_piece(everything)]
-        if len(cloud) < _FEWEST_POINTS // 10:
-            raise ReconstructionError([*troubles, Trouble("empty", "bad")])
         total = len(LASERS) * len(records)
         if spoilt > _MOST_BAD * total:
             troubles.append(Trouble("many-bad", "bad", {"count": spoilt, "total": total}))
+        if len(cloud) < _FEWEST_POINTS // 10:
+            # With the pictures gone or all moved the table need not be empty.
+            raise ReconstructionError(troubles if not is_good(troubles) else [*troubles, Trouble("empty", "bad")])
         if len(cloud) < _FEWEST_POINTS:
             troubles.append(Trouble("few-points", "bad", {"count": len(cloud)}))
         troubles += self._turn_troubles(records)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import struct
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,11 +23,11 @@ from golmok_vision.scan.rig import Rig
 from golmok_vision.scan.trouble import Trouble
 from golmok_vision.scan.watch import Standing
 
-_VERSION: Final = 2
+_VERSION: Final = 3
 """Raised whenever the same pictures would give other points."""
 
 _LIGHTS: Final[tuple[Light, ...]] = ("off", *LASERS, "color")
-_DAMAGED: Final = (ValueError, KeyError, OSError, EOFError, zipfile.BadZipFile)
+_DAMAGED: Final = (ValueError, KeyError, OSError, EOFError, NotImplementedError, struct.error, zipfile.BadZipFile)
 
 
 @dataclass(frozen=True)

@@ -81,9 +81,10 @@ TEXTS: Final[dict[str, Words]] = {
     # --- camera
     "few-views": Words(
         "the board was found in fewer than 4 pictures",
-        "take 20 pictures of the board in the hand, all over the picture",
+        "take 20 pictures of the board in the hand, all over the picture, and see that dictionary in [board] is "
+        "that of the printed board",
         "보정판이 보이는 사진이 4장보다 적습니다",
-        "보정판을 손에 들고 화면 곳곳에서 20장 찍으세요",
+        "보정판을 손에 들고 화면 곳곳에서 20장 찍고 [board]의 dictionary가 인쇄한 것과 같은지 보세요",
     ),
     "few-hand": Words(
         "the board was found in {count} pictures in the hand",
