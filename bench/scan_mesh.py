@@ -13,6 +13,7 @@ import resource
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from typing import Any, Final
 
 import numpy as np
@@ -27,7 +28,8 @@ _POINTS: Final = 250_000
 
 
 def _revolved(outline: list[tuple[float, float]]) -> trimesh.Trimesh:
-    return trimesh.creation.revolve(np.array(outline, float), sections=256)
+    mesh: trimesh.Trimesh = trimesh.creation.revolve(np.array(outline, float), sections=256)
+    return mesh
 
 
 def _blob() -> trimesh.Trimesh:
@@ -40,7 +42,7 @@ def _blob() -> trimesh.Trimesh:
     return mesh
 
 
-PIECES: Final = {
+PIECES: Final[dict[str, Callable[[], Any]]] = {
     "blob (smooth)": _blob,
     "block (sharp edges)": lambda: trimesh.creation.box((80, 50, 40)),
     "bowl (wall of 2 mm)": lambda: _revolved([(0, 0), (25, 0), (48, 30), (46, 30), (23.6, 2.5), (0, 2.5)]),

@@ -23,8 +23,9 @@ def add_questions(parser: argparse.ArgumentParser) -> None:
         help="outline, length and area at this height; may be given again",
     )  # fmt: skip
     parser.add_argument(
-        "--between", action="append", default=[], nargs=2, metavar=("X,Y,Z", "X,Y,Z"),
-        help="distance between the places of the surface nearest to two points; may be given again",
+        "--between", action="append", default=[], metavar="X,Y,Z:X,Y,Z",
+        help="distance between the places of the surface nearest to two points; may be given again; "
+             "--between=-1,... where it begins with a minus",
     )  # fmt: skip
 
 
@@ -34,8 +35,13 @@ def question_of(args: argparse.Namespace) -> Question:
     from golmok_vision.scan.measure import Question
 
     gauge = None if args.gauge is None else Gauge.parse(args.gauge)
-    pairs = tuple((_place(one), _place(other)) for one, other in args.between)
+    pairs = tuple(_pair(text) for text in args.between)
     return Question(tuple(args.section), pairs, gauge)
+
+
+def _pair(text: str) -> tuple[Any, Any]:
+    one, _, other = text.partition(":")
+    return _place(one), _place(other)
 
 
 def _place(text: str) -> Any:
@@ -48,7 +54,7 @@ def _place(text: str) -> Any:
     except ValueError:
         place = np.empty(0)
     if place.shape != (3,) or not np.isfinite(place).all():
-        raise OrderError(f"{text!r} is no place: give x,y,z in mm, for instance 12.5,-3,40")
+        raise OrderError(f"{text!r} is no place: give --between x,y,z:x,y,z in mm, for instance 12.5,-3,40:0,0,1")
     return place
 
 

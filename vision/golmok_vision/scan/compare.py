@@ -23,6 +23,7 @@ from golmok_vision.scan.rig import Pose
 
 NEAR_MM: Final = 0.3
 _SPRINKLED: Final = 40_000
+_ALIGNED: Final = 12_000
 _FITTED: Final = 8_000
 _ROUNDS: Final = 12
 _FAR_MM: Final = 1.0
@@ -122,8 +123,8 @@ def _reached(surface: Surface, visible: Floats) -> dict[str, Any]:
 
 def _aligned(points: Floats, normals: Floats, surface: Surface) -> tuple[Pose, dict[str, Any]]:
     """From wherever it lies: a coarse search over all rotations, then the exact surface."""
-    target, facing = surface.sprinkled(_SPRINKLED)
-    found = register(Cloud.of(target, facing), Cloud.of(points, normals))
+    few = slice(None, None, max(1, len(points) // _ALIGNED))
+    found = register(Cloud.of(*surface.sprinkled(_ALIGNED)), Cloud.of(points[few], normals[few]))
     if found.overlap < _LEAST_OVERLAP:
         raise MeshError(
             f"the model and the reference do not fit together ({found.overlap:.0%} of the surface lies on it): is it "

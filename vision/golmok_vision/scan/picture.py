@@ -21,6 +21,9 @@ _FINER: Final = 2
 _FAR: Final = 4.0
 """From how many times its size the piece is seen: far enough that it looks as it is."""
 
+_SEEN: Final = 16
+"""Darker than this everywhere is no colour but the want of one."""
+
 _BACKGROUND: Final = (250, 249, 246)
 _LAMPS: Final = ((0.62, (0.3, -0.5, 0.8)), (0.28, (-0.7, 0.2, 0.35)))
 _SKY: Final = 0.30
@@ -29,7 +32,9 @@ Colours = npt.NDArray[np.floating]
 
 
 def own_colours(model: Model) -> Colours:
-    """As the camera saw them; what is invented stands out."""
+    """As the camera saw them, like clay where no picture in colour was taken; what is invented stands out."""
+    if not len(model.colours) or int(model.colours.max()) < _SEEN:
+        return plain_colours(model)
     return _marked(model, model.colours.astype(float))
 
 
