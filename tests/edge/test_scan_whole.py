@@ -25,6 +25,9 @@ from golmok_vision.scan.cloud import read_cloud
 from tests.vision.scan_evidence import radial_error_mm
 from tests.vision.scan_scans import off_mm, piece
 
+SMALL = {"view-rejected"}
+"""In pictures as small as these a lying board far away cannot be read."""
+
 pytestmark = pytest.mark.timeout(600)
 
 
@@ -68,7 +71,8 @@ def test_calibrated_and_reconstructed_without_the_truth(
 ) -> None:
     dataset, true = scanned
     code, found = run(capsys, "calibrate", str(dataset.folder))
-    assert (code, found["verdict"], codes(found)) == (0, "pass", set())
+    assert (code, found["verdict"]) == (0, "pass")
+    assert codes(found) <= SMALL
     assert found["table"]["steps_per_turn"] == pytest.approx(3200, rel=2e-4)
     assert found["plate"]["diameter_mm"] == pytest.approx(250, rel=3e-3)
     assert radial_error_mm(true, dataset.calibration(), np.mean) < 0.1
@@ -84,19 +88,19 @@ def test_a_board_of_the_wrong_size_is_named_with_the_remedy(copy: Dataset, capsy
     change(copy, "marker_mm = 15.0", f"marker_mm = {15 / 0.97}")
     code, found = run(capsys, "calibrate", str(copy.folder))
     assert (code, found["verdict"]) == (1, "fail")
-    (trouble,) = found["troubles"]
+    (trouble,) = [each for each in found["troubles"] if each["weight"] == "bad"]
     assert trouble["code"] == "board-size"
     assert "100 %" in trouble["text"]
     assert "100 %" in trouble["text_ko"]
     change(copy, "diameter_mm = 250.0", "diameter_mm = 0")
     code, found = run(capsys, "calibrate", str(copy.folder))
-    assert (code, codes(found)) == (0, {"size-unchecked"})  # nothing in the pictures can tell
+    assert (code, codes(found) - SMALL) == (0, {"size-unchecked"})  # nothing in the pictures can tell
 
 
 def test_steps_are_measured_whatever_is_believed(copy: Dataset, capsys: pytest.CaptureFixture[str]) -> None:
     change(copy, "nominal_per_turn = 3200", "nominal_per_turn = 6400")
     code, found = run(capsys, "calibrate", str(copy.folder))
-    assert (code, codes(found)) == (0, {"steps"})
+    assert (code, codes(found) - SMALL) == (0, {"steps"})
     assert found["table"]["steps_per_turn"] == pytest.approx(3200, rel=2e-4)
 
 

@@ -48,4 +48,4 @@ def off_mm(cloud: Cloud, dataset: Dataset) -> Floats:
     away = cloud.points - points[near]
     off = np.abs((away * mesh.face_normals[faces[near]]).sum(1))
     length = np.linalg.norm(away, axis=1)
-    return np.where(length < 1.5, off, length)
+    return np.asarray(np.where(length < 1.5, off, length))

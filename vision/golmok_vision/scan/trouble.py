@@ -265,9 +265,9 @@ TEXTS: Final[dict[str, Words]] = {
     ),
     "part-turn": Words(
         "{degrees:.0f} degrees of the turn were not scanned",
-        "set nominal_per_turn to {measured:.0f} and scan again: a whole turn is needed",
+        "a whole turn has {measured:.0f} steps of the motor: set nominal_per_turn to that and scan all around again",
         "한 바퀴 중 {degrees:.0f}도가 스캔되지 않았습니다",
-        "nominal_per_turn 값을 고치고 (잰 값 {measured:.0f}) 한 바퀴를 다시 스캔하세요",
+        "한 바퀴는 모터 {measured:.0f}스텝입니다. nominal_per_turn 값을 그렇게 고치고 한 바퀴를 다시 스캔하세요",
     ),
     "many-bad": Words(
         "{count} of {total} pictures with a laser cannot be used",
