@@ -17,7 +17,7 @@ from golmok_cloud_sync.client import Courier, Outbox, Pace, ServerTime
 from golmok_cloud_sync.protocol import Hello, Record, Stream
 from golmok_cloud_sync.protocol.gaps import START, Moment, start_fields
 from golmok_drivers.api import MessageDriver
-from golmok_drivers.buses import open_bus
+from golmok_drivers.buses import open_bus, parse_bus_url
 from golmok_drivers.twins import SimDevice, Simulation, simulate
 from golmok_edge.gateway.address import socket_path
 from golmok_edge.gateway.again import Again
@@ -331,7 +331,7 @@ class Gateway:
         devices = [
             SimDevice(device.name, device.driver, device.bus or "", device.options)
             for device in self.settings.devices
-            if self._twins or (device.bus or "").startswith("sim+")
+            if self._twins or _is_simulated(device.bus)
         ]
         if not devices:
             return None
@@ -339,7 +339,7 @@ class Gateway:
         return simulate(devices, base=base, ledger=self._ledger, timezone=timezone)
 
     def _open_one_bus(self, url: str) -> Any:
-        is_simulated = self._twins or url.startswith("sim+")
+        is_simulated = self._twins or _is_simulated(url)
         return open_bus(url, base=self.settings.file.parent, simulation=self._simulation if is_simulated else None)
 
     async def _publish_twins(self, simulation: Simulation, bus: LocalBus) -> None:
@@ -529,6 +529,10 @@ class Gateway:
     def _heed_kernel(self) -> None:
         for anchor in self._time.heed_kernel():
             self._put_record(anchor)
+
+
+def _is_simulated(url: str | None) -> bool:
+    return bool(url) and parse_bus_url(url or "").simulated
 
 
 def _anchors(store: Store) -> list[Record]:
