@@ -35,6 +35,9 @@ class Direct:
         self.writes.append(write)
         return self.twin.xfer(write, read)
 
+    async def session(self, address: int, work: Any, *, timeout_s: float) -> Any:
+        raise NotImplementedError
+
     async def close(self) -> None:
         pass
 

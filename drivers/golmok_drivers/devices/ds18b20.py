@@ -15,6 +15,7 @@ from typing import Annotated, Any, ClassVar, Final
 import msgspec
 
 from golmok_drivers.api import (
+    W1_WIRING,
     Channel,
     CrcError,
     DriverInfo,
@@ -32,7 +33,7 @@ from golmok_drivers.api import (
     judged,
 )
 
-TEMPERATURE: Final = Channel("temperature", "Cel", -55.0, 125.0, 0.0625, 0.5)
+TEMPERATURE: Final = Channel("temperature", "Cel", -55.0, 125.0, 0.0625, 0.5, still_s=86_400.0, noise=1.5)
 
 _LINE: Final = re.compile(rb"((?:[0-9a-f]{2} ){9}): crc=([0-9a-f]{2}) (YES|NO)\n")
 _SECOND: Final = re.compile(rb"(?:[0-9a-f]{2} ){9}t=(-?[0-9]{1,7})\n?")
@@ -104,6 +105,9 @@ class Ds18b20Driver(PolledDriver):
         datasheet="https://www.analog.com/media/en/technical-documentation/data-sheets/DS18B20.pdf",
         channels=(TEMPERATURE,),
         interval_s=10.0,
+        wiring=W1_WIRING,
+        note="Waterproof probes: red is VDD, black GND, yellow or white DQ. Many probes may share one line.",
+        examples=({"address": "28-00000a1b2c3d"}, {"address": "28-00000a1b2c3e"}),
     )
     Settings = Ds18b20Settings
     _bus: OneWire

@@ -16,6 +16,7 @@ import msgspec
 
 from golmok_drivers.api import (
     I2C,
+    I2C_WIRING,
     BusNack,
     Channel,
     CrcError,
@@ -37,8 +38,8 @@ _RESET_S: Final = 0.001
 _MARGIN_S: Final = 0.0017
 """The data sheet's times are those of the part; our timer may be early against its."""
 
-TEMPERATURE: Final = Channel("temperature", "Cel", -40.0, 125.0, 0.01, 0.2)
-HUMIDITY: Final = Channel("humidity", "%", 0.0, 100.0, 0.01, 1.8)
+TEMPERATURE: Final = Channel("temperature", "Cel", -40.0, 125.0, 0.01, 0.2, still_s=600.0, noise=1.0)
+HUMIDITY: Final = Channel("humidity", "%", 0.0, 100.0, 0.01, 1.8, noise=5.0)
 
 
 def crc8(word: bytes) -> int:
@@ -90,6 +91,9 @@ class Sht4xDriver(PolledDriver):
         datasheet="https://sensirion.com/products/catalog/SHT40",
         channels=(TEMPERATURE, HUMIDITY),
         interval_s=10.0,
+        wiring=I2C_WIRING,
+        note="The order code ends in the address: A is 0x44, B is 0x45, C is 0x46. At most 1 m of cable.",
+        examples=({"address": 0x44}, {"address": 0x45}),
     )
     Settings = Sht4xSettings
     _bus: I2C
