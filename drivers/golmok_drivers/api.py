@@ -289,6 +289,16 @@ class EventDriver(Driver):
 class OutputDriver(EventDriver):
     """A device that does what it is told: a relay, a buzzer. Its events say what it does."""
 
+    when_on: Value = True
+    """What its first channel is made when it is simply switched on."""
+    _told: bool | None = None
+
+    async def set(self, on: bool) -> None:
+        """Switch it on or off; what it was told already since it was opened is not done again. Raises `DriverError`."""
+        if on != self._told:
+            await self.command(self.channels[0].quantity, self.when_on if on else False)
+            self._told = on
+
     @abstractmethod
     async def command(self, quantity: str, value: Value) -> None:
         """Make the channel `quantity` that value; raises `CommandError` when it cannot be that, `DriverError`."""

@@ -10,7 +10,7 @@ import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import suppress
 from itertools import cycle
-from typing import Annotated, Any, ClassVar, Final
+from typing import Annotated, Any, ClassVar, Final, Literal
 
 import msgspec
 
@@ -47,6 +47,10 @@ class BuzzerSettings(Settings):
     active_high: Annotated[
         bool, msgspec.Meta(description="It sounds when the pin is high; false: when it is low.", examples=[True])
     ] = True
+    sound: Annotated[
+        Literal["on", "beep", "alarm", "call"],
+        msgspec.Meta(description="What it plays when a rule switches it on.", examples=["alarm"]),
+    ] = "alarm"
     longest_s: Annotated[
         float,
         msgspec.Meta(gt=0, le=86_400, description="It falls silent by itself after so long.", examples=[300]),
@@ -74,6 +78,7 @@ class BuzzerDriver(OutputDriver):
     def __init__(self, settings: Any, *, timezone: str = "UTC") -> None:
         """See `Driver`."""
         super().__init__(settings, timezone=timezone)
+        self.when_on = settings.sound
         self._pin: GpioOutput | None = None
         self._sound = "off"
         self._playing: asyncio.Task[None] | None = None
@@ -81,7 +86,7 @@ class BuzzerDriver(OutputDriver):
 
     async def open(self, bus: Gpio) -> None:
         """See `Driver.open`: silent."""
-        self._did, self._sound = asyncio.Queue(), "off"
+        self._did, self._sound, self._told = asyncio.Queue(), "off", None
         self._pin = await bus.output(self.settings.pin, is_high=not self.settings.active_high)
 
     async def probe(self) -> Identity:

@@ -72,7 +72,7 @@ class RelayDriver(OutputDriver):
 
     async def open(self, bus: Gpio) -> None:
         """See `Driver.open`: off."""
-        self._did = asyncio.Queue()
+        self._did, self._told = asyncio.Queue(), None
         self._pin = await bus.output(self.settings.pin, is_high=not self.settings.active_high)
 
     async def probe(self) -> Identity:

@@ -85,6 +85,16 @@ def _parser() -> argparse.ArgumentParser:
     missing.add_argument("--json", action="store_true", help="print one JSON document")
     missing.add_argument("--lang", choices=["en", "ko"], help="language of the list")
     missing.set_defaults(run=_gaps)
+    switch = commands.add_parser(
+        "switch",
+        help="switch a relay or a buzzer of the running gateway",
+        description="Tell an output what to do: on, off, or what its driver knows (a buzzer: beep, alarm, call).",
+    )
+    _config(switch)
+    switch.add_argument("device", metavar="DEVICE", help="its name in the settings")
+    switch.add_argument("value", metavar="VALUE", help="on, off, …")
+    switch.add_argument("--json", action="store_true", help="print one JSON document")
+    switch.set_defaults(run=_switch)
     devices = commands.add_parser("devices", help="what can be connected", description="What can be connected.")
     devices_commands = devices.add_subparsers(required=True, metavar="COMMAND")
     known = devices_commands.add_parser("list", help="the drivers", description="The drivers, and what each measures.")
@@ -204,6 +214,23 @@ def _gaps(args: argparse.Namespace) -> int:
     if settings is None:
         return check.run(args.config, json=True) if args.json else 2
     return missing.run(settings, ask, args.channel, args.begin, args.end, json=args.json, lang=args.lang)
+
+
+def _switch(args: argparse.Namespace) -> int:
+    settings = check.read(args.config)
+    if settings is None:
+        return check.run(args.config, json=True) if args.json else 2
+    value = {"on": True, "off": False}.get(args.value, args.value)
+    try:
+        said = ask(settings, {"do": "command", "device": args.device, "value": value})
+    except OSError as error:
+        if args.json:
+            print(json.dumps({"error": str(error)}, ensure_ascii=False))
+        else:
+            print(f"golmok-gateway: {args.device}: {error}", file=sys.stderr)
+        return 1
+    print(json.dumps(said, ensure_ascii=False) if args.json else f"{args.device}: {args.value}")
+    return 0
 
 
 def ask(settings: Settings, question: dict[str, Any]) -> dict[str, Any]:

@@ -100,6 +100,8 @@ class Devices:
             limits=common.limits,
             options=options,
             channels=channels,
+            serial=common.serial,
+            still_s=common.still_s,
             most_per_s=common.most_per_s or most_per_s_of(driver),
             apart=catalogue.is_foreign(driver) if common.apart is None else common.apart,
             most_mb=common.most_mb,
