@@ -44,7 +44,7 @@ NEIGHBOURS: dict[str, dict[str, Any]] = {
 URLS = {**BUS_EXAMPLES, "mqtt": ""}
 REASONS = {
     "nack", "crc", "timeout", "range", "reset", "not-ready", "unplugged", "parse", "bus", "shorted", "closed", "time",
-    "open-circuit", "wrong-part", "overrun",
+    "open-circuit", "wrong-part", "overrun", "stuck",
 }  # fmt: skip
 
 POLLED = [name for name in ALL if issubclass(catalogue.load(name), PolledDriver)]
@@ -185,7 +185,7 @@ def faults_of(name: str) -> list[tuple[str, str]]:
     bus = catalogue.load(name).info.bus
     faults = {fault: reason for kind, fault, reason in FAULTS_OF_A_POLL if kind == bus}
     faults |= getattr(catalogue.twin(name), "faults", {})
-    return [(fault, reason) for fault, reason in faults.items() if reason]
+    return [(fault, reason) for fault, reason in faults.items() if reason and fault != "stuck"]
 
 
 POLL_CASES = [(name, fault, reason) for name in POLLED for fault, reason in faults_of(name)]
@@ -340,9 +340,11 @@ async def test_a_value_that_does_not_move_is_given_as_it_is(tmp_path: Path, name
     async with shop(tmp_path, name, {"kind": "stuck", "start_s": 0}) as it:
         seen = set()
         lively = {channel.quantity for channel in it.driver.channels if channel.still_s}
+        says_so = getattr(catalogue.twin(name), "faults", {}).get("stuck", "")
         for it.now in (0, 100, 1000, 5000):
             readings = await it.read()
-            assert all(reading.quality == "good" for reading in readings)
+            assert {reading.reason for reading in readings} - {""} == ({says_so} - {""})
+            assert all(reading.quality == ("uncertain" if reading.reason else "good") for reading in readings)
             seen.add(tuple(reading for reading in readings if reading.quantity in lively))
         assert len(seen) == 1
         assert len(it.given()) == 4 * len(it.known(readings))

@@ -200,11 +200,16 @@ class Ads1115Driver(PolledDriver):
         current = amperes(swept.difference, settings.amps_per_volt)
         hours = self._hours.look(current > settings.running_a, swept.at_s)
         channel, _ = self.channels
-        is_cut_off = max(swept.difference) == 32767 or min(swept.difference) == -32768
-        judged_current = judged(channel, current)
-        if is_cut_off:
-            judged_current = Reading(channel.quantity, current, "bad", "range")
-        return judged_current, Reading("run-hours", hours)
+        return _judged(channel, current, swept.difference), Reading("run-hours", hours)
+
+
+def _judged(channel: Channel, current: float, codes: Sequence[int]) -> Reading:
+    """Bad where the codes are cut off; uncertain where they are all one: a converter that lives has noise."""
+    if max(codes) == 32767 or min(codes) == -32768:
+        return Reading(channel.quantity, current, "bad", "range")
+    if len(set(codes)) == 1:
+        return Reading(channel.quantity, current, "uncertain", "stuck")
+    return judged(channel, current)
 
 
 def sweep(line: I2CLine, pair: str) -> Swept:
@@ -263,6 +268,7 @@ class Ads1115Twin:
         "shorted": "shorted",
         "swapped": "wrong-part",
         "reset": "reset",
+        "stuck": "stuck",
         "not-ready": "",
     }
     _MAINS_HZ: Final = 60.0
@@ -320,6 +326,8 @@ class Ads1115Twin:
             return self._single.to_bytes(2, "big", signed=True)
         mux = config >> 12 & 7
         code = self._code(mux, _FULL_SCALE.get(config >> 9 & 7, 0.256))
+        if self._world.has("stuck"):
+            code = 7 if mux < 4 else 13_200
         self._read.setdefault(mux, []).append(code)
         return code.to_bytes(2, "big", signed=True)
 

@@ -131,11 +131,17 @@ class Ds18b20Twin:
     """The part at 12 bits of resolution, with the scratchpad of a genuine one."""
 
     api: ClassVar[int] = 1
+    faults: ClassVar[dict[str, str]] = {"shorted": "shorted", "swapped": "unplugged"}
     _ALARMS_AND_CONFIG: Final = b"\x4b\x46\x7f\xff"
 
     def __init__(self, settings: Ds18b20Settings, world: World) -> None:
         self._world = world
-        self.address: str = settings.address
+        self._address: str = settings.address
+
+    @property
+    def address(self) -> str:
+        """See `OneWireTwin.address`: another part has another one."""
+        return f"28-{int(self._address[3:], 16) ^ 0xA5A5A5:012x}" if self._world.has("swapped") else self._address
 
     @classmethod
     def defaults(cls, settings: Any) -> dict[str, dict[str, Any]]:
@@ -144,6 +150,8 @@ class Ds18b20Twin:
 
     def scratchpad(self) -> bytes:
         """See `OneWireTwin.scratchpad`."""
+        if self._world.has("shorted"):
+            return bytes(9)
         if self._world.has("reset"):
             return self._with_crc(b"\x50\x05" + self._ALARMS_AND_CONFIG + b"\x0c\x10")
         code = round(min(max(self._world.feel("temperature"), -128.0), 127.9375) / 0.0625)

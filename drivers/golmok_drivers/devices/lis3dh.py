@@ -27,6 +27,7 @@ from golmok_drivers.api import (
     Identity,
     Overrun,
     PolledDriver,
+    Quality,
     Reading,
     ResetValue,
     Settings,
@@ -115,6 +116,18 @@ def analyse(axes: Axes, range_g: int, zones: Sequence[float]) -> Shaking:
     return Shaking(round(velocity, 3), round(strengths[strongest], 3), round(waves.kurtosis(axes[strongest]), 3), zone)
 
 
+def judge(axes: Axes, range_g: int) -> tuple[Quality, str]:
+    """Bad where the digits are cut off; uncertain where none ever moves: a part that lives has noise of a third of one.
+
+    In the wide ranges a digit is larger than the noise, and nobody can tell.
+    """
+    if any(max(axis) == 127 or min(axis) == -128 for axis in axes):
+        return "bad", "range"
+    if range_g <= 4 and all(len(set(axis)) == 1 for axis in axes):
+        return "uncertain", "stuck"
+    return "good", ""
+
+
 def digits(raw: bytes) -> Axes:
     """The digits of x, y and z in the FIFO's bytes; only the high bytes count in this mode."""
     signed = [byte - 256 if byte > 127 else byte for byte in raw[1::2]]
@@ -153,10 +166,8 @@ class Lis3dhDriver(PolledDriver):
     async def sample(self) -> Sequence[Reading]:
         """See `PolledDriver.sample`."""
         await self._bus.xfer(self.settings.select, bytes((WHO_AM_I | READ, 0)), **_MANNER)  # see whether it hangs
-        shaking, is_cut_off = await self._session(self._capture_and_analyse, _SESSION_S)
-        if is_cut_off:
-            return tuple(Reading(c.quantity, v, "bad", "range") for c, v in zip(CHANNELS, shaking, strict=True))
-        return tuple(Reading(c.quantity, v) for c, v in zip(CHANNELS, shaking, strict=True))
+        shaking, (quality, reason) = await self._session(self._capture_and_analyse, _SESSION_S)
+        return tuple(Reading(c.quantity, v, quality, reason) for c, v in zip(CHANNELS, shaking, strict=True))
 
     async def _session(self, work: Any, timeout_s: float) -> Any:
         return await self._bus.session(self.settings.select, work, timeout_s=timeout_s, **_MANNER)
@@ -167,7 +178,7 @@ class Lis3dhDriver(PolledDriver):
         scale = _FULL_SCALE[self.settings.range_g][0]
         return bytes((FAST, 0, 0, BLOCK_DATA_UPDATE | scale << 4, FIFO_ON, 0))
 
-    def _capture_and_analyse(self, line: SpiLine) -> tuple[Shaking, bool]:
+    def _capture_and_analyse(self, line: SpiLine) -> tuple[Shaking, tuple[Quality, str]]:
         """In the bus's thread, so that half a tenth of a second of arithmetic holds up nobody's loop."""
         setup = self._setup
         try:
@@ -178,8 +189,7 @@ class Lis3dhDriver(PolledDriver):
         raw = capture(line)
         check(line, setup)
         axes = digits(raw)
-        is_cut_off = any(max(axis) == 127 or min(axis) == -128 for axis in axes)
-        return analyse(axes, self.settings.range_g, self.settings.zones), is_cut_off
+        return analyse(axes, self.settings.range_g, self.settings.zones), judge(axes, self.settings.range_g)
 
 
 def check(line: SpiLine, setup: bytes | None) -> None:
@@ -245,7 +255,12 @@ class Lis3dhTwin:
     """
 
     api: ClassVar[int] = 1
-    faults: ClassVar[dict[str, str]] = {"swapped": "wrong-part", "reset": "reset", "not-ready": "unplugged"}
+    faults: ClassVar[dict[str, str]] = {
+        "swapped": "wrong-part",
+        "reset": "reset",
+        "not-ready": "unplugged",
+        "stuck": "stuck",
+    }
     modes: ClassVar[tuple[int, ...]] = (0, 3)
     _NOISE: Final = 0.11
     """m/s2: 220 ug/sqrt(Hz) over 2.7 kHz."""
@@ -348,6 +363,8 @@ class Lis3dhTwin:
             felt = (
                 share * (turning + ringing) + self._random.gauss(0.0, self._NOISE) + (STANDARD_G if axis == 2 else 0.0)
             )
+            if self._world.has("stuck"):
+                felt = STANDARD_G if axis == 2 else 0.0
             raw += bytes((0, round(min(max(felt / digit, -128), 127)) & 0xFF))
         return bytes(raw)
 

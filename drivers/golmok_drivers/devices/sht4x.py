@@ -171,7 +171,8 @@ class Sht4xTwin:
         if command not in (MEASURE_PRECISELY, READ_SERIAL) or self._world.has("not-ready") or self._world.has("reset"):
             raise BusNack("sht4x twin: nothing to read")
         if command == READ_SERIAL:
-            return self._frame(self._serial >> 16, self._serial & 0xFFFF)[:read]
+            serial = self._serial ^ (0x5A5A5A5A if self._world.has("swapped") else 0)
+            return self._frame(serial >> 16, serial & 0xFFFF)[:read]
         raw_temperature = _code(self._world.feel("temperature"), -45.0, 175.0)
         raw_humidity = _code(self._world.feel("humidity"), -6.0, 125.0)
         self._world.give("temperature", round(raw_temperature * 175 / 65535 - 45, 3))

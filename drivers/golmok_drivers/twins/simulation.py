@@ -81,6 +81,11 @@ class Simulation:
         """Publish the messages of all devices on MQTT, until cancelled; by a connection of its own."""
         await publish_all(self._publishers(), self._ledger, host, port, username, password)
 
+    def publications(self) -> dict[str, bytes]:
+        """What the devices on MQTT would publish now: topic -> payload."""
+        said = [other.twin.publish() for other, _ in self._publishers() if not other.world.has("unplugged")]
+        return {publication.topic: publication.payload for publication in said if publication is not None}
+
     def close(self) -> None:
         """Close the ledger."""
         self._ledger.close()
