@@ -72,7 +72,7 @@ def coefficients(first: bytes, second: bytes) -> Coefficients:
     h5 = struct.unpack("b", second[5:6])[0] * 16 + (second[4] >> 4)
     h6 = struct.unpack("b", second[6:7])[0]
     p = (p1, *rest)
-    return Coefficients((t1, t2, t3), p, (first[25], h2, h3, h4, h5, h6))  # type: ignore[arg-type]  # nine they are
+    return Coefficients((t1, t2, t3), p, (first[25], h2, h3, h4, h5, h6))
 
 
 def raw_of(data: bytes) -> Raw:
