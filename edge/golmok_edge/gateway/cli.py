@@ -24,6 +24,7 @@ examples:
   golmok-gateway status --config gateway.toml     how is the one that runs?
   golmok-gateway store verify --config gateway.toml    is every record that it keeps whole?
   golmok-gateway gaps --config gateway.toml       what is missing, from when to when, and why
+  golmok-gateway alarms list --config gateway.toml     what is wrong now?
   golmok-gateway devices list                     what can be connected?
 
 exit codes: 0 done, 1 what was asked for failed, 2 wrong usage or settings
@@ -85,6 +86,7 @@ def _parser() -> argparse.ArgumentParser:
     missing.add_argument("--json", action="store_true", help="print one JSON document")
     missing.add_argument("--lang", choices=["en", "ko"], help="language of the list")
     missing.set_defaults(run=_gaps)
+    _add_alarms(commands.add_parser("alarms", help="what is wrong now; somebody has seen it", description="Alarms."))
     devices = commands.add_parser("devices", help="what can be connected", description="What can be connected.")
     devices_commands = devices.add_subparsers(required=True, metavar="COMMAND")
     known = devices_commands.add_parser("list", help="the drivers", description="The drivers, and what each measures.")
@@ -93,6 +95,43 @@ def _parser() -> argparse.ArgumentParser:
     known.set_defaults(run=lambda args: listing.run(json=args.json, lang=args.lang))
     _add_ble(commands.add_parser("ble", help="what Bluetooth adverts say", description="Bluetooth."))
     return parser
+
+
+def _add_alarms(parser: argparse.ArgumentParser) -> None:
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    listed = commands.add_parser("list", help="the open alarms", description="The open alarms, the newest first.")
+    listed.add_argument("--all", action="store_true", help="those that are over, too")
+    seen = commands.add_parser(
+        "acknowledge",
+        help="somebody has seen it",
+        description="Acknowledge an alarm: its outputs go off, and it is not told again.",
+    )
+    seen.add_argument("alarm", metavar="ID", help="the alarm's id, or the name of its rule")
+    seen.add_argument("--by", metavar="NAME", help="who; this user if left out")
+    for command in (listed, seen):
+        _config(command)
+        command.add_argument("--json", action="store_true", help="print one JSON document")
+        command.add_argument("--lang", choices=["en", "ko"], help="language of the list")
+    listed.set_defaults(run=_alarms)
+    seen.set_defaults(run=_acknowledge)
+
+
+def _alarms(args: argparse.Namespace) -> int:
+    from golmok_edge.gateway import alarmlist
+
+    settings = check.read(args.config)
+    if settings is None:
+        return check.run(args.config, json=True) if args.json else 2
+    return alarmlist.run_list(settings, ask, everything=args.all, json=args.json, lang=args.lang)
+
+
+def _acknowledge(args: argparse.Namespace) -> int:
+    from golmok_edge.gateway import alarmlist
+
+    settings = check.read(args.config)
+    if settings is None:
+        return check.run(args.config, json=True) if args.json else 2
+    return alarmlist.run_acknowledge(settings, ask, args.alarm, args.by, json=args.json, lang=args.lang)
 
 
 def _add_store(parser: argparse.ArgumentParser) -> None:
@@ -255,6 +294,7 @@ def _told(status: dict[str, Any]) -> list[str]:
     if cloud:
         waiting = sum(status["backlog"].values())
         lines.append(f"  cloud      {cloud['state']} {cloud['detail']}, {waiting:,} waiting".replace(" ,", ","))
+    lines += [f"  ALARM      {row['id']}  {row['rule']} {row['what']} ({row['state']})" for row in status["alarms"]]
     width = max((len(row["name"]) for row in status["devices"]), default=0)
     for row in status["devices"]:
         age = "" if row["age_s"] is None else f"{row['age_s']:.0f} s ago"

@@ -21,6 +21,7 @@ from golmok_drivers.buses import open_bus
 from golmok_drivers.twins import SimDevice, Simulation, simulate
 from golmok_edge.gateway.address import socket_path
 from golmok_edge.gateway.again import Again
+from golmok_edge.gateway.alarms import AlarmKeeper
 from golmok_edge.gateway.ask import AskServer
 from golmok_edge.gateway.burden import Burden, Limits, OverburdenedError, last_end, note_end
 from golmok_edge.gateway.bus import LocalBus
@@ -33,6 +34,7 @@ from golmok_edge.gateway.inbox import Listener
 from golmok_edge.gateway.live import Live, Newest, newest_of
 from golmok_edge.gateway.memory import give_back, share
 from golmok_edge.gateway.notify import notify, watchdog_s
+from golmok_edge.gateway.outputs import Outputs
 from golmok_edge.gateway.past import Past
 from golmok_edge.gateway.publisher import Publisher
 from golmok_edge.gateway.salvager import EVERY_S, Salvager, set_aside_event
@@ -40,6 +42,7 @@ from golmok_edge.gateway.stall import Stall
 from golmok_edge.gateway.status import SOFTWARE, Parts, Rate, document
 from golmok_edge.gateway.timekeeper import ANCHOR, Timekeeper, day_of_now
 from golmok_edge.gateway.wards import Wards
+from golmok_edge.rules import Output
 from golmok_edge.settings import Settings, normal_silence_s
 from golmok_edge.store import (
     LANES,
@@ -64,6 +67,7 @@ STORE: Final = "gateway"
 HOUSEKEEPING_S: Final = 10.0
 UNKNOWN_S: Final = 1.0
 """So often the kernel's clock is looked at while the time is not known: nothing can be dated meanwhile."""
+ALARMS_EVERY_S: Final = 1.0
 GAPS_EVERY_S: Final = 1.0
 GAPS_KEPT_EVERY_S: Final = 60.0
 LAST_MESSAGES_S: Final = 3.0
@@ -143,6 +147,8 @@ class Gateway:
                     tasks.create_task(self._look_again()),
                     tasks.create_task(self._see_to_the_damaged()),
                     tasks.create_task(self._keep_gaps()),
+                    tasks.create_task(self._keep_alarms()),
+                    tasks.create_task(self._outputs.run()),
                 ]
                 publishing = None
                 if self._simulation and self._simulation.publishes and self._bus:
@@ -172,6 +178,8 @@ class Gateway:
         latest = self._keeper.use(lambda store: store.reader.latest())
         self._live = Live(clock, self._time, {channel: Newest(*one) for channel, one in latest.items()})
         self._gaps, alive = self._keeper.use(self._recovered)
+        self._alarms = AlarmKeeper(settings, clock, self._time, self._put_record)
+        self._keeper.use(lambda store: self._alarms.recover(store.reader))
         past = Past(self._keeper, clock, self._time, self._gaps.going_on)
         self._open_courier(stack, is_new_boot=known_boots[-1:] != [clock.boot])
         wards = Wards(settings.site.timezone, clock, self._deadlines)
@@ -185,6 +193,7 @@ class Gateway:
         self._events, self._bookkeeping = Again(self._hand_over), Again(self._hand_over)
         self._open_bus(stack, [Listener(d, one) for d, one in drivers if isinstance(one, MessageDriver)], latest)
         stack.callback(self._gaps.save)
+        stack.callback(self._alarms.save, at_the_end=True)
         stack.callback(self._close_taking)
         self._last_end = last_end(settings.store.path)
         if self._last_end:
@@ -199,6 +208,7 @@ class Gateway:
         stack.callback(self._salvager.close)
         self._heed_kernel()
         self._gaps.begin()
+        self._alarms.begin()
         self._simulation = self._simulate()
         if self._simulation:
             stack.callback(self._simulation.close)
@@ -211,11 +221,21 @@ class Gateway:
             for device, one in drivers
             if not isinstance(one, MessageDriver)
         ]
-        server = AskServer(socket_path(settings.store.path), self._status, self._live, past, aside=self._aside)
+        self._outputs = self._open_outputs()
+        where = socket_path(settings.store.path)
+        server = AskServer(where, self._status, self._live, past, alarms=self._alarms, aside=self._aside)
         await server.open()
         stack.push_async_callback(server.close)
         if self._courier:
             self._courier.start()
+
+    def _open_outputs(self) -> Outputs:
+        """What rules may switch: the devices whose drivers can be."""
+        drivers = ((task.device.name, task.driver) for task in self._tasks)
+        found = {name: driver for name, driver in drivers if isinstance(driver, Output)}
+        outputs = Outputs(found, self._alarms.outputs)
+        self._alarms.on_switch = outputs.want
+        return outputs
 
     def _recovered(self, store: Store) -> tuple[GapKeeper, Moment | None]:
         """The gap ledger, from what it remembers and `store` holds; and the last sign of life before this start."""
@@ -382,6 +402,7 @@ class Gateway:
         elif is_urgent(commit):
             self._courier.wake()
         self._gaps.committed(commit)
+        self._alarms.committed(commit)
         records = commit.records.get("readings", [])
         if records:
             newest = newest_of(records, commit.ranges["readings"])
@@ -414,7 +435,7 @@ class Gateway:
 
     async def _status(self) -> dict[str, Any]:
         bus, used_bytes = self._bus, await self._loop.run_in_executor(self._aside, self._used_bytes)
-        return {"last_end": self._last_end} | document(
+        return {"last_end": self._last_end, **self._of_rules()} | document(
             Parts(
                 self.settings,
                 self._clock,
@@ -433,6 +454,10 @@ class Gateway:
             readings_per_s=self._rate.per_s(),
             used_bytes=used_bytes,
         )
+
+    def _of_rules(self) -> dict[str, Any]:
+        open_now = [row for row in self._alarms.rows() if row["state"] != "cleared"]
+        return {"alarms": open_now, "learning": self._alarms.learning(), "outputs": self._outputs.rows()}
 
     def _used_bytes(self) -> int:
         return self._keeper.use(Store.used_bytes)
@@ -515,6 +540,13 @@ class Gateway:
                 is_draining = bus is not None and bus.is_connected and not bus.is_caught_up
                 self._gaps.tick(holds_bus=is_draining, slack_ms=slack_ms)
             await self._loop.run_in_executor(self._aside, self._gaps.save)
+
+    async def _keep_alarms(self) -> None:
+        """Let time pass for the rules, and remember what they told."""
+        while self._alarms.engine:
+            await asyncio.sleep(ALARMS_EVERY_S)
+            self._alarms.tick()
+            await self._loop.run_in_executor(self._aside, self._alarms.save)
 
     def _settle(self, stored: Mapping[Stream, range]) -> None:
         """Without a cloud nobody acknowledges: all counts as delivered, so that the oldest can make room."""
