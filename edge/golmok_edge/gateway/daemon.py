@@ -26,6 +26,7 @@ from golmok_edge.gateway.ask import AskServer
 from golmok_edge.gateway.burden import Burden, Limits, OverburdenedError, last_end, note_end
 from golmok_edge.gateway.bus import LocalBus
 from golmok_edge.gateway.clock import Clock, SystemClock
+from golmok_edge.gateway.correcting import Corrector
 from golmok_edge.gateway.decoding import Decoder
 from golmok_edge.gateway.devices import Buses, Deadlines, DeviceTask
 from golmok_edge.gateway.ending import LastResort
@@ -178,6 +179,7 @@ class Gateway:
         latest = self._keeper.use(lambda store: store.reader.latest())
         self._live = Live(clock, self._time, {channel: Newest(*one) for channel, one in latest.items()})
         self._gaps, alive = self._keeper.use(self._recovered)
+        self._corrector = Corrector(settings, self._time, self._put_event)
         self._alarms = AlarmKeeper(settings, clock, self._time, self._put_record)
         self._keeper.use(lambda store: self._alarms.recover(store.reader))
         past = Past(self._keeper, clock, self._time, self._gaps.going_on)
@@ -207,6 +209,7 @@ class Gateway:
         self._salvager = self._open_salvager()
         stack.callback(self._salvager.close)
         self._heed_kernel()
+        self._corrector.look()
         self._gaps.begin()
         self._alarms.begin()
         self._simulation = self._simulate()
@@ -335,6 +338,7 @@ class Gateway:
         self._publisher = Publisher(gateway, self.settings.site.title, self._bus.publish, self._live.row)
         for decoder in self._decoders:
             decoder.on_topics = self._bus.learn
+        self._bus.inbox.corrected = self._corrector.applied
         self._bus.open()
         stack.callback(self._bus.close)
 
@@ -380,7 +384,7 @@ class Gateway:
 
     def _put_readings(self, records: Sequence[Record]) -> None:
         if records:
-            self._group.put(Item("readings", records))
+            self._group.put(Item("readings", self._corrector.applied(records)))
 
     def _put_event(self, channel: str, fields: Mapping[str, Any]) -> None:
         value = json.dumps(fields, ensure_ascii=False, allow_nan=False)
@@ -542,9 +546,10 @@ class Gateway:
             await self._loop.run_in_executor(self._aside, self._gaps.save)
 
     async def _keep_alarms(self) -> None:
-        """Let time pass for the rules, and remember what they told."""
-        while self._alarms.engine:
+        """Let time pass for the rules, remember what they told, and see what was calibrated."""
+        while True:
             await asyncio.sleep(ALARMS_EVERY_S)
+            self._corrector.look()
             self._alarms.tick()
             await self._loop.run_in_executor(self._aside, self._alarms.save)
 

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterable
+from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias, TypeVar
 
 import msgspec
 
 from golmok_drivers import catalogue
-from golmok_edge.settings import syntax
+from golmok_edge.settings import calibration, syntax
 from golmok_edge.settings.devices import Catalogue, Devices
 from golmok_edge.settings.language import Say
 from golmok_edge.settings.locate import Path as KeyPath
@@ -93,6 +94,9 @@ def examine_closely(path: str | Path, *, drivers: Catalogue = catalogue, found: 
         base = Path(path).absolute().parent
         settings = _File(document.data, Shape(report, base, partly=document.partly), found).read(drivers)
     mistakes, warnings = report.in_order()
+    if not mistakes and settings is not None:
+        wrong, doubtful = calibration.examined(Path(path).absolute(), settings.devices, date.today())
+        mistakes, warnings = wrong, [*warnings, *doubtful]
     if mistakes or settings is None:
         return Examination(None, mistakes, warnings)
     version = hashlib.sha256(text.encode()).hexdigest()[:16]

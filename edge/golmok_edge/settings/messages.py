@@ -674,5 +674,24 @@ MESSAGES: Final[dict[str, Message]] = {
         "running_above({found})가 idle_above보다 크지 않아 대기 상태가 없습니다",
         "running_above를 더 크게 하십시오",
     ),
+    # --- calibrations ------------------------------------------------------------------------------------------
+    "calibration-file": Message(
+        "the calibrations cannot be read: {why}",
+        "put back an earlier copy of this file, or move it away and calibrate again",
+        "교정 파일을 읽을 수 없습니다: {why}",
+        "이 파일의 이전 사본을 되돌리거나, 파일을 치우고 다시 교정하십시오",
+    ),
+    "calibration-channel": Message(
+        "the calibration {id} is of a channel that no device has: {found}",
+        "nothing uses it; if the device was renamed, calibrate {near} instead",
+        "없는 채널의 교정입니다: {id} ({found})",
+        "쓰이지 않습니다. 장치 이름이 바뀌었으면 {near} 채널을 교정하십시오",
+    ),
+    "calibration-expired": Message(
+        "the calibration {id} of {found} was valid until {until}: its values are uncertain since then",
+        "calibrate it again: golmok-gateway calibrate {device}",
+        "교정 기한이 지나 값이 불확실합니다: {found} ({id}, {until}까지)",
+        "다시 교정하십시오: golmok-gateway calibrate {device}",
+    ),
 }
 """Code -> what is wrong and what to do, in English and in Korean."""
