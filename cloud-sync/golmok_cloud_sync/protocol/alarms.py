@@ -56,7 +56,7 @@ _FIELDS: Final = tuple(name for name in Alarm._fields if name != "state")
 def event(alarm: Alarm, boot: str, mono_ms: int) -> Record:
     """The event that tells the step to `alarm.state` at a moment."""
     said = {name: getattr(alarm, name) for name in _FIELDS}
-    shortest = {name: value for name, value in said.items() if value not in ("", None, False) or name == "id"}
+    shortest = {name: value for name, value in said.items() if value is not None and value != ""}
     return Record(PREFIX + alarm.state, json.dumps(shortest, ensure_ascii=False, allow_nan=False), "", boot, mono_ms)
 
 

@@ -96,6 +96,11 @@ class AlarmKeeper:
                 _log.warning("rule %s begins anew: what it remembered is of other settings", name)
             self._ended = ended
 
+    def start_fields(self) -> dict[str, Any]:
+        """What the event of a start says of alarms: those that are still open. The cloud ends all others."""
+        with self._lock:
+            return {"open_alarms": [alarm.id for alarm in (*self.engine.open, *self._ended)]}
+
     def begin(self) -> None:
         """From now on events can be put. Tells what was found at the start."""
         with self._lock:

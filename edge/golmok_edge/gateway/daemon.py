@@ -202,7 +202,14 @@ class Gateway:
             _log.error("the last time it ended itself: %s", self._last_end)
         after = {"after": self._last_end} if self._last_end else {}
         self._put_event(
-            START, {"software": SOFTWARE, "settings_version": settings.version, **start_fields(alive), **after}
+            START,
+            {
+                "software": SOFTWARE,
+                "settings_version": settings.version,
+                **start_fields(alive),
+                **after,
+                **self._alarms.start_fields(),
+            },
         )
         for aside in self._put_aside:
             self._put_event("store.set-aside", set_aside_event(aside))
