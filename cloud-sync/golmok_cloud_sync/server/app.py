@@ -87,7 +87,7 @@ def build(
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        desk.close()
+        await desk.close()
         await asyncio.to_thread(committer.close)
         await asyncio.to_thread(threads.shutdown)
         await asyncio.to_thread(syncing.shutdown)

@@ -11,9 +11,11 @@ import asyncio
 import json
 import logging
 import random
+import threading
 import time
-from collections.abc import Iterable
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from functools import partial
 from typing import Any, Final
 
 from golmok_cloud_sync.notify import Channel, Config, Notice, NotSentError, Queue, Sending, channels_of
@@ -31,7 +33,8 @@ NAME: Final = "alarms"
 EVERY_S: Final = 1.0
 TOO_OLD_MS: Final = 24 * 3_600_000
 """What is older when it arrives is listed and not sent: nobody is to be woken for yesterday's backlog."""
-_SENDERS: Final = 4
+MOST_AT_ONCE: Final = 8
+"""Channels that send at the same time."""
 
 
 class Desk:
@@ -47,7 +50,6 @@ class Desk:
         self._news: set[str] = set()
         self._wake = asyncio.Event()
         self._sending: set[str] = set()
-        self._senders = ThreadPoolExecutor(_SENDERS, "notice")
         self._tasks: set[asyncio.Task[None]] = set()
         self._is_new = True
         self.last_error = ""
@@ -90,9 +92,11 @@ class Desk:
             if not self._news:
                 await self._rest()
 
-    def close(self) -> None:
-        """Let go of the threads; what waits is kept."""
-        self._senders.shutdown(wait=False, cancel_futures=True)
+    async def close(self) -> None:
+        """Send no more; what waits, and what is on its way, is kept and goes out at the next start."""
+        for task in list(self._tasks):
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
 
     async def _rest(self) -> None:
         try:
@@ -131,7 +135,7 @@ class Desk:
     def _send(self) -> None:
         channels = {channel.name: channel for channel in self._every_channel()}
         free = [name for name in channels if name not in self._sending]
-        for sending in self._queue.due(_now_ms(), free):
+        for sending in self._queue.due(_now_ms(), free)[: MOST_AT_ONCE - len(self._sending)]:
             self._sending.add(sending.channel)
             task = asyncio.create_task(self._send_one(channels[sending.channel], sending))
             self._tasks.add(task)
@@ -139,7 +143,7 @@ class Desk:
 
     async def _send_one(self, channel: Channel, sending: Sending) -> None:
         try:
-            await asyncio.get_running_loop().run_in_executor(self._senders, channel.send, sending.notice)
+            await _beside(partial(channel.send, sending.notice))
         except NotSentError as error:
             self.last_error = str(error)
             goes_on = self._queue.failed(sending, _now_ms(), is_final=error.is_final)
@@ -175,6 +179,28 @@ class Desk:
             await asyncio.to_thread(self._log.save_derived, NAME, 0, body)
         except LogError as error:
             _log.error("what is known of alarms could not be kept: %s", error)
+
+
+async def _beside(call: Callable[[], None]) -> None:
+    """Call in a thread that holds up nobody's end: a mail server that hangs must not keep this one from stopping."""
+    loop = asyncio.get_running_loop()
+    done: asyncio.Future[None] = loop.create_future()
+
+    def settle(error: BaseException | None) -> None:
+        if not done.done():
+            done.set_result(None) if error is None else done.set_exception(error)
+
+    def run() -> None:
+        error = None
+        try:
+            call()
+        except Exception as raised:  # noqa: BLE001  # it is raised again where it is waited for
+            error = raised
+        with suppress(RuntimeError):  # the loop has closed since
+            loop.call_soon_threadsafe(settle, error)
+
+    threading.Thread(target=run, name="notice", daemon=True).start()
+    await done
 
 
 def _now_ms() -> int:
