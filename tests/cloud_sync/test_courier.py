@@ -80,6 +80,7 @@ class TinyServer:
     pace_s: float = 0.1
     port: int = 0
     released: threading.Event = field(default_factory=threading.Event)
+    one_at_a_time: threading.Lock = field(default_factory=threading.Lock)
 
     def __post_init__(self) -> None:
         tiny = self
@@ -106,7 +107,9 @@ class TinyServer:
 
     def take(self, handler: Handler, body: bytes) -> None:
         """As a cloud that has time."""
-        reply = json.loads(self.cloud.handle(body)) | {"pace_s": self.pace_s, "server_ms": 1_700_000_000_000}
+        with self.one_at_a_time:  # both lanes may bring the same
+            reply = json.loads(self.cloud.handle(body))
+        reply |= {"pace_s": self.pace_s, "server_ms": 1_700_000_000_000}
         status(200, reply)(handler, body)
 
     def black_hole(self, handler: Handler, _: bytes) -> None:
@@ -382,6 +385,13 @@ def test_being_told_to_come_later_makes_no_frame_smaller(server: TinyServer, sta
     assert sizes_after(server, status(503), start)[:2] == [4000, 4000]
 
 
+def test_being_told_that_it_comes_too_slowly_makes_frames_smaller(
+    server: TinyServer, start: Callable[..., Courier]
+) -> None:
+    slow = status(429, {"reason": "slow", "retry_after_s": 0.01})
+    assert sizes_after(server, slow, start)[:2] == [4000, 2000]
+
+
 def test_an_outage_makes_no_frame_smaller(start: Callable[..., Courier]) -> None:
     """Nobody was there; that says nothing of the line. A fleet that comes back must not come in crumbs."""
     with socket.socket() as taken:
@@ -393,6 +403,20 @@ def test_an_outage_makes_no_frame_smaller(start: Callable[..., Courier]) -> None
     until(server.values, "it is back")
     assert [frame.count for frame in server.frames()] == [4_000]
     server.close()
+
+
+def test_the_first_request_reads_no_backlog(server: TinyServer, start: Callable[..., Courier]) -> None:
+    """A gateway without a line to its cloud would read thousands of records at each try, for nothing."""
+    outbox = BrokenOutbox("e1", entries=outbox_with(4_000).entries)
+
+    def well(handler: Handler, body: bytes) -> None:
+        outbox.broken = False
+        server.take(handler, body)
+
+    server.script += [status(503), status(503), well]
+    courier = start(outbox)
+    until(lambda: server.values() == list(range(4_000)), "all is there")
+    assert courier.state.failures == 2, "it would have broken, had it read"
 
 
 def test_wake_sends_at_once(server: TinyServer, start: Callable[..., Courier]) -> None:
@@ -502,6 +526,37 @@ def test_an_error_of_the_store_ends_nothing(server: TinyServer, start: Callable[
     assert "the disk is gone" in courier.state.detail
     outbox.broken = False
     until(lambda: server.values() == list(range(10)), "it goes on")
+
+
+def test_a_store_that_was_set_aside_does_not_wait_for_what_the_cloud_is_owed(server: TinyServer) -> None:
+    """The cloud was away for long, the next failure of it would mean minutes; but this one is ours, and over."""
+    outboxes = [BrokenOutbox("e0", entries=outbox_with(5).entries), outbox_with(10)]
+    shares = [0.0]
+    pace = Pace(0.1, lambda low, high: low + shares[0] * (high - low))
+    for _ in range(8):
+        pace.failed(0.0)
+    shares[0] = 1.0
+    courier = Courier(server.url, HELLO, lambda: outboxes.pop(0), clock=Machine(), pace=pace, new_boot=False)
+    courier.start()
+    until(lambda: server.values() == list(range(10)), "what is in the new store is there")
+    until(lambda: courier.state.state == "connected", "it says so")
+    courier.close(0)
+
+
+def test_an_alarm_in_the_store_that_takes_the_place_of_another_goes_at_once(server: TinyServer) -> None:
+    outboxes = [outbox_with(1)]
+    server.pace_s = 3600
+    courier = Courier(server.url, HELLO, lambda: outboxes[-1], clock=Machine(), pace=Pace(3600), new_boot=False)
+    courier.start()
+    until(lambda: courier.state.is_all_sent, "all is there")
+    anew = MemoryOutbox("e2")
+    outboxes.append(anew)
+    courier.renew()
+    anew.entries["events"].append(alarm())
+    courier.wake()
+    until(lambda: server.values("events") == ["5"], "the alarm is there")
+    assert courier.state.failures == 0
+    courier.close(0)
 
 
 def test_the_time_of_the_server_lies_between_two_moments(server: TinyServer, start: Callable[..., Courier]) -> None:

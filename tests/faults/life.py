@@ -14,7 +14,7 @@ from typing import Final
 
 from . import cloud_api
 from .oracle import Case, Finding, Judgement, judge
-from .plan import KINDS, Where, deal
+from .plan import DAMAGE, KINDS, Where, deal
 from .programs import ProgramError
 from .shop import TWIN, TWIN_LIMIT_S, Shop, StuckError
 from .stalls import Stalls
@@ -23,6 +23,8 @@ from .street import Street
 Say = Callable[[str], None]
 _CHECK_EVERY: Final = 3
 """A run that stops at its first finding looks after so many faults of a shop."""
+_MOST_TOLD: Final = 10
+"""Findings of a shop that are told as soon as they are found."""
 STUCK: Final = "STUCK"
 """The text of a finding that is no record begins so: something did not go on, and nothing could be judged."""
 RECORDS: Final = frozenset({"lost", "doubled", "wrong"})
@@ -95,6 +97,7 @@ class Life:
 
     def _strike(self, street: Street, shop: Shop, hand: Sequence[str]) -> None:
         chance = random.Random(f"{self._seed}/{shop.site.name}")
+        is_rotten = False
         try:
             for count, name in enumerate(hand, 1):
                 time.sleep(chance.uniform(0.05, 0.4))
@@ -102,6 +105,11 @@ class Life:
                 happened = KINDS[name].strike(street, shop, chance)
                 shop.calm()
                 shop.wait_moving()
+                is_rotten |= name.startswith(DAMAGE)
+                if not is_rotten and (aside := shop.set_aside()):
+                    # What is destroyed is excused where something was damaged, and nowhere else.
+                    text = f"{name} damaged nothing, and a store was set aside: {aside}"
+                    self._found([Finding("lost", f"{self._seed} {shop.site.name}: {text}")])
                 with self._lock:
                     (self._outcome.faults if happened else self._outcome.missed)[name] += 1
                 took_s, at_s = time.monotonic() - began, time.time() - self._began_at
@@ -145,6 +153,8 @@ class Life:
     def _tell(self, shop: Shop, done: Judgement) -> None:
         at_s = time.time() - self._began_at
         self._say(f"{shop.site.name}: {done.records:,} records compared, {len(done.findings)} findings, {at_s:.0f} s")
+        for one in done.findings[:_MOST_TOLD]:
+            self._say(f"{shop.site.name}: {one.verdict}: {one.text}")
         self._found([one._replace(text=f"{self._seed} {shop.site.name}: {one.text}") for one in done.findings])
 
     def _found(self, findings: Sequence[Finding]) -> None:

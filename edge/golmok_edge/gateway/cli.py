@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from golmok_edge.gateway import ble, check, listing
+from golmok_edge.gateway import check
 from golmok_edge.gateway.address import socket_path
 from golmok_edge.settings import Settings
 
@@ -101,7 +101,7 @@ def _parser() -> argparse.ArgumentParser:
     known = devices_commands.add_parser("list", help="the drivers", description="The drivers, and what each measures.")
     known.add_argument("--json", action="store_true", help="print one JSON document")
     known.add_argument("--lang", choices=["en", "ko"], help="language of the list")
-    known.set_defaults(run=lambda args: listing.run(json=args.json, lang=args.lang))
+    known.set_defaults(run=_list_devices)
     _add_ble(commands.add_parser("ble", help="what Bluetooth adverts say", description="Bluetooth."))
     return parser
 
@@ -250,11 +250,23 @@ def _add_ble(parser: argparse.ArgumentParser) -> None:
     )
     decode.add_argument("source", type=Path, metavar="FILE", help="lines of JSON; - reads standard input")
     decode.add_argument("--json", action="store_true", help="answer in lines of JSON")
-    decode.set_defaults(run=lambda args: ble.run(args.source, as_json=args.json))
+    decode.set_defaults(run=_decode_adverts)
 
 
 def _config(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--config", type=Path, required=True, metavar="FILE", help="the settings file (TOML)")
+
+
+def _list_devices(args: argparse.Namespace) -> int:
+    from golmok_edge.gateway import listing  # here, as below: the gateway itself must stay small
+
+    return listing.run(json=args.json, lang=args.lang)
+
+
+def _decode_adverts(args: argparse.Namespace) -> int:
+    from golmok_edge.gateway import ble
+
+    return ble.run(args.source, as_json=args.json)
 
 
 def _run(args: argparse.Namespace) -> int:

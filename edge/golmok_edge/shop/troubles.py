@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
-from golmok_cloud_sync.protocol.alarms import Alarm
+from golmok_cloud_sync.protocol.alarms import SEVERITIES, Alarm
 from golmok_cloud_sync.web import Language, quantity
 from golmok_cloud_sync.web.alarms import sentence
 from golmok_edge.settings import Device, normal_silence_s
@@ -107,7 +107,8 @@ def find(
     """Everything that holds now, the most pressing first; `now` is None while the gateway does not answer."""
     if now is None:
         return [Finding("down", age_s=down_s, patience_s=1.0)]
-    found = [*_of_the_gateway(now), *(Finding("rule", alarm=alarm) for alarm in now.alarms)]
+    alarms = sorted(now.alarms, key=lambda alarm: (alarm.is_acknowledged, -SEVERITIES.index(alarm.severity)))
+    found = [*_of_the_gateway(now), *(Finding("rule", alarm=alarm) for alarm in alarms)]
     told = frozenset(alarm.channel for alarm in now.alarms)
     for device in devices:
         culprit = now.culprits.get(device.name)

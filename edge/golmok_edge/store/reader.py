@@ -27,7 +27,7 @@ from . import rows
 from .errors import BlockDamagedError, damaged, damaged_block, explained, explained_rows
 from .layout import Layout, forget_cached
 from .packing import BodyError, Unpacker, place_of
-from .pages import PAGE_BYTES
+from .pagefile import PAGE_BYTES
 
 TRIMMED: Final = "trimmed"
 """The reason where records were deleted after they had been acknowledged, and somebody asks for them again."""
@@ -38,7 +38,7 @@ _SLACK_MS: Final = 60_000
 
 
 _Done = TypeVar("_Done")
-PRAGMAS: Final = ("cache_size = -1024", "cell_size_check = ON", "trusted_schema = OFF")
+PRAGMAS: Final = ("cache_size = -256", "cell_size_check = ON", "trusted_schema = OFF")
 """Of each connection: little memory, and no trust in a file that may be damaged."""
 
 

@@ -4,6 +4,7 @@ import { ageOf, get, send } from "./api.js";
 import { byId, el, icon, lang, setAge, texts } from "./dom.js";
 
 const EVERY_MS = 5_000;
+const RANK = ["critical", "warning", "notice"];
 const LEVEL = { notice: "warn", warning: "warn", critical: "bad" };
 
 function row({ gateway, site, severity, state, is_acknowledged, by, text, ts }) {
@@ -24,6 +25,7 @@ export function showAlarms(path) {
     const found = await get(path);
     if (!found) return;
     const open = found.alarms.filter(({ state }) => state !== "cleared");
+    open.sort((a, b) => a.is_acknowledged - b.is_acknowledged || RANK.indexOf(a.severity) - RANK.indexOf(b.severity));
     const mark = JSON.stringify(open);
     if (mark === drawn) return;
     drawn = mark;
