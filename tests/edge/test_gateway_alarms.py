@@ -15,7 +15,7 @@ from golmok_cloud_sync.protocol.alarms import Alarm, parse
 from golmok_cloud_sync.web.alarms import heading, sentence
 from golmok_drivers.api import BusError
 from golmok_edge.gateway.cli import ask, main
-from golmok_edge.gateway.outputs import Outputs
+from golmok_edge.gateway.outputs import Outputs, Switch
 from golmok_edge.settings import Settings, load
 from golmok_edge.store import Reader
 from tests.edge.running import Program, until
@@ -175,6 +175,49 @@ def test_outputs_are_switched_tried_again_and_off_at_the_end() -> None:
     asyncio.run(switching(outputs, horn, lamp))
     assert [row["device"] for row in outputs.rows()] == ["gone", "horn", "lamp"]
     assert outputs.rows()[0]["detail"] == "cannot be switched"
+
+
+class Relay:
+    """A device that is told things, and forgets them when it is opened anew."""
+
+    def __init__(self) -> None:
+        self.restarts, self.told = 0, list[bool]()
+
+    async def command(self, quantity: str, value: bool) -> None:
+        self.told.append(value)
+
+
+def test_a_device_is_told_what_is_new_to_it_and_again_when_it_has_forgotten() -> None:
+    relay = Relay()
+    switch = Switch(relay, "on")
+
+    async def play() -> None:
+        for on in (False, True, True):
+            await switch.set(on)
+        relay.restarts = 1
+        for on in (True, False, False):
+            await switch.set(on)
+
+    asyncio.run(play())
+    assert relay.told == [True, True, False]
+
+
+def test_a_rule_switches_a_relay_of_the_gateway_until_it_is_acknowledged(shop: Settings) -> None:
+    text = SETTINGS.replace("hysteresis = 1.0 }", 'hysteresis = 1.0, outputs = ["horn"] }')
+    shop.file.write_text(
+        f'{text}\n[[device]]\nname = "horn"\ndriver = "relay"\nbus = "sim+gpio://day.toml"\npin = 22\n'
+    )
+    settings = load(shop.file)
+    with gateway(settings):
+        (row,) = until(lambda: [one for one in alarms(settings) if one["what"] == "high"], "an alarm")
+        until(lambda: horn(settings) is True, "the horn")
+        ask(settings, {"do": "acknowledge", "alarm": row["id"], "by": ""})
+        until(lambda: horn(settings) is False, "silence")
+
+
+def horn(settings: Settings) -> object:
+    rows = ask(settings, {"get": "latest"})["channels"]
+    return next((row["value"] for row in rows if row["channel"] == "horn.on"), None)
 
 
 # --- words

@@ -3,8 +3,9 @@
 `{"get": "status"}`, `{"get": "latest"}`, `{"get": "history", "channel", "from_ms", "to_ms", "points"}` are answered
 with one line, and so is `{"get": "gaps"}`, with `channel`, `from_ms` and `to_ms` if wanted; `{"get": "watch"}` stays
 open and brings a line for each committed value, until the asker ends his half of the line. `{"get": "alarms"}` lists
-alarms, `{"do": "acknowledge", "alarm", "by"}` acknowledges one: the only thing that is done for who asks. What is not
-understood is answered with `{"error"}`. Only this user may connect.
+alarms. Two things are done for who asks: `{"do": "acknowledge", "alarm", "by"}` notes that an alarm was seen,
+`{"do": "command", "device", "value"}` tells an output what to do. What is not understood is answered with `{"error"}`.
+Only this user may connect.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Final, Protocol
 
+from golmok_drivers.api import DriverError, Value
 from golmok_edge.gateway.address import make_room
 from golmok_edge.gateway.live import Live
 from golmok_edge.gateway.past import Past
@@ -41,6 +43,7 @@ class Alarms(Protocol):
 
 
 _Status = Callable[[], Awaitable[dict[str, Any]]]
+_Command = Callable[[str, Value], Awaitable[None]]
 
 
 class AskServer:
@@ -54,13 +57,15 @@ class AskServer:
         past: Past,
         *,
         alarms: Alarms | None = None,
+        command: _Command | None = None,
         aside: Executor | None = None,
         patience_s: float = PATIENCE_S,
     ) -> None:
         """`aside` is where the past is read, beside the loop."""
         self.path = path
         self._status, self._live, self._past = status, live, past
-        self._alarms, self._aside, self._patience_s = alarms, aside, patience_s
+        self._alarms, self._command = alarms, command
+        self._aside, self._patience_s = aside, patience_s
         self._server: asyncio.Server | None = None
         self._askers: set[asyncio.Task[Any]] = set()
 
@@ -126,11 +131,16 @@ class AskServer:
                     await self._say(writer, {"alarms": self._alarms.rows() if self._alarms else []})
                 case {"do": "acknowledge", "alarm": str(which), "by": str(by)} if self._alarms:
                     await self._say(writer, {"alarm": self._alarms.acknowledge(which, by[:100])})
+                case {"do": "command", "device": str(device), "value": bool() | int() | float() | str() as value} if (
+                    self._command
+                ):
+                    await self._command(device, value)
+                    await self._say(writer, {"done": {"device": device, "value": value}})
                 case {"get": "watch"}:
                     await self._watch(reader, writer)
                 case _:
                     raise ValueError(_HELP)
-        except (ValueError, LookupError, RecursionError, StoreError) as error:
+        except (ValueError, LookupError, RecursionError, StoreError, DriverError) as error:
             await self._say(writer, {"error": str(error)})
 
     async def _watch(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

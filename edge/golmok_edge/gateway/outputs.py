@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from golmok_drivers.api import DriverError
 from golmok_edge.rules import Output
@@ -21,6 +21,37 @@ AGAIN_S: Final = 10.0
 RETRY_S: Final = 2.0
 PATIENCE_S: Final = 1.0
 """So long it may take to switch one."""
+
+
+class Commanded(Protocol):
+    """A device of the gateway that is told things: a `DeviceTask`."""
+
+    @property
+    def restarts(self) -> int:
+        """How often it was opened anew."""
+
+    async def command(self, quantity: str, value: bool) -> None:
+        """Make it do that; raises `DriverError`."""
+
+
+class Switch:
+    """An `Output` that is a device. It is told only what is new to it, so that a person may switch it in between."""
+
+    def __init__(self, device: Commanded, quantity: str) -> None:
+        self._device, self._quantity = device, quantity
+        self._on_since: int | None = None
+        """On since so many restarts; None while it is off, as drivers open it."""
+
+    async def set(self, on: bool) -> None:
+        """See `Output`."""
+        restarts = self._device.restarts
+        if on and self._on_since != restarts:
+            await self._device.command(self._quantity, True)
+            self._on_since = restarts
+        elif not on and self._on_since is not None:
+            if self._on_since == restarts:
+                await self._device.command(self._quantity, False)
+            self._on_since = None
 
 
 class Outputs:
