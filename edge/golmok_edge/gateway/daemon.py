@@ -16,7 +16,7 @@ from typing import Any, Final
 from golmok_cloud_sync.client import Courier, Outbox, Pace, ServerTime
 from golmok_cloud_sync.protocol import Hello, Record, Stream
 from golmok_cloud_sync.protocol.gaps import START, Moment, start_fields
-from golmok_drivers.api import EventDriver, MessageDriver, PolledDriver, Value
+from golmok_drivers.api import EventDriver, MessageDriver, OutputDriver, PolledDriver, Value
 from golmok_drivers.buses import open_bus, parse_bus_url
 from golmok_drivers.twins import SimDevice, Simulation, simulate
 from golmok_edge.gateway.address import socket_path
