@@ -36,7 +36,7 @@ def test_where_a_picture_is_white_the_shorter_exposure_says_where_the_line_is() 
 
     def off(points: np.ndarray) -> np.ndarray:
         there = points[(points[:, 1] >= 102) & (points[:, 1] < 138)]
-        return np.abs(there[:, 0] - scene.truth()[there[:, 1].astype(int)])
+        return np.asarray(np.abs(there[:, 0] - scene.truth()[there[:, 1].astype(int)]))
 
     assert np.median(off(alone)) > 0.5
     assert np.median(off(merged)) < 0.3
