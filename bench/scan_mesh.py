@@ -33,7 +33,7 @@ def _revolved(outline: list[tuple[float, float]]) -> trimesh.Trimesh:
 
 
 def _blob() -> trimesh.Trimesh:
-    mesh = trimesh.creation.icosphere(subdivisions=6, radius=1)
+    mesh: trimesh.Trimesh = trimesh.creation.icosphere(subdivisions=6, radius=1)
     dice, bumps = np.random.default_rng(5), np.ones(len(mesh.vertices))
     for k in (1, 1, 2, 2, 3):
         bumps += 0.12 / k * np.sin(mesh.vertices @ dice.normal(size=3) * 2 * k + dice.uniform(0, 6))

@@ -27,6 +27,9 @@ _NEIGHBOURS: Final = 20
 _LEAST_SAMPLES: Final = 200
 _MOST_SAMPLES: Final = 90_000
 _FINEST_MM: Final = 0.15
+_LINES_SHARE: Final = 0.35
+_FEWEST_STOPS: Final = 8
+
 _ROUNDS: Final = 3
 """Of filtering normals."""
 
@@ -116,7 +119,7 @@ def _thinned(cloud: Cloud) -> tuple[Singles, Singles, Singles]:
         raise MeshError("the cloud is empty: is the piece on the table? Capture again")
     if not np.isfinite(points).all():
         raise MeshError("the cloud holds points that are no numbers: run `golmok-scan reconstruct` again")
-    edge = _edge(points)
+    edge = max(_edge(points), _LINES_SHARE * _between_lines(cloud))
     order, first = _cells(points, edge)
     counts = np.diff(np.append(first, len(points)))[:, None]
 
@@ -124,6 +127,18 @@ def _thinned(cloud: Cloud) -> tuple[Singles, Singles, Singles]:
         return np.asarray(np.add.reduceat(of[order].astype(float), first, axis=0) / counts, np.float32)
 
     return mean(points), mean(cloud.towards), mean(cloud.colour)
+
+
+def _between_lines(cloud: Cloud) -> float:
+    """How far one laser line is from the next, mm; 0 where the frames do not tell.
+
+    Along a line points lie much closer. Of a scan of few stops a neighbourhood by number would be a piece of one line.
+    """
+    stops = len(np.unique(cloud.frame))
+    if stops < _FEWEST_STOPS:
+        return 0.0
+    radius = float(np.median(np.hypot(cloud.points[:, 0], cloud.points[:, 1])))
+    return 2 * np.pi * radius / (stops * len(np.unique(cloud.laser)))
 
 
 def _edge(points: npt.NDArray[np.float64]) -> float:
