@@ -34,8 +34,9 @@ _ROWS_WEIGHTS: Final = np.exp(-0.5 * np.square(_NEIGHBOURS / 2.0)).astype(np.flo
 """Rows of this weight (sigma 2) are taken together: 0.4 mm on the usual rig, less than what lies between its lines."""
 
 _ROWS_VARIANCE: Final = float((_ROWS_WEIGHTS * np.square(_NEIGHBOURS)).sum() / _ROWS_WEIGHTS.sum())
-_BEND_ROWS: Final = 8
-_MOST_PULL_PX: Final = 0.25
+_BEND_ROWS: Final = 14
+_CALM_ROWS: Final = 5
+_MOST_PULL_PX: Final = 0.08
 
 _POWERS: Final = np.stack([_NEIGHBOURS**0, _NEIGHBOURS, _NEIGHBOURS**2], axis=1)
 
@@ -358,9 +359,12 @@ def _flattened(x: Floats) -> Floats:
     """How far straightening has pulled a line that bends towards the inside of its bend: by half of its bend times
     the variance of the weights; 0 where the bend is not known."""
     pull = np.zeros(len(x))
-    if len(x) > 2 * _BEND_ROWS:
-        bend = (x[2 * _BEND_ROWS :] - 2 * x[_BEND_ROWS:-_BEND_ROWS] + x[: -2 * _BEND_ROWS]) / _BEND_ROWS**2
-        pull[_BEND_ROWS:-_BEND_ROWS] = _ROWS_VARIANCE / 2 * bend
+    edge = _BEND_ROWS + _CALM_ROWS
+    if len(x) > 2 * edge:
+        # Of a mean over some rows: the bend of a single one is mostly its noise.
+        calm = np.convolve(x, np.full(2 * _CALM_ROWS + 1, 1 / (2 * _CALM_ROWS + 1)), "valid")
+        bend = (calm[2 * _BEND_ROWS :] - 2 * calm[_BEND_ROWS:-_BEND_ROWS] + calm[: -2 * _BEND_ROWS]) / _BEND_ROWS**2
+        pull[edge:-edge] = np.nan_to_num(_ROWS_VARIANCE / 2 * bend)
     # A jump is no bend.
     return np.where(np.abs(pull) < _MOST_PULL_PX, pull, 0)
 
