@@ -117,6 +117,7 @@ REASONS: Final = table("""
     floods            | 값이 너무 많이 옴          | far too many values
     flood             | 값이 너무 많아 받지 않음   | too many values, not heard
     time              | 기기의 시각을 믿을 수 없음 | its own time is not to be trusted
+    calibration       | 교정 기한이 지남           | calibration expired
     settings          | 설정이 맞지 않음           | settings do not fit
 """)
 

@@ -284,10 +284,9 @@ class Salvage:
                 at = hi
 
     def _keep_hints(self, db: sqlite3.Connection, hints: Mapping[str, int], acked: Mapping[Stream, int]) -> None:
+        """Not where an epoch was sealed: that may be of one left long ago. If this one is, the cloud says so."""
         for stream in STREAMS:
             rows.save_hint(db, f"acked.{stream}", acked[stream])
-            if f"sealed.{stream}" in hints:
-                rows.save_hint(db, f"sealed.{stream}", hints[f"sealed.{stream}"])
         rows.save_hint(db, "session", hints.get("session", 0))
 
     # --- notes
