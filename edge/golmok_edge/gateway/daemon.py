@@ -11,14 +11,13 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, suppress
 from itertools import islice
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from golmok_cloud_sync.client import Courier, Outbox, Pace, ServerTime
 from golmok_cloud_sync.protocol import Hello, Record, Stream
 from golmok_cloud_sync.protocol.gaps import START, Moment, start_fields
 from golmok_drivers.api import EventDriver, MessageDriver, OutputDriver, PolledDriver, Value
 from golmok_drivers.buses import open_bus, parse_bus_url
-from golmok_drivers.twins import SimDevice, Simulation, simulate
 from golmok_edge.gateway.address import socket_path
 from golmok_edge.gateway.again import Again
 from golmok_edge.gateway.alarms import AlarmKeeper
@@ -60,6 +59,9 @@ from golmok_edge.store import (
     is_calm,
     start_salvage,
 )
+
+if TYPE_CHECKING:
+    from golmok_drivers.twins import Simulation
 
 _log = logging.getLogger(__name__)
 
@@ -384,13 +386,12 @@ class Gateway:
 
     def _simulate(self) -> Simulation | None:
         """The twins of the devices: of all with `--twins`, else of those whose bus is a simulated one."""
-        devices = [
-            SimDevice(device.name, device.driver, device.bus or "", device.options)
-            for device in self.settings.devices
-            if self._twins or _is_simulated(device.bus)
-        ]
-        if not devices:
+        simulated = [one for one in self.settings.devices if self._twins or _is_simulated(one.bus)]
+        if not simulated:
             return None
+        from golmok_drivers.twins import SimDevice, simulate  # a shop with real devices need not hold them in memory
+
+        devices = [SimDevice(one.name, one.driver, one.bus or "", one.options) for one in simulated]
         base, timezone = self.settings.file.parent, self.settings.site.timezone
         return simulate(devices, base=base, ledger=self._ledger, timezone=timezone)
 
