@@ -38,10 +38,12 @@ from golmok_drivers.errors import (
     ResetValue,
     ScenarioError,
     Shorted,
+    Silent,
     UnknownDriver,
     Unplugged,
     WrongApi,
 )
+from golmok_drivers.radio import Advert, Ble, BleLink, BleTwin, Broadcast, Counters, Listening, Peripheral
 from golmok_drivers.topics import check_filter, topic_matches
 from golmok_drivers.units import UNITS, is_unit, nearest_unit, quantity_name, unit_sign
 
@@ -49,6 +51,11 @@ __all__ = [
     "API",
     "I2C",
     "UNITS",
+    "Advert",
+    "Ble",
+    "BleLink",
+    "BleTwin",
+    "Broadcast",
     "Bus",
     "BusBackoff",
     "BusClosed",
@@ -57,6 +64,7 @@ __all__ = [
     "BusTimeout",
     "BusUrlError",
     "Channel",
+    "Counters",
     "CrcError",
     "Driver",
     "DriverError",
@@ -67,6 +75,7 @@ __all__ = [
     "GpioTwin",
     "I2CTwin",
     "Identity",
+    "Listening",
     "MessageDriver",
     "MqttTwin",
     "NotReady",
@@ -74,6 +83,7 @@ __all__ = [
     "OneWireTwin",
     "OutOfRange",
     "PayloadError",
+    "Peripheral",
     "PolledDriver",
     "Publication",
     "Quality",
@@ -82,6 +92,7 @@ __all__ = [
     "ScenarioError",
     "Settings",
     "Shorted",
+    "Silent",
     "Twin",
     "UnknownDriver",
     "Unplugged",
@@ -122,7 +133,8 @@ class Reading(NamedTuple):
 class Channel:
     """A quantity that a driver gives: its UCUM unit and what the part can do.
 
-    `low` and `high` bound what the part can measure; None where that has no meaning (states, texts).
+    `low` and `high` bound what the part can measure; None where that has no meaning (states, texts). `is_event`:
+    it happens at a moment (a button is pressed) instead of lasting; it is stored as an event, at once.
     """
 
     quantity: str
@@ -131,13 +143,14 @@ class Channel:
     high: float | None = None
     resolution: float | None = None
     accuracy: float | None = None
+    is_event: bool = False
 
 
 @dataclass(frozen=True)
 class DriverInfo:
     """What a driver is for, for people and for the settings check.
 
-    `bus` is the bus URL's scheme without `sim+`: i2c, w1, gpio, mqtt. `interval_s` is how often a polled
+    `bus` is the bus URL's scheme without `sim+`: i2c, w1, gpio, ble, mqtt. `interval_s` is how often a polled
     device is asked if the settings do not say; `expect_s` how long an event or message driven one may be
     silent (None: as long as it likes).
     """

@@ -44,6 +44,12 @@ class Unplugged(BusError):
     reason = "unplugged"
 
 
+class Silent(BusTimeout):
+    """A device that speaks by itself was not heard for longer than it is ever silent."""
+
+    reason = "silent"
+
+
 class Shorted(BusError):
     """The line is shorted: it reads all zeros, which have a right checksum."""
 

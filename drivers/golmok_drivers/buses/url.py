@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from difflib import get_close_matches
 from typing import Final, NamedTuple
 
 from golmok_drivers.errors import BusUrlError
 
-KINDS: Final = ("i2c", "w1", "gpio")
+KINDS: Final = ("i2c", "w1", "gpio", "ble")
 """The buses that have a URL."""
 
-_EXAMPLES: Final = {"i2c": "i2c://1", "w1": "w1://0", "gpio": "gpio://"}
+_EXAMPLES: Final = {"i2c": "i2c://1", "w1": "w1://0", "gpio": "gpio://", "ble": "ble://hci0"}
+_ADAPTERS: Final = re.compile(r"(hci\d{1,2}(,hci\d{1,2})*)?")
 
 
 class BusUrl(NamedTuple):
@@ -34,7 +36,13 @@ def parse_bus_url(url: str) -> BusUrl:
         raise BusUrlError(f"{url!r}: a simulated bus wants a scenario file (.toml); write {_example(kind, True)!r}")
     if not simulated and kind == "gpio" and where:
         raise BusUrlError(f"{url!r}: the board's pins are one bus without a number; write 'gpio://'")
-    if not simulated and kind != "gpio" and not (where.isascii() and where.isdecimal() and len(where) <= 3):
+    if not simulated and kind == "ble" and not _ADAPTERS.fullmatch(where):
+        raise BusUrlError(f"{url!r}: Bluetooth radios are hci0, hci1 …; write 'ble://hci0' or 'ble://hci0,hci1'")
+    if (
+        not simulated
+        and kind not in ("gpio", "ble")
+        and not (where.isascii() and where.isdecimal() and len(where) <= 3)
+    ):
         raise BusUrlError(f"{url!r}: a {kind} bus has a number; write {_EXAMPLES[kind]!r}")
     return BusUrl(kind, where, simulated)
 
