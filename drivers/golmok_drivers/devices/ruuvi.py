@@ -94,8 +94,8 @@ def _reading(channel: Channel, values: Mapping[str, Any]) -> Reading:
     name = channel.quantity
     value = values.get(name)
     if name == "acceleration":
-        axes = [values.get(f"acceleration_{axis}") for axis in "xyz"]
-        value = None if None in axes else round(math.hypot(*axes), 4)
+        axes = [axis for letter in "xyz" if (axis := values.get(f"acceleration_{letter}")) is not None]
+        value = round(math.hypot(*axes), 4) if len(axes) == len("xyz") else None
     if value is None:
         return Reading(name, None, "bad", "sensor")
     reading = judged(channel, value)

@@ -250,7 +250,7 @@ class DeviceTask:
     def _failed(self, error: DriverError) -> None:
         at = Instant(self._clock.boot, self._clock.mono_ms())
         self.state.went_wrong(self.device.name, error, at.mono_ms)
-        self._put(records_of(self.device, self._units, failed(self.device.channels, error), at))
+        self._put(records_of(self.device, self._units, failed(self.device.lasting, error), at))
 
 
 def _now_s() -> float:

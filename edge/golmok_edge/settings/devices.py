@@ -29,7 +29,7 @@ from golmok_edge.settings.shape import Shape
 
 DEFAULT_INTERVAL_S: Final = 10.0
 """How often a polled device is asked when neither the settings nor its driver say."""
-BUSES: Final = {"i2c": "i2c://1", "w1": "w1://0", "gpio": "gpio://"}
+BUSES: Final = {"i2c": "i2c://1", "w1": "w1://0", "gpio": "gpio://", "ble": "ble://hci0"}
 """Kind of bus -> an example of its URL."""
 
 _W1_ID: Final = re.compile(r"[0-9a-f]{2}-[0-9a-f]{12}")

@@ -102,8 +102,8 @@ class Device:
             self.service_data |= heard.service_data
             self.changed.add("ServiceData")
         if heard.manufacturer_data:
-            self.manufacturer_data = dict(heard.manufacturer_data) | ({} if duplicates else self.manufacturer_data)
-            self.manufacturer_data |= heard.manufacturer_data
+            before = {} if duplicates else self.manufacturer_data
+            self.manufacturer_data = {**before, **heard.manufacturer_data}
             self.changed.add("ManufacturerData")
         return True
 

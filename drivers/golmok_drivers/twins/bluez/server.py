@@ -73,6 +73,7 @@ class FakeBlueZ:
         """Take the name org.bluez."""
         self._bus = await MessageBus(bus_address=self._address).connect()
         self._poll = select.poll()
+        assert self._bus._fd is not None
         self._poll.register(self._bus._fd, select.POLLOUT)
         self._bus.add_message_handler(self._on_message)
         await self._match("type='signal',sender='org.freedesktop.DBus',member='NameOwnerChanged'")
@@ -88,7 +89,7 @@ class FakeBlueZ:
                 await task
         self._bus.disconnect()
         with suppress(Exception):
-            await self._bus.wait_for_disconnect()
+            await self._bus.wait_for_disconnect()  # type: ignore[no-untyped-call]
 
     def hear(self, heard: Heard) -> None:
         """A controller heard this advert."""
