@@ -92,6 +92,16 @@ class PayloadError(DriverError, ValueError):
     reason = "parse"
 
 
+class RefusedError(DriverError):
+    """A message that can be read but is not believed: recorded and sent again, say. Each has the reason of its own."""
+
+    reason = "refused"
+
+    def __init__(self, reason: str, text: str) -> None:
+        super().__init__(text)
+        self.reason = reason  # type: ignore[misc]  # of this one
+
+
 class BusUrlError(DriverError, ValueError):
     """A bus URL that names no bus; the message says what to write instead."""
 

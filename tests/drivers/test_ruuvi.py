@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from golmok_drivers.api import Reading
+from golmok_drivers.api import PayloadError, Reading
 from golmok_drivers.devices.ruuvi import RuuviDriver, RuuviSettings, RuuviTwin
 from tests.drivers.air import advert
 from tests.drivers.worlds import StillWorld
@@ -73,5 +73,6 @@ async def test_the_twin_is_read_as_it_means() -> None:
 
 
 @pytest.mark.parametrize("data", [b"", b"\x05", b"\x08" + bytes(23), VALID[:20]])
-async def test_no_bytes_break_it(data: bytes) -> None:
-    assert await readings_of((data, 0)) == []
+async def test_what_cannot_be_read_is_said(data: bytes) -> None:
+    with pytest.raises(PayloadError):
+        await readings_of((data, 0))

@@ -1,7 +1,8 @@
 """What the drivers of broadcasting devices have in common: they listen, they notice silence, they take what is due.
 
-`AdvertDriver` calls `taken` for each advert and yields what it makes of it. A device that was silent for three
-heartbeats gives one bad reading of each of its quantities, with reason `silent`; its next advert ends that.
+`AdvertDriver` calls `taken` for each advert and yields what it makes of it. A device of which nothing was heard for
+three heartbeats gives one bad reading of each of its quantities, with reason `silent`, or with the reason why what was
+heard meanwhile could not be read or was not believed. Its next good advert ends that.
 """
 
 from __future__ import annotations
@@ -15,16 +16,18 @@ from golmok_drivers.api import (
     Advert,
     Ble,
     Channel,
+    DriverError,
     EventDriver,
     Identity,
     Listening,
+    PayloadError,
     Reading,
     Silent,
     Unplugged,
     failed,
     judged,
 )
-from golmok_drivers.errors import BusClosed
+from golmok_drivers.errors import BusClosed, RefusedError
 
 ADDRESS_PATTERN: Final = r"^([0-9A-Fa-f]{2}:){5}[0-9A-Fa-f]{2}$"
 KEY_PATTERN: Final = r"^[0-9A-Fa-f]{32}$"
@@ -58,11 +61,15 @@ class AdvertDriver(EventDriver):
 
     @abstractmethod
     async def taken(self, advert: Advert) -> Sequence[Reading]:
-        """What one advert says that is new."""
+        """What one advert says that is new. Raises `PayloadError`, `RefusedError`: then it was no sign of life."""
 
     def is_of_it(self, advert: Advert) -> bool:
-        """Whether it is the device's own; a sign of life, also when it says nothing new."""
+        """Whether it is the device's own."""
         return True
+
+    def disbelieved(self, error: DriverError, advert: Advert) -> Sequence[Reading]:
+        """What is to be told of an advert that cannot be read or is not believed."""
+        return ()
 
     def tick(self, now_s: float) -> Sequence[Reading]:
         """What time alone says; called about every second where `ticks_s` is set."""
@@ -105,18 +112,24 @@ class AdvertDriver(EventDriver):
         """See `EventDriver.events`."""
         loop = asyncio.get_running_loop()
         life_s, is_silent = loop.time(), False
+        trouble: DriverError | None = None
         while (ear := self._ear) is not None:
             for advert in await ear.heard(self._patience_s(life_s, loop.time(), is_silent=is_silent)):
-                if self.is_of_it(advert):
-                    life_s, is_silent = advert.heard_s, False
-                if readings := await self.taken(advert):
+                if not self.is_of_it(advert):
+                    continue
+                try:
+                    readings = await self.taken(advert)
+                    life_s, is_silent, trouble = advert.heard_s, False, None
+                except (PayloadError, RefusedError) as error:
+                    trouble, readings = error, self.disbelieved(error, advert)
+                if readings:
                     yield readings
             if readings := self.tick(loop.time()):
                 yield readings
             if self.heartbeat_s and not is_silent and loop.time() - life_s >= HEARTBEATS * self.heartbeat_s:
                 is_silent = True
                 self.fell_silent()
-                yield failed(self.silent_channels, Silent(f"{self.settings_text()} is silent"))
+                yield failed(self.silent_channels, trouble or Silent(f"{self.settings_text()} is silent"))
 
     @property
     def silent_channels(self) -> Sequence[Channel]:

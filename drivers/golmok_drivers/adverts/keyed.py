@@ -5,27 +5,17 @@ from __future__ import annotations
 import hashlib
 import hmac
 from collections.abc import Mapping
-from typing import Any, ClassVar, Final
+from typing import Any, Final
 
 from golmok_drivers.adverts import bthome
 from golmok_drivers.adverts.guard import Ceremony, Verdict, judge
-from golmok_drivers.errors import BusError, DriverError, PayloadError
+from golmok_drivers.errors import BusError, PayloadError, RefusedError
 from golmok_drivers.radio import Counters
 
 EVENTS: Final = ("button", "command", "dimmer")
 """Quantities of BTHome that happen at a moment."""
 _ID_BYTES: Final = 8
 _KEY_NAME_BYTES: Final = 4
-
-
-class RefusedError(DriverError):
-    """A frame that is not believed; `why` is the word for people: replay, jump, plain, encrypted, parse."""
-
-    reason: ClassVar[str] = "refused"
-
-    def __init__(self, why: str, text: str) -> None:
-        super().__init__(text)
-        self.why = why
 
 
 def name_of(address: str, key: str) -> str:
@@ -45,23 +35,24 @@ class KeyedDevice:
         self._cipher = AESCCM(self._key, tag_length=4)
         self._ceremony = Ceremony()
         self._seen = b""
+        self._refusal: RefusedError | None = None
 
     def judged(self, data: bytes, counters: Counters) -> tuple[bthome.Frame, Verdict] | None:
-        """What a frame says, and whether it may be believed; None for the very bytes that were judged last.
+        """What a frame says, and whether it may be believed; None for the very bytes that were believed last.
 
-        Raises `RefusedError` for one that is plain, of another key, changed or cut: the same again raises no more.
+        Raises `RefusedError` for one that is plain, of another key, changed or cut.
         """
         if data == self._seen:
+            if self._refusal is not None:
+                raise self._refusal
             return None
         try:
             frame = bthome.decode(data, self._cipher, self._address)
         except PayloadError as error:
-            self._seen = data
-            raise RefusedError(error.reason, str(error)) from error
+            raise self._refused(data, error.reason, str(error)) from error
         assert frame.counter is not None, "a plain frame of a device with a key was let through"
         if frame.rest:
-            self._seen = data
-            raise RefusedError("parse", f"cut short: {frame.rest.hex()} cannot be read")
+            raise self._refused(data, "parse", f"cut short: {frame.rest.hex()} cannot be read")
         return frame, judge(frame.counter, counters.last(self.name))
 
     async def accepted(self, data: bytes, counters: Counters, at_s: float) -> bthome.Frame | None:
@@ -75,12 +66,11 @@ class KeyedDevice:
         frame, verdict = judged
         if verdict is Verdict.FRESH:
             await self.note(frame, counters)
-            self._seen = data
-            return frame
-        self._seen = data
-        if verdict is Verdict.SAME or await self._is_ceremony(frame, counters, at_s):
-            return None
-        raise RefusedError(verdict.value, f"{self.name}: counter {frame.counter} after {counters.last(self.name)}")
+        elif verdict is not Verdict.SAME and not await self._is_ceremony(frame, counters, at_s):
+            last = counters.last(self.name)
+            raise self._refused(data, verdict.value, f"{self.name}: counter {frame.counter} after {last}")
+        self._seen, self._refusal = data, None
+        return frame if verdict is Verdict.FRESH else None
 
     async def note(self, frame: bthome.Frame, counters: Counters) -> None:
         """Write the frame's counter down; it is on disk when this returns. Raises `BusError`."""
@@ -94,6 +84,10 @@ class KeyedDevice:
         """Names the event of that counter: every gateway that hears it gives it the same name, and nobody else can."""
         text = f"golmok-event {self.name} {counter}".encode()
         return hmac.new(self._key, text, hashlib.sha256).hexdigest()[: 2 * _ID_BYTES]
+
+    def _refused(self, data: bytes, why: str, text: str) -> RefusedError:
+        self._seen, self._refusal = data, RefusedError(why, text)
+        return self._refusal
 
     async def _is_ceremony(self, frame: bthome.Frame, counters: Counters, at_s: float) -> bool:
         """Whether an operator waits for this press; the third takes the counter back."""

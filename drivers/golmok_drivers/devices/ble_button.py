@@ -15,8 +15,8 @@ import msgspec
 from golmok_drivers.adverts import bthome
 from golmok_drivers.adverts.driver import ADDRESS_PATTERN, KEY_PATTERN, AdvertDriver, read
 from golmok_drivers.adverts.guard import Presses
-from golmok_drivers.adverts.keyed import KeyedDevice, RefusedError, events_of
-from golmok_drivers.api import Advert, Broadcast, Channel, DriverInfo, Reading, Settings, World
+from golmok_drivers.adverts.keyed import KeyedDevice, events_of
+from golmok_drivers.api import Advert, Broadcast, Channel, DriverError, DriverInfo, Reading, Settings, World
 from golmok_drivers.twins.sender import BTHomeSender
 
 CALL_ID: Final = Channel("call-id", is_event=True)
@@ -96,10 +96,7 @@ class BleButtonDriver(AdvertDriver):
         if data is None:
             return ()
         assert self.bus is not None
-        try:
-            frame = await self._keyed.accepted(data, self.bus.counters, advert.heard_s)
-        except RefusedError as error:
-            return self._refused(error.why, advert.heard_s)
+        frame = await self._keyed.accepted(data, self.bus.counters, advert.heard_s)
         return () if frame is None else self._told(frame, advert.heard_s)
 
     def _told(self, frame: bthome.Frame, at_s: float) -> Sequence[Reading]:
@@ -114,7 +111,9 @@ class BleButtonDriver(AdvertDriver):
             readings.append(read(BATTERY, values[BATTERY.quantity]))
         return readings
 
-    def _refused(self, why: str, at_s: float) -> Sequence[Reading]:
+    def disbelieved(self, error: DriverError, advert: Advert) -> Sequence[Reading]:
+        """See `AdvertDriver.disbelieved`: told, so that somebody who tries is noticed."""
+        why, at_s = error.reason, advert.heard_s
         if at_s - self._refused_s.get(why, -SAY_REFUSED_S) < SAY_REFUSED_S:
             return ()
         self._refused_s[why] = at_s

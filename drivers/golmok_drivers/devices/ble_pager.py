@@ -16,7 +16,7 @@ import msgspec
 from golmok_drivers.adverts import bthome
 from golmok_drivers.adverts.driver import ADDRESS_PATTERN, KEY_PATTERN, AdvertDriver, Thinned, read
 from golmok_drivers.adverts.guard import Verdict
-from golmok_drivers.adverts.keyed import KeyedDevice, RefusedError
+from golmok_drivers.adverts.keyed import KeyedDevice
 from golmok_drivers.api import (
     Advert,
     Broadcast,
@@ -110,15 +110,16 @@ class BlePagerDriver(AdvertDriver):
         data = advert.service_data.get(bthome.UUID)
         if data is None or self.bus is None:
             return ()
-        try:
-            judged = self._keyed.judged(data, self.bus.counters)
-        except RefusedError:
-            return ()
+        judged = self._keyed.judged(data, self.bus.counters)
         if judged is None or judged[1] is not Verdict.FRESH or not self._thinned.is_due(advert, data, numbered=True):
             return ()
         await self._keyed.note(judged[0], self.bus.counters)
         values = judged[0].by_name()
         return [read(BATTERY, values["battery"])] if "battery" in values else []
+
+    def fell_silent(self) -> None:
+        """See `AdvertDriver.fell_silent`."""
+        self._thinned.forget()
 
     async def events(self) -> AsyncIterator[Sequence[Reading]]:
         """See `EventDriver.events`: what it broadcasts, and what became of pages."""

@@ -17,8 +17,8 @@ import msgspec
 from golmok_drivers.adverts import bthome
 from golmok_drivers.adverts.driver import ADDRESS_PATTERN, KEY_PATTERN, AdvertDriver, Thinned, read
 from golmok_drivers.adverts.guard import Presses, Verdict
-from golmok_drivers.adverts.keyed import KeyedDevice, RefusedError, is_event
-from golmok_drivers.api import Advert, Broadcast, Channel, DriverInfo, PayloadError, Reading, Settings, World
+from golmok_drivers.adverts.keyed import KeyedDevice, is_event
+from golmok_drivers.api import Advert, Broadcast, Channel, DriverInfo, Reading, Settings, World
 from golmok_drivers.twins.sender import BTHomeSender
 
 _UNITS: Final = {row.name: row.unit for row in reversed(bthome.OBJECTS.values())}
@@ -137,25 +137,22 @@ class BthomeDriver(AdvertDriver):
         self._thinned.forget()
 
     async def taken(self, advert: Advert) -> Sequence[Reading]:
-        """See `AdvertDriver.taken`. A frame that nobody believes, or that nobody can read, gives nothing."""
+        """See `AdvertDriver.taken`."""
         data = advert.service_data.get(bthome.UUID)
         if data is None:
             return ()
-        try:
-            if self._keyed is not None:
-                return await self._believed(self._keyed, advert, data)
-            frame = bthome.decode(data)
-        except (RefusedError, PayloadError):
-            return ()
-        return self._read(advert, data, frame)
+        if self._keyed is not None:
+            return await self._believed(self._keyed, advert, data)
+        return self._read(advert, data, bthome.decode(data))
 
     async def _believed(self, keyed: KeyedDevice, advert: Advert, data: bytes) -> Sequence[Reading]:
         assert self.bus is not None
         counters = self.bus.counters
         judged = keyed.judged(data, counters)
-        if judged is None or judged[1] is not Verdict.FRESH:
-            if judged is not None:
-                await keyed.accepted(data, counters, advert.heard_s)  # the operator may be waiting for it
+        if judged is None:
+            return ()
+        if judged[1] is not Verdict.FRESH:
+            await keyed.accepted(data, counters, advert.heard_s)  # refused, unless an operator waits for it
             return ()
         readings = self._read(advert, data, judged[0])
         if readings:

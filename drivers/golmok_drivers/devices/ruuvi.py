@@ -14,7 +14,7 @@ import msgspec
 
 from golmok_drivers.adverts import ruuvi
 from golmok_drivers.adverts.driver import ADDRESS_PATTERN, AdvertDriver, Thinned
-from golmok_drivers.api import Advert, Broadcast, Channel, DriverInfo, PayloadError, Reading, Settings, World, judged
+from golmok_drivers.api import Advert, Broadcast, Channel, DriverInfo, Reading, Settings, World, judged
 
 CHANNELS: Final = (
     Channel("temperature", "Cel", -40, 85, 0.005, 0.2),
@@ -81,13 +81,14 @@ class RuuviDriver(AdvertDriver):
     async def taken(self, advert: Advert) -> Sequence[Reading]:
         """See `AdvertDriver.taken`."""
         data = advert.manufacturer_data.get(ruuvi.COMPANY)
-        if data is None or not self._thinned.is_due(advert, data, numbered=data[:1] == bytes([_FORMAT_5])):
+        if data is None:
             return ()
-        try:
-            values = ruuvi.decode(data)
-        except PayloadError:
+        values = ruuvi.decode(data)
+        if not self._thinned.is_due(advert, data, numbered=data[0] == _FORMAT_5):
             return ()
-        return [_reading(channel, values) for channel in CHANNELS if channel.quantity != "movements" or data[0] == 5]
+        return [
+            _reading(channel, values) for channel in CHANNELS if channel.quantity != "movements" or data[0] == _FORMAT_5
+        ]
 
 
 def _reading(channel: Channel, values: Mapping[str, Any]) -> Reading:
