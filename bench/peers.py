@@ -16,6 +16,7 @@ import tempfile
 import threading
 import time
 import venv
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Final
@@ -83,22 +84,38 @@ def killed(python: Environments, kind: str, folder: Path, per_s: float, after_s:
     return len(told), len(told - kept)
 
 
-def kills(python: Environments, folder: Path, trials: int, seed: int) -> dict[str, dict[str, Any]]:
-    """`trials` kills of each storage; the moments are drawn once, so that all get the same."""
+def plan_of(trials: int, seed: int) -> list[tuple[float, float]]:
+    """Rates, and moments of the kill."""
     dice = random.Random(seed)
-    plan = [(KILL_RATES[trial % len(KILL_RATES)], dice.uniform(0.2, 2.2)) for trial in range(trials)]
+    return [(KILL_RATES[trial % len(KILL_RATES)], dice.uniform(0.2, 2.2)) for trial in range(trials)]
 
-    def of(kind: str) -> dict[str, Any]:
-        losses = []
-        acked = 0
-        for trial, (per_s, after_s) in enumerate(plan):
-            told, lost = killed(python, kind, folder / f"kill-{kind}-{trial}", per_s, after_s)
-            acked += told
-            losses.append(lost)
-        return {"trials": trials, "acked": acked, "trials_with_loss": sum(map(bool, losses)), "lost": sum(losses)}
+
+def told(results: Sequence[tuple[int, int]]) -> dict[str, int]:
+    """Of trials, each with what was acknowledged and what of it is gone."""
+    losses = [lost for _, lost in results]
+    acked = sum(acked for acked, _ in results)
+    return {"trials": len(results), "acked": acked, "trials_with_loss": sum(map(bool, losses)), "lost": sum(losses)}
+
+
+def kills(python: Environments, folder: Path, trials: int, seed: int) -> dict[str, dict[str, int]]:
+    """`trials` kills of each storage; the moments are drawn once, so that all get the same."""
+
+    def of(kind: str) -> dict[str, int]:
+        plan = enumerate(plan_of(trials, seed))
+        return told([killed(python, kind, folder / f"kill-{kind}-{trial}", *one) for trial, one in plan])
 
     with ThreadPoolExecutor(len(KINDS)) as threads:
         return dict(zip(KINDS, threads.map(of, KINDS), strict=True))
+
+
+def many_kills(python: Environments, folder: Path, trials: int, seed: int) -> dict[str, int]:
+    """Of ours alone, a few at a time."""
+
+    def one(job: tuple[int, tuple[float, float]]) -> tuple[int, int]:
+        return killed(python, "golmok", folder / f"many-{job[0]}", *job[1])
+
+    with ThreadPoolExecutor(4) as threads:
+        return told(list(threads.map(one, enumerate(plan_of(trials, seed)))))
 
 
 def steady(python: Environments, folder: Path, seconds: float) -> dict[str, dict[str, float]]:
@@ -122,6 +139,7 @@ def main() -> None:
     parser.add_argument("--count", type=int, default=100_000, help="readings of the backlog (default 100,000)")
     parser.add_argument("--seconds", type=float, default=60.0, help="at each steady rate (default 60)")
     parser.add_argument("--trials", type=int, default=20, help="kill -9 of each storage (default 20)")
+    parser.add_argument("--own-trials", type=int, default=200, help="kill -9 of ours alone (default 200)")
     parser.add_argument("--seed", type=int, default=1, help="of the moments of the kills")
     options = parser.parse_args()
     python = Environments(ROOT / "build" / "peers")
@@ -132,6 +150,7 @@ def main() -> None:
             "backlog": {kind: python.ask(kind, "backlog", folder / f"backlog-{kind}", options.count) for kind in KINDS},
             "bytes_per_reading": steady(python, folder, options.seconds),
             "kill": kills(python, folder, options.trials, options.seed),
+            "kill_of_ours": many_kills(python, folder, options.own_trials, options.seed + 1),
             "import": {
                 "golmok": python.ask("golmok", "weight", "golmok_edge.gateway.daemon"),
                 "thingsboard": python.ask(

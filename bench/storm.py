@@ -6,6 +6,9 @@ Orders come by a clock of their own, whether the one before is through or not. A
 the cloud holds: counts and CRCs of every gateway, the values of some.
 
 A second run kills the server in the middle of it and starts it again.
+
+Generator and server have a core each, where there are two: else one measures the other. Who else was busy on the
+machine meanwhile is told with the figures (`others_busy`, in cores); a run on a busy machine says little of waits.
 """
 
 from __future__ import annotations
@@ -14,6 +17,7 @@ import argparse
 import asyncio
 import gc
 import json
+import os
 import random
 import re
 import resource
@@ -62,6 +66,7 @@ MOST_BUSY: Final = 0.7
 """A generator that has less time than this to itself measures itself."""
 NAME: Final = "gw-storm-00000"
 EPOCH: Final = "00000000aaaaaaaa"
+CORES: Final = sorted(os.sched_getaffinity(0))
 PATIENCE_S: Final = 600.0
 ANSWER_S: Final = 30.0
 _NEXT_SEQ: Final = {
@@ -447,6 +452,8 @@ class Server:
              "--listen", f"127.0.0.1:{self.port}", "--open-enrolment", *self.options],
             stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
         )  # fmt: skip
+        if len(CORES) > 1:
+            os.sched_setaffinity(self.process.pid, CORES[1:])
         assert self.process.stdout is not None
         self.port = int(self.process.stdout.readline().rpartition(":")[2])
         self.get("/healthz")  # it listens at once, and answers when it has loaded
@@ -477,6 +484,18 @@ class Server:
     def get(self, path: str) -> str:
         with urllib.request.urlopen(f"http://127.0.0.1:{self.port}{path}", timeout=60) as answer:  # ours
             return str(answer.read().decode())
+
+
+def machine_cpu_s() -> float:
+    """Seconds that all cores have worked, for whomever (proc(5), /proc/stat: all but idle and iowait)."""
+    fields = list(map(int, Path("/proc/stat").read_text().splitlines()[0].split()[1:9]))
+    return (sum(fields) - fields[3] - fields[4]) / os.sysconf("SC_CLK_TCK")
+
+
+def waited_s(pid: int) -> float:
+    """Seconds that the threads of a process wanted a core that others had (/proc/PID/task/*/schedstat)."""
+    files = Path(f"/proc/{pid}/task").glob("*/schedstat")
+    return sum(int(file.read_text().split()[1]) for file in files) / 1e9
 
 
 def judge(server: Server, storm: Storm) -> dict[str, int]:
@@ -525,6 +544,8 @@ def against(server: Server, gateways: int, backlogs: list[Backlog], *, kill: boo
     storm = Storm(server.port, gateways, backlogs, ORDERS_PER_S)
     gc.freeze()
 
+    os.sched_setaffinity(0, CORES[:1])
+
     async def work() -> dict[str, Any]:
         await storm.meet()
         server.kill()  # the outage: what the server knew by heart is gone
@@ -532,11 +553,21 @@ def against(server: Server, gateways: int, backlogs: list[Backlog], *, kill: boo
         before = cpu_s(server.process.pid)
         server.cpu_s = -before
         server.resident_mb.clear()
-        return await storm.run(server.kill_in_the_middle if kill else None)
+        machine_s, own_s, own_wait_s = machine_cpu_s(), time.process_time(), waited_s(os.getpid())
+        wait_s, began_s = waited_s(server.process.pid), time.monotonic()
+        told = await storm.run(server.kill_in_the_middle if kill else None)
+        took_s, its_s = time.monotonic() - began_s, server.cpu_s + cpu_s(server.process.pid)
+        others_s = machine_cpu_s() - machine_s - (time.process_time() - own_s) - its_s
+        return told | {
+            "generator_waited": round((waited_s(os.getpid()) - own_wait_s) / took_s, 3),
+            "server_waited": None if kill else round((waited_s(server.process.pid) - wait_s) / took_s, 3),
+            "others_busy": round(others_s / took_s, 2),
+        }
 
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         result = runner.run(work())
     text = server.get("/metrics")
+    os.sched_setaffinity(0, CORES)
     result["turned_away"] = dict(re.findall(r'^golmok_turned_away_total\{reason="(\w+)"\} (\d+)', text, re.MULTILINE))
     result |= judge(server, storm)
     server.stop()

@@ -138,7 +138,7 @@ def test_test_passes_arguments_on_and_checks_first(furnished: House) -> None:
         f"check [{root}] ",
         f"python [{root}] -m pytest -n 2 --dist loadfile -m slow or not slow tests/edge -k a b",
     ]
-    assert furnished.run("test").stdout.splitlines()[-1] == f"python [{root}] -m pytest"
+    assert furnished.run("test").stdout.splitlines()[-1] == f"python [{root}] -m pytest -n 2 --dist loadfile"
 
 
 def test_test_stops_where_a_check_fails(furnished: House) -> None:

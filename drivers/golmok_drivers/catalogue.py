@@ -11,7 +11,6 @@ import importlib
 import inspect
 import pkgutil
 from collections.abc import Callable, Iterable
-from difflib import get_close_matches
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any, Final
 
@@ -101,6 +100,8 @@ def _only_class(module: Any, kind: str) -> Any:
 
 
 def _unknown(name: str, kind: str, known: list[str]) -> str:
+    from difflib import get_close_matches  # here: who makes no mistake need not hold it in memory
+
     if name in known:
         return f"the driver {name!r} has no {kind}"
     near = get_close_matches(name, known, n=3, cutoff=0.5)

@@ -6,7 +6,6 @@ sixty units. Whoever needs another one adds a line.
 
 from __future__ import annotations
 
-from difflib import get_close_matches
 from typing import Final
 
 UNITS: Final[dict[str, str]] = {
@@ -190,6 +189,8 @@ def is_unit(code: str) -> bool:
 
 def nearest_unit(text: str) -> str | None:
     """The code somebody probably meant who wrote `text`, for the message of a settings check."""
+    from difflib import get_close_matches  # here: who makes no mistake need not hold it in memory
+
     if text in UNITS:
         return text
     by_fold = {code.casefold(): code for code in UNITS}

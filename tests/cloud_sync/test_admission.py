@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Coroutine
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -14,17 +15,16 @@ from golmok_cloud_sync.protocol import MAX_REQUEST, Frame, Void
 from golmok_cloud_sync.server.admission import (
     LATEST_S,
     MOST_READING,
+    QUIET_S,
     SLOW_AFTER_S,
     SLOW_BYTES_PER_S,
     SOONEST_S,
     Admission,
-    Limits,
     Ticket,
     TurnedAwayError,
-    cost_of,
-    memory_bytes,
 )
 from golmok_cloud_sync.server.privilege import BURST, BYTES_PER_S, Allowance, claims, deserves
+from golmok_cloud_sync.server.room import Limits, cost_of, memory_bytes
 from golmok_cloud_sync.server.turns import BusyError, Turns, Whose
 
 SMALL = cost_of(1000)
@@ -96,9 +96,11 @@ def test_a_body_whose_length_is_not_told_counts_as_the_largest_until_it_is_here(
     async def work() -> None:
         admission = Admission(Limits.of(64 << 20))
         ticket = await admission.enter(None, None, urgent=False)
-        assert admission.held_bytes == cost_of(MAX_REQUEST)
+        with pytest.raises(TurnedAwayError):
+            await admission.enter(MAX_REQUEST, None, urgent=False)
         admission.was_read(ticket, 1000)
         assert admission.held_bytes == SMALL
+        await admission.enter(MAX_REQUEST // 2, None, urgent=False)
 
     soon(work())
 
@@ -179,20 +181,90 @@ def test_what_was_not_urgent_needs_room_like_all_else() -> None:
 
 def test_bodies_that_trickle_in_give_way_the_oldest_first_and_others_do_not() -> None:
     async def work() -> None:
-        hand = Hand()
-        admission = door(3, hand=hand)
-        quick, slow, slower = await fill(admission, 3, read=False)
+        hand, size = Hand(), 400_000
+        admission = Admission(Limits(3 * cost_of(size), cost_of(0)), hand)
+        quick, slow, slower = [await admission.enter(size, None, urgent=False) for _ in range(3)]
         hand.s += SLOW_AFTER_S + 1
-        quick.got = int(SLOW_BYTES_PER_S * (SLOW_AFTER_S + 2))
-        await fill(admission, 1, read=False)
+        admission.came(quick, int(SLOW_BYTES_PER_S * (SLOW_AFTER_S + 2)))
+        await admission.enter(size, None, urgent=False)
         assert [one.gave_way for one in (quick, slow, slower)] == [False, True, False]
-        await fill(admission, 1, read=False)
+        await admission.enter(size, None, urgent=False)
         assert slower.gave_way
         with pytest.raises(TurnedAwayError):
-            await admission.enter(1000, None, urgent=False)
+            await admission.enter(size, None, urgent=False)
         for ticket in (slow, slower, quick):
             admission.leave(ticket, done=False)
-        assert admission.held_bytes == 2 * SMALL
+        assert admission.held_bytes == 2 * cost_of(0)
+
+    soon(work())
+
+
+def test_a_large_body_that_was_only_announced_takes_no_room_from_others_but_from_other_large_ones() -> None:
+    async def work() -> None:
+        admission = Admission(Limits.of(64 << 20), Hand())
+        large = await admission.enter(MAX_REQUEST, None, urgent=False)
+        admission.came(large, 1 << 20)
+        with pytest.raises(TurnedAwayError):
+            await admission.enter(MAX_REQUEST // 2, None, urgent=False)
+        await fill(admission, 300)
+        assert not large.gave_way
+
+    soon(work())
+
+
+@pytest.mark.parametrize("trickles", [False, True])
+def test_a_large_body_that_hangs_near_its_end_gives_way_within_seconds(trickles: bool) -> None:
+    async def work() -> float:
+        hand = Hand()
+        admission = Admission(Limits.of(64 << 20), hand)
+        large = await admission.enter(MAX_REQUEST, None, urgent=False)
+        admission.came(large, MAX_REQUEST - 1000)
+        tickets = 0
+        while not large.gave_way:
+            try:
+                tickets += len(await fill(admission, 1))
+            except TurnedAwayError:
+                hand.s += 0.1
+                admission.came(large, large.got + 1 if trickles else large.got) if trickles else None
+        await fill(admission, 100)
+        return hand.s - 1000.0
+
+    assert soon(work()) < (SLOW_AFTER_S if trickles else QUIET_S) + 0.3
+
+
+def test_a_large_body_that_comes_quickly_is_not_sent_away_for_others() -> None:
+    async def work() -> None:
+        hand = Hand()
+        admission = Admission(Limits.of(64 << 20), hand)
+        large = await admission.enter(MAX_REQUEST, None, urgent=False)
+        for piece in range(1, 5):
+            admission.came(large, piece * MAX_REQUEST // 5)
+            hand.s += 0.9
+            with pytest.raises(TurnedAwayError):
+                await fill(admission, 1000)
+        assert not large.gave_way
+
+    soon(work())
+
+
+def test_where_more_comes_than_may_be_held_the_largest_gives_way_and_never_an_order() -> None:
+    async def work() -> None:
+        limits = Limits(17 << 20, 1 << 20)
+        admission = Admission(limits, Hand())
+        large = await admission.enter(MAX_REQUEST, None, urgent=False)
+        orders = [await admission.enter(1 << 10, None, urgent=True) for _ in range(10)]
+        modest = [await admission.enter(60 << 10, None, urgent=False) for _ in range(50)]
+        for ticket in [*orders, *modest]:
+            admission.was_read(ticket, (ticket.announced - cost_of(0)) // 2)
+        for piece in range(1, 9):
+            admission.came(large, piece << 20)
+            assert admission.held_bytes <= limits.queue + limits.reserve
+        assert large.gave_way
+        with pytest.raises(TurnedAwayError):
+            admission.was_read(large, MAX_REQUEST)
+        for ticket in [large, *orders, *modest]:
+            admission.leave(ticket, done=True)
+        assert admission.held_bytes == 0
 
     soon(work())
 
@@ -213,30 +285,45 @@ def test_a_gateway_that_connects_again_and_again_displaces_itself_only() -> None
 def test_what_is_held_is_what_is_in_and_never_more_than_allowed(data: st.DataObject) -> None:
     async def work() -> None:
         hand = Hand()
-        limits = Limits(20 * SMALL, 5 * SMALL)
+        limits = Limits(2 << 20, 512 << 10)
         admission = Admission(limits, hand, lambda low, high: low)
-        inside: list[Ticket] = []
-        for _ in range(data.draw(st.integers(1, 40))):
-            hand.s += data.draw(st.floats(0, 4))
-            leaves = data.draw(st.booleans())
-            if inside and leaves:
-                ticket = inside.pop(data.draw(st.integers(0, len(inside) - 1)))
-                if not ticket.gave_way and data.draw(st.booleans()):
-                    admission.was_read(ticket, data.draw(st.integers(0, 1000)))
-                admission.leave(ticket, done=ticket.is_read)
-                continue
-            urgent = data.draw(st.booleans())
+        inside: dict[Ticket, int] = {}
+
+        async def enter() -> None:
+            size, urgent = data.draw(st.integers(0, 400_000)), data.draw(st.booleans())
             sender = data.draw(st.sampled_from([None, "a", "b"]))
-            size = data.draw(st.integers(0, 1000))
+            size = min(size, 60_000) if urgent else size
             entering = asyncio.create_task(admission.enter(size, sender, urgent=urgent))
             await asyncio.sleep(0)
             if not entering.done():
                 assert urgent
                 entering.cancel()
             elif entering.exception() is None:
-                inside.append(entering.result())
+                inside[entering.result()] = size
+
+        def move(ticket: Ticket, what: str) -> None:
+            size = inside[ticket]
+            if what == "leaves" or ticket.is_read or ticket.gave_way:
+                del inside[ticket]
+                admission.leave(ticket, done=ticket.is_read)
+            elif what == "comes":
+                admission.came(ticket, data.draw(st.integers(ticket.got, size)))
+            else:
+                with suppress(TurnedAwayError):
+                    admission.was_read(ticket, size)
+
+        for _ in range(data.draw(st.integers(1, 40))):
+            hand.s += data.draw(st.floats(0, 4))
+            what = data.draw(st.sampled_from(["enters", "enters", "comes", "is read", "leaves"]))
+            if what == "enters" or not inside:
+                await enter()
+            else:
+                move(data.draw(st.sampled_from(list(inside))), what)
             assert admission.held_bytes == sum(one.cost for one in inside)
-            assert admission.held_bytes <= limits.queue + limits.reserve
+            usual = [one.cost for one in inside if not one.urgent]
+            assert sum(usual) <= limits.queue or any(not one.urgent and one.is_read for one in inside)
+            assert sum(usual) <= limits.queue + cost_of(400_000), "one that is told so just now is still there"
+            assert sum(one.cost for one in inside if one.urgent) <= 2 * limits.reserve
         for ticket in inside:
             admission.leave(ticket, done=False)
         assert admission.held_bytes == 0

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from golmok_cloud_sync.protocol import Anchor, Anchors
@@ -102,6 +102,7 @@ def test_there_and_back_is_the_same_moment(known: list[Anchor], moment: int) -> 
     assert abs(back - moment) <= 1
 
 
+@example([Anchor(0, T0 + 2001, 10_000), Anchor(1, T0 + 1, 10_000)], 0, 0)
 @given(any_anchors(), st.integers(-(10**6), 2 * 10**7), st.integers(0, 10**6))
 def test_what_was_in_an_interval_of_the_day_is_looked_for_where_it_is(
     known: list[Anchor], moment: int, width: int

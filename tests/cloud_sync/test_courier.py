@@ -382,6 +382,13 @@ def test_being_told_to_come_later_makes_no_frame_smaller(server: TinyServer, sta
     assert sizes_after(server, status(503), start)[:2] == [4000, 4000]
 
 
+def test_being_told_that_it_comes_too_slowly_makes_frames_smaller(
+    server: TinyServer, start: Callable[..., Courier]
+) -> None:
+    slow = status(429, {"reason": "slow", "retry_after_s": 0.01})
+    assert sizes_after(server, slow, start)[:2] == [4000, 2000]
+
+
 def test_an_outage_makes_no_frame_smaller(start: Callable[..., Courier]) -> None:
     """Nobody was there; that says nothing of the line. A fleet that comes back must not come in crumbs."""
     with socket.socket() as taken:
@@ -502,6 +509,37 @@ def test_an_error_of_the_store_ends_nothing(server: TinyServer, start: Callable[
     assert "the disk is gone" in courier.state.detail
     outbox.broken = False
     until(lambda: server.values() == list(range(10)), "it goes on")
+
+
+def test_a_store_that_was_set_aside_does_not_wait_for_what_the_cloud_is_owed(server: TinyServer) -> None:
+    """The cloud was away for long, the next failure of it would mean minutes; but this one is ours, and over."""
+    outboxes = [BrokenOutbox("e0", entries=outbox_with(5).entries), outbox_with(10)]
+    shares = [0.0]
+    pace = Pace(0.1, lambda low, high: low + shares[0] * (high - low))
+    for _ in range(8):
+        pace.failed(0.0)
+    shares[0] = 1.0
+    courier = Courier(server.url, HELLO, lambda: outboxes.pop(0), clock=Machine(), pace=pace, new_boot=False)
+    courier.start()
+    until(lambda: server.values() == list(range(10)), "what is in the new store is there")
+    until(lambda: courier.state.state == "connected", "it says so")
+    courier.close(0)
+
+
+def test_an_alarm_in_the_store_that_takes_the_place_of_another_goes_at_once(server: TinyServer) -> None:
+    outboxes = [outbox_with(1)]
+    server.pace_s = 3600
+    courier = Courier(server.url, HELLO, lambda: outboxes[-1], clock=Machine(), pace=Pace(3600), new_boot=False)
+    courier.start()
+    until(lambda: courier.state.is_all_sent, "all is there")
+    anew = MemoryOutbox("e2")
+    outboxes.append(anew)
+    courier.renew()
+    anew.entries["events"].append(alarm())
+    courier.wake()
+    until(lambda: server.values("events") == ["5"], "the alarm is there")
+    assert courier.state.failures == 0
+    courier.close(0)
 
 
 def test_the_time_of_the_server_lies_between_two_moments(server: TinyServer, start: Callable[..., Courier]) -> None:

@@ -84,6 +84,7 @@ def full(tiny: CloudProcess, client: httpx.Client) -> Iterator[Hanging]:
     """Somebody takes all the room there is."""
     wait_until(lambda: held(client) == 0, "nobody is there")
     with Hanging(tiny.url, TINY) as hanging:
+        hanging.send(b"x" * (TINY - 1000))
         wait_until(lambda: held(client) > TINY, "it was let in")
         yield hanging
     wait_until(lambda: held(client) == 0, "its place is free again")
@@ -159,6 +160,21 @@ def test_a_body_that_trickles_in_gives_way_when_its_place_is_wanted(full: Hangin
     assert set(codes) <= {200, 429}
     status, problem = full.answer()
     assert (status, problem["reason"]) == (429, "slow")
+
+
+def test_an_upload_of_8_mb_that_hangs_holds_up_nobody(tmp_path: Path) -> None:
+    """It has sent a part when its line dies; then come ordinary requests and orders, and nobody is told to wait."""
+    cloud = CloudProcess(tmp_path / "data", "--open-enrolment")
+    with cloud.client() as client, Hanging(cloud.url, 8 << 20) as hanging:
+        hanging.send(bytes(1 << 20))
+        wait_until(lambda: held(client) > 1 << 20, "it is in")
+        for _ in range(10):
+            sender = sender_with(client)
+            assert sender.post([sender.frame("readings", 1, 11)]).status_code == 200
+            sender.headers = URGENT
+            assert sender.sync([sender.frame("orders", 1, 6)]).streams["orders"].next_seq == 6
+        assert held(client) > 1 << 20, "nor was it sent away"
+    cloud.kill()
 
 
 def test_a_gateway_with_a_token_that_reconnects_while_its_requests_hang_is_not_locked_out(tmp_path: Path) -> None:

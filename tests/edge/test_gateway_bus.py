@@ -227,6 +227,39 @@ def test_a_broker_that_died_is_a_gap_and_is_told_everything_anew(tmp_path: Path,
     assert numbers(gateway) == list(range(40))
 
 
+def test_a_session_that_died_unnamed_is_a_gap_and_one_that_stands_is_none(
+    tmp_path: Path, make: Callable[..., Gateway]
+) -> None:
+    """A process that dies as soon as the broker does not know it leaves a session that looks like the old one."""
+    with Broker.start(tmp_path / "bus") as broker:
+        gateway = make("unnamed", broker.port, ("one", "u/1")).start().wait_ready()
+        sensor = Sensor(broker.port)
+        sensor.publish("u/1", 1)
+        until(lambda: tail(gateway) == 1, "one is stored")
+        sensor.close()
+        gateway.kill()
+        gateway.start().wait_ready()
+        assert gateway.end() == 0
+        assert not stored(gateway.folder / "var", "gap.broker", "events"), "the broker forgot nothing"
+        port = broker.port
+    with Broker.start(tmp_path / "bus", port):
+        subscribed = threading.Event()
+        dying = Mqtt("golmok-unnamed", Callbacks(on_subscribed=lambda _: subscribed.set()))
+        dying.subscribe(["u/1"])
+        dying.connect("127.0.0.1", port)
+        assert subscribed.wait(30)
+        dying.close()
+        gateway.start().wait_ready()
+        gap = until(lambda: stored(gateway.folder / "var", "gap.broker", "events"), "it says so")[-1]
+        assert gateway.end() == 0
+    assert "one.n" in json.loads(str(gap.value))["channels"]
+    told = len(stored(gateway.folder / "var", "gap.broker", "events"))
+    with Broker.start(tmp_path / "bus", port):
+        gateway.start().wait_ready()
+        until(lambda: len(stored(gateway.folder / "var", "gap.broker", "events")) > told, "and again, of the next one")
+        assert gateway.end() == 0
+
+
 @pytest.fixture(scope="module")
 def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cloud]:
     with Cloud(tmp_path_factory.mktemp("cloud")) as cloud:

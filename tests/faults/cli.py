@@ -17,6 +17,7 @@ from golmok_edge.demo.broker import BrokerError, provide
 
 from .disk import SmallDisk
 from .faults_of_power import why_not
+from .guard import Guard
 from .life import RECORDS, STUCK, Life, Outcome
 from .mutations import MUTATIONS, MutationError, mutate
 from .oracle import VERDICTS, Finding
@@ -55,14 +56,17 @@ def main(argv: Sequence[str] | None = None) -> int:
     if args.list:
         print(_listing())
         return 0
+    guard = Guard()
     try:
         mosquitto = provide().program
-        with tempfile.TemporaryDirectory(prefix="golmok-mutant-") as folder:
+        with tempfile.TemporaryDirectory(prefix="mutant-") as folder:
             code = mutate(args.mutate, Path(folder)) if args.mutate else ROOT
             outcome, skipped = run(args, mosquitto, code)
     except (BrokerError, MutationError) as error:
         print(f"faults: {error}", file=sys.stderr)
         return 2
+    finally:
+        guard.close()
     report = _report(args, outcome, skipped)
     print(json.dumps(report, indent=2, ensure_ascii=False) if args.json else _told(report))
     return 1 if outcome.findings else 0
@@ -105,7 +109,7 @@ def _cannot() -> dict[str, str]:
     why = why_not()
     skipped = {name: kind.why_not for name, kind in KINDS.items() if kind.why_not}
     skipped |= {"power-cut": why} if why else {}
-    with tempfile.TemporaryDirectory(prefix="golmok-faults-") as folder:
+    with tempfile.TemporaryDirectory(prefix="disk-") as folder:
         if disk := SmallDisk.mount(Path(folder)):
             disk.unmount()
             return skipped

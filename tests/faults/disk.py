@@ -8,6 +8,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Self
 
+from .guard import mark
+
 _MOST = 96 << 20
 """A salvage wants 32 MB to spare."""
 
@@ -25,7 +27,7 @@ class SmallDisk:
         folder.mkdir(parents=True, exist_ok=True)
         if os.geteuid():
             return None
-        command = ["mount", "-t", "tmpfs", "-o", f"size={_MOST},mode=755", "tmpfs", str(folder)]
+        command = ["mount", "-t", "tmpfs", "-o", f"size={_MOST},mode=755", mark(), str(folder)]
         return cls(folder) if subprocess.run(command, capture_output=True, check=False).returncode == 0 else None
 
     def fill(self) -> None:

@@ -23,6 +23,8 @@ from .street import Street
 Say = Callable[[str], None]
 _CHECK_EVERY: Final = 3
 """A run that stops at its first finding looks after so many faults of a shop."""
+_MOST_TOLD: Final = 10
+"""Findings of a shop that are told as soon as they are found."""
 STUCK: Final = "STUCK"
 """The text of a finding that is no record begins so: something did not go on, and nothing could be judged."""
 RECORDS: Final = frozenset({"lost", "doubled", "wrong"})
@@ -145,6 +147,8 @@ class Life:
     def _tell(self, shop: Shop, done: Judgement) -> None:
         at_s = time.time() - self._began_at
         self._say(f"{shop.site.name}: {done.records:,} records compared, {len(done.findings)} findings, {at_s:.0f} s")
+        for one in done.findings[:_MOST_TOLD]:
+            self._say(f"{shop.site.name}: {one.verdict}: {one.text}")
         self._found([one._replace(text=f"{self._seed} {shop.site.name}: {one.text}") for one in done.findings])
 
     def _found(self, findings: Sequence[Finding]) -> None:

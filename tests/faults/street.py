@@ -28,7 +28,7 @@ class Street:
         self.cloud_lock = threading.Lock()
         """Held by whoever does something to the cloud."""
         self._stack = ExitStack()
-        self.folder = keep or Path(self._stack.enter_context(tempfile.TemporaryDirectory(prefix="golmok-faults-")))
+        self.folder = keep or Path(self._stack.enter_context(tempfile.TemporaryDirectory(prefix="street-")))
         self.folder.mkdir(parents=True, exist_ok=True)
         self.cloud = Cloud(self.folder, code)
         self.disks: dict[str, SmallDisk] = {}

@@ -50,6 +50,9 @@ URGENT_ANSWER_S: Final = 10.0
 """The same for an urgent request, which is small."""
 IDLE_S: Final = 30.0
 """A connection that was silent for so long may be dead without either end knowing: orders take a new one."""
+BROKEN_MOST_S: Final = 10.0
+"""After an error of ours the next try comes at once, then after 1, 2, 4 s, and never later than this: the cloud has
+done nothing, so what it is owed does not count here."""
 _HELD: Final = re.compile(r"\bheld;dur=([0-9.]{1,12})")
 _ANSWERS: Final = frozenset({200, 409})
 _GRACE_S: Final = 0.5
@@ -131,9 +134,21 @@ class Courier(threading.Thread):
         self._closing = self._is_left = False
         self._last_s = 0.0
         self._uplink: Uplink | None = None
+        self._is_outdated = False
+        """There is another outbox now."""
+        self._breaks = {False: 0, True: 0}
+        """Errors of ours one after the other, in either thread (True: the urgent one)."""
+        self._broken_until_s = {False: 0.0, True: 0.0}
+        self._before_break = ("starting", "")
 
     def wake(self) -> None:
         """Orders or alarms are in the store: send them now."""
+        self._urgent.set()
+
+    def renew(self) -> None:
+        """The outbox is another one now: ask for it, and bring what is in it. Any thread may call; it never waits."""
+        self._is_outdated = self._is_hurried = True
+        self._wake.set()
         self._urgent.set()
 
     def close(self, last_s: float = 5.0) -> None:
@@ -154,7 +169,8 @@ class Courier(threading.Thread):
         threading.Thread(target=self._run_urgent, name="urgent uplink", daemon=True).start()
         line = Line(self._url)
         while not self._closing:
-            wait_s = self._pace.wait_s(self._now_s(), hurry=self._is_hurried)
+            now_s = self._now_s()
+            wait_s = max(self._pace.wait_s(now_s, hurry=self._is_hurried), self._broken_until_s[False] - now_s)
             if wait_s > 0:
                 self._wake.wait(wait_s)
                 self._wake.clear()
@@ -173,14 +189,15 @@ class Courier(threading.Thread):
             uplink = self._opened()
             return self._exchange(line, uplink, answer_s) and not uplink.is_all_sent
         except Exception as error:  # noqa: BLE001  # this thread must live on; the next turn begins from what is stored
-            self._broke(error, self._pace)
+            self._broke(error, urgent=False)
             return False
 
     def _run_urgent(self) -> None:
         line, used_s = Line(self._url), self._now_s()
         waits = self._has_orders()  # of the last run; alarms of then go with all else
         while not self._closing:
-            wait_s = self._urgent_pace.wait_s(self._now_s()) if waits else None
+            now_s = self._now_s()
+            wait_s = max(self._urgent_pace.wait_s(now_s), self._broken_until_s[True] - now_s) if waits else None
             if wait_s is None or wait_s > 0:
                 self._urgent.wait(wait_s)
                 waits = waits or self._urgent.is_set()
@@ -197,7 +214,7 @@ class Courier(threading.Thread):
             with self._lock:
                 return self._opened().backlog("orders") > 0
         except Exception as error:  # noqa: BLE001  # as in `_turn`
-            self._broke(error, self._urgent_pace)
+            self._broke(error, urgent=True)
             return True
 
     def _urgent_turn(self, line: Line) -> bool:
@@ -214,21 +231,37 @@ class Courier(threading.Thread):
                 return False
             return any(map(uplink.backlog, URGENT_STREAMS))
         except Exception as error:  # noqa: BLE001  # as in `_turn`
-            self._broke(error, self._urgent_pace)
+            self._broke(error, urgent=True)
             return True
 
     def _opened(self) -> Uplink:
         with self._lock:
+            if self._is_outdated:
+                self._is_outdated, self._uplink = False, None
             if self._uplink is None:
                 self._uplink = Uplink(self._open_outbox())
+                if self.state.state == "broken":
+                    self.state.state, self.state.detail = self._before_break
             return self._uplink
 
-    def _broke(self, error: Exception, pace: Pace) -> None:
-        if not self._is_left:
+    def _broke(self, error: Exception, *, urgent: bool) -> None:
+        """An error of ours: begin anew from what is stored. The cloud's pace has nothing to do with it."""
+        if self._is_left:
+            return
+        with self._lock:
+            self._uplink = None
+            if self._is_outdated:
+                _log.info("the outbox was another one meanwhile: %s", error)
+                return
             _log.error("the way to the cloud broke", exc_info=error)
-            with self._lock:
-                self._uplink = None
-                self._failed("broken", f"{type(error).__name__}: {error}", pace)
+            self._breaks[urgent] += 1
+            wait_s = min(BROKEN_MOST_S, 2.0 ** (self._breaks[urgent] - 2)) if self._breaks[urgent] > 1 else 0.0
+            self._broken_until_s[urgent] = self._now_s() + wait_s
+            if self.state.state != "broken":
+                self._before_break = self.state.state, self.state.detail
+            self._say_failed("broken", f"{type(error).__name__}: {error}")
+            self._is_hurried = True
+            self._wake.set()
 
     def _now(self) -> Hello:
         return replace(self._hello, mono_ms=self._clock.mono_ms(), wall_ms=self._clock.wall_ms())
@@ -237,9 +270,8 @@ class Courier(threading.Thread):
         """One request and what follows from its reply; whether it brought anything forward."""
         with self._lock:
             latest = _fitting(self._latest()) if uplink.backlog("readings") > MOST_RECORDS else ()
-            hello, parts = uplink.compose(replace(self._now(), latest=latest))
-        if not self._has_met:
-            parts = []  # the first request is small: its reply tells the time exactly, and what the cloud has
+            # The first request is small: its reply tells the time exactly, and what the cloud has.
+            hello, parts = uplink.compose(replace(self._now(), latest=latest), bare=not self._has_met)
         return self._post(line, uplink, hello, parts, answer_s)
 
     def _post(
@@ -293,6 +325,7 @@ class Courier(threading.Thread):
             pace.succeeded(self._now_s(), reply.pace_s, reply.retry_after_s, more=more)
         else:
             pace.failed(self._now_s(), reply.retry_after_s)
+        self._breaks[urgent] = 0
         return forward
 
     def _headers(self, *, urgent: bool) -> dict[str, str]:
@@ -310,6 +343,8 @@ class Courier(threading.Thread):
         if status in (401, 403):
             self._failed("refused", detail, pace)
         elif status in (429, 503):
+            if (_document(answer) or {}).get("reason") == "slow":  # it has no room for so much on so slow a line
+                uplink.failed(urgent=pace is self._urgent_pace)
             self._failed("waiting", detail, pace, _retry_after_s(answer))
         else:
             uplink.failed(urgent=pace is self._urgent_pace)
@@ -317,6 +352,9 @@ class Courier(threading.Thread):
 
     def _failed(self, state: str, detail: str, pace: Pace, retry_after_s: float = 0.0) -> None:
         pace.failed(self._now_s(), retry_after_s)
+        self._say_failed(state, detail)
+
+    def _say_failed(self, state: str, detail: str) -> None:
         self.state.failures += 1
         if self.state.state != state:
             _log.warning("cloud %s: %s", state, detail)

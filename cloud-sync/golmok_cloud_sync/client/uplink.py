@@ -108,10 +108,10 @@ class Uplink:
         """Records of `stream` that the cloud is not known to have."""
         return max(0, self.outbox.tail(stream) - self._lanes[stream].next_seq + 1)
 
-    def compose(self, hello: Hello, *, urgent: bool = False) -> tuple[Hello, list[Part]]:
+    def compose(self, hello: Hello, *, urgent: bool = False, bare: bool = False) -> tuple[Hello, list[Part]]:
         """The next request: `hello` with what this end has of each stream, and the most urgent parts.
 
-        An urgent one tells of orders and events only, and has at most `MAX_URGENT` bytes.
+        An urgent one tells of orders and events only, and has at most `MAX_URGENT` bytes. A `bare` one has no parts.
         """
         if self.is_round_done and not urgent:
             self._begin_round()
@@ -124,7 +124,7 @@ class Uplink:
             probes = tuple(lane.search.probes()) if lane.search else ()
             reports[stream] = StreamReport(self._tail(stream), lane.next_seq - 1, probes)
             lane.trip = trip
-            if not lane.search and (part := self._cut(stream, lane, trip, room)):
+            if not bare and not lane.search and (part := self._cut(stream, lane, trip, room)):
                 parts.append(part)
                 room = room - len(part.payload) if room is not None and isinstance(part, Frame) else room
         return replace(hello, store=self.outbox.name, epoch=self.outbox.epoch, streams=reports), parts

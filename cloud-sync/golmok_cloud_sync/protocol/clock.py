@@ -16,6 +16,7 @@ from __future__ import annotations
 
 from bisect import bisect_left, bisect_right, insort
 from dataclasses import dataclass, field
+from math import ceil, floor
 from typing import Final, NamedTuple
 
 
@@ -166,6 +167,8 @@ class Anchors:
         ends = [self.bounds(at) for at in (from_mono_ms, to_mono_ms)]
         walls = [one.wall_ms for one in inside] + [wall for end in ends if end for wall in end]
         walls += [wall for one in inside for wall in self.bounds(one.mono_ms) or ()]
+        # Between an exact anchor and a vague one the time may lie beside what the exact one bounds.
+        walls += [wall for at in (from_mono_ms, to_mono_ms) if (wall := self.wall_ms(at)) is not None]
         return (min(walls), max(walls)) if walls else None
 
     def monos_between(self, from_wall_ms: int, to_wall_ms: int) -> tuple[int, int] | None:
@@ -173,13 +176,13 @@ class Anchors:
         found: list[int] = []
         runs = self.runs
         for place, run in enumerate(runs):
-            # Within a run neighbours may differ by so much that time runs back a little.
-            low = _mono_at(run, from_wall_ms) - 2 * RIGHT_MS
-            high = _mono_at(run, to_wall_ms) + 2 * RIGHT_MS
-            least = low if place == 0 else run[0].mono_ms
-            most = high if place == len(runs) - 1 else run[-1].mono_ms
-            if max(low, least) <= min(high, most):
-                found += [max(low, least), min(high, most)]
+            line = [(one.mono_ms, one.wall_ms) for one in run]
+            if place == 0:  # before the first and after the last it runs at one second a second
+                line.insert(0, _moved(run[0], min(0, from_wall_ms - 1 - run[0].wall_ms)))
+            if place == len(runs) - 1:
+                line.append(_moved(run[-1], max(0, to_wall_ms + 1 - run[-1].wall_ms)))
+            for before, after in zip(line, line[1:] or line, strict=False):
+                found += _monos_on(before, after, (from_wall_ms - 1, to_wall_ms + 1))  # `wall_ms` rounds
         return (min(found), max(found)) if found else None
 
     def mono_ms(self, wall_ms: int) -> int | None:
@@ -239,6 +242,22 @@ def _tales(known: list[Anchor]) -> list[list[Anchor]]:
 def _weight(tale: list[Anchor]) -> tuple[int, int]:
     """The heaviest first: what held far longer, else what was there first, so that two equals do not take turns."""
     return -(tale[-1].mono_ms - tale[0].mono_ms).bit_length(), tale[0].mono_ms
+
+
+def _moved(anchor: Anchor, by_ms: int) -> tuple[int, int]:
+    return anchor.mono_ms + by_ms, anchor.wall_ms + by_ms
+
+
+def _monos_on(before: tuple[int, int], after: tuple[int, int], walls: tuple[int, int]) -> list[int]:
+    """From which to which monotonic time a straight piece of (mono, wall), which may fall, is within `walls`."""
+    (mono, wall), (next_mono, next_wall) = before, after
+    low, high = max(walls[0], min(wall, next_wall)), min(walls[1], max(wall, next_wall))
+    if low > high:
+        return []
+    if wall == next_wall:
+        return [mono, next_mono]
+    ends = [mono + (at - wall) * (next_mono - mono) / (next_wall - wall) for at in (low, high)]
+    return [floor(min(ends)), ceil(max(ends))]
 
 
 def _mono_at(run: list[Anchor], wall_ms: int) -> int:

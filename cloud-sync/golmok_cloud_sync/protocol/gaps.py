@@ -3,7 +3,8 @@
 A hole is the time between two readings of a channel that are further apart than its limit. What is known to have kept
 readings away (the gateway was off, the broker was gone, the disk was full) names its share of the hole; what is left
 over is `silent` where it is longer than the limit itself, and else goes to its neighbour. So the pieces of a hole
-touch each other, never overlap, and cover it exactly.
+touch each other, never overlap, and cover it exactly. (Where only dates will tell whether a hole is long enough, it is
+told whole, with its limit; what is lost for sure in it is told beside it, since it is so in either case.)
 
 A gap is told by an event `gap.<reason>` whose value is one JSON object. Its ends are moments of a boot, not times of
 day: those are derived when it is read, as all times are. An event with the same reason, beginning and channels stands

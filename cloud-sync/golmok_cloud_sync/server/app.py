@@ -19,7 +19,7 @@ from starlette.types import Receive, Scope, Send
 from golmok_cloud_sync.protocol import CONTENT_TYPE
 from golmok_cloud_sync.server import metrics, models, pages, problems
 from golmok_cloud_sync.server.access import Access
-from golmok_cloud_sync.server.admission import Admission, Limits
+from golmok_cloud_sync.server.admission import Admission
 from golmok_cloud_sync.server.api import Api
 from golmok_cloud_sync.server.chart import Charts
 from golmok_cloud_sync.server.committer import Committer
@@ -29,6 +29,7 @@ from golmok_cloud_sync.server.ingest import Sync
 from golmok_cloud_sync.server.live import Hub
 from golmok_cloud_sync.server.log import BatchLog, LogError
 from golmok_cloud_sync.server.registry import Registry
+from golmok_cloud_sync.server.room import Limits
 
 _THREADS: Final = 4
 _SYNC_THREADS: Final = 2

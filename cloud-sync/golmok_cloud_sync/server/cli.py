@@ -116,7 +116,7 @@ def _serve(options: argparse.Namespace) -> int:
             log = SqliteBatchLog(options.data)
         except (LogError, RegistryError) as error:
             raise FailedError(str(error)) from error
-        from golmok_cloud_sync.server.admission import Limits
+        from golmok_cloud_sync.server.room import Limits
         from golmok_cloud_sync.server.serving import serve  # the web framework takes a second to load
 
         host, port = listener.getsockname()[:2]

@@ -151,15 +151,12 @@ class Sync:
             self.admission.leave(ticket, done=answer is not None)
 
     async def _read(self, receive: Receive, length: int | None, ticket: Ticket) -> bytes | None:
-        def note(size: int) -> None:
-            ticket.got = size
-
         try:
             async with bodies.deadline(length) as ticket.deadline:
-                body = await bodies.read(receive, note)
+                body = await bodies.read(receive, lambda size: self.admission.came(ticket, size))
         except TimeoutError:
             if ticket.gave_way:
-                raise self.admission.turn_away("slow", "the body came too slowly for a server this busy") from None
+                raise self.admission.too_slow() from None
             raise bodies.too_slow() from None
         if body is not None:
             self.metrics.bytes += len(body)

@@ -14,10 +14,10 @@ from typing import Any, Final
 import uvicorn
 
 from golmok_cloud_sync.server.accepting import Acceptor
-from golmok_cloud_sync.server.admission import Limits
 from golmok_cloud_sync.server.app import Cloud, build
 from golmok_cloud_sync.server.log import BatchLog
 from golmok_cloud_sync.server.registry import Registry
+from golmok_cloud_sync.server.room import Limits
 
 _KEEP_ALIVE_S: Final = 180
 """Longer than the usual pace: a gateway that had to connect anew each time would cost three times as much."""

@@ -159,6 +159,11 @@ class Mqtt:
         if self._connected:
             self._ask(tuple(topics))
 
+    def subscribe_once(self, topic: str) -> None:
+        """Subscribe in the session that stands, if one does, and not again in the next."""
+        if self._connected:
+            self._ask((topic,))
+
     def unsubscribe(self, topics: Sequence[str]) -> None:
         """Hear no more of these, until they are subscribed again. What is under way already still comes."""
         with self._lock:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from difflib import get_close_matches
 from typing import Final, NamedTuple
 
 from golmok_drivers.errors import BusUrlError
@@ -52,6 +51,8 @@ def _example(kind: str, simulated: bool) -> str:
 
 
 def _unknown(url: str, kind: str, simulated: bool) -> str:
+    from difflib import get_close_matches  # here: who makes no mistake need not hold it in memory
+
     if kind == "mqtt":
         return f"{url!r}: a device on MQTT needs no bus; leave the key out and set [mqtt] host"
     near = get_close_matches(kind, KINDS, n=1, cutoff=0.4)

@@ -16,8 +16,8 @@ from golmok_drivers.adverts import bthome
 from golmok_drivers.adverts.driver import ADDRESS_PATTERN, KEY_PATTERN, AdvertDriver, read
 from golmok_drivers.adverts.guard import Presses
 from golmok_drivers.adverts.keyed import KeyedDevice, events_of
+from golmok_drivers.adverts.sender import BTHomeSender
 from golmok_drivers.api import Advert, Broadcast, Channel, DriverError, DriverInfo, Reading, Settings, World
-from golmok_drivers.twins.sender import BTHomeSender
 
 CALL_ID: Final = Channel("call-id", is_event=True)
 REFUSED: Final = Channel("refused", is_event=True)
@@ -34,7 +34,7 @@ class BleButtonSettings(Settings):
         str,
         msgspec.Meta(
             pattern=ADDRESS_PATTERN,
-            description="Its address, as `golmok-gateway devices scan` shows it.",
+            description="Its address, as `golmok-gateway ble scan` shows it.",
             examples=["38:39:8F:A1:0B:5E"],
         ),
     ]
@@ -166,4 +166,6 @@ class BleButtonTwin(BTHomeSender):
         others = b"\x3a\x00" * (self._buttons - 1)
         keys = b"\x3a" + (b"\x01" if pressed else b"\x00") + others
         given = (("call", "press"),) if pressed else ()
-        return self.frame({"battery": self.world.feel("battery")}, keys, given)._replace(times=self.BURST)
+        return self.frame({"battery": self.world.feel("battery")}, keys, given)._replace(
+            times=self.BURST, name="SBBT-002C"
+        )

@@ -17,6 +17,7 @@ from golmok_drivers.adverts import bthome
 from golmok_drivers.adverts.driver import ADDRESS_PATTERN, KEY_PATTERN, AdvertDriver, Thinned, read
 from golmok_drivers.adverts.guard import Verdict
 from golmok_drivers.adverts.keyed import KeyedDevice
+from golmok_drivers.adverts.sender import BTHomeSender
 from golmok_drivers.api import (
     Advert,
     Broadcast,
@@ -32,7 +33,6 @@ from golmok_drivers.api import (
     World,
 )
 from golmok_drivers.paging import BUZZES, REFUSED, SERVICE, TELL, TOO_LATE, WRITE, Ack, Page, ack_of, page_of
-from golmok_drivers.twins.sender import BTHomeSender
 
 PAGED: Final = Channel("paged", is_event=True)
 FAILED: Final = Channel("failed", is_event=True)

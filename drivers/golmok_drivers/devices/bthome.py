@@ -18,8 +18,8 @@ from golmok_drivers.adverts import bthome
 from golmok_drivers.adverts.driver import ADDRESS_PATTERN, KEY_PATTERN, AdvertDriver, Thinned, read
 from golmok_drivers.adverts.guard import Presses, Verdict
 from golmok_drivers.adverts.keyed import KeyedDevice, is_event
+from golmok_drivers.adverts.sender import BTHomeSender
 from golmok_drivers.api import Advert, Broadcast, Channel, DriverInfo, Reading, Settings, World
-from golmok_drivers.twins.sender import BTHomeSender
 
 _UNITS: Final = {row.name: row.unit for row in reversed(bthome.OBJECTS.values())}
 _RANGES: Final[dict[str, tuple[float | None, float | None]]] = {
@@ -54,7 +54,7 @@ class BthomeSettings(Settings):
         str,
         msgspec.Meta(
             pattern=ADDRESS_PATTERN,
-            description="Its address, as `golmok-gateway devices scan` shows it.",
+            description="Its address, as `golmok-gateway ble scan` shows it.",
             examples=["A4:C1:38:0B:5E:ED"],
         ),
     ]

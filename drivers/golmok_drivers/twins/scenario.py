@@ -38,7 +38,6 @@ does not move any more), `reset` (the part restarted), `unplugged`, `not-ready` 
 from __future__ import annotations
 
 import tomllib
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Final, Literal, TypeAlias, get_args
 
@@ -116,6 +115,8 @@ def parse_signal(table: dict[str, Any], origin: str) -> Signal:
 
 
 def _hint(message: str) -> str:
+    from difflib import get_close_matches  # here: who makes no mistake need not hold it in memory
+
     wrong = message.partition("'")[2].partition("'")[0]
     kinds = [get_args_tag(kind) for kind in get_args(Signal)]
     for known in (kinds, list(FAULTS)):

@@ -11,9 +11,11 @@ import secrets
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from enum import Enum, auto
 from typing import Final, Protocol
 
 from golmok_cloud_sync.protocol import Record
+from golmok_cloud_sync.protocol.gaps import BROKER
 from golmok_drivers.buses.mqtt import RECEIVE_MAXIMUM, Callbacks, Message, Mqtt
 from golmok_edge.gateway.again import Again, in_a_thread
 from golmok_edge.gateway.clock import Clock, Instant
@@ -29,6 +31,22 @@ STALLED: Final = RECEIVE_MAXIMUM * 3 // 4
 """With so many messages that the disk refuses the broker will soon have more for us than it may send."""
 GOODBYE_S: Final = 1.0
 """How long the end waits for the last acknowledgements to leave; what they leave behind comes again and is known."""
+
+
+class _Seal(Enum):
+    """What is known of the subscription that only a session has whose beginning is on disk, with the gap before it.
+
+    Without it a process that dies between hearing that the broker does not know us and telling that gap would leave a
+    session that the next one takes for the old one.
+    """
+
+    UNKNOWN = auto()
+    WAITING = auto()
+    """The session is new, and the gap before it not yet at its end."""
+    DUE = auto()
+    """To be set as soon as all such gaps are on disk."""
+    ASKED = auto()
+    SET = auto()
 
 
 class Sessions(Protocol):
@@ -56,6 +74,9 @@ class Absence(Protocol):
 
     def bus_forgot_us(self, since_mono_ms: int | None) -> None:
         """What it had for us since it was last heard is lost; None: since before this boot."""
+
+    def has_told(self, reason: str) -> bool:
+        """Whether all that was found of gaps with this reason is on disk."""
 
     def unheard(self, devices: Sequence[str]) -> None:
         """These are not heard from now on: one of them floods."""
@@ -92,6 +113,8 @@ class LocalBus:
         self._on_open = on_open
         self._marker_topic = f"golmok/{gateway}/marker"
         self._marker = self._echo = b""
+        self._seal_topic = f"golmok/{gateway}/session"
+        self._seal = _Seal.UNKNOWN
         self._seen = Seen(store.broker_session, store.taken_recently())
         self._lock = threading.Lock()
         self._noting = threading.Lock()
@@ -109,6 +132,7 @@ class LocalBus:
             f"golmok-{gateway}",
             Callbacks(
                 on_connect=self._on_connect,
+                on_subscribed=self._on_subscribed,
                 on_disconnect=self._on_disconnect,
                 on_message=self._on_message,
                 on_refused=self._on_refused,
@@ -177,6 +201,12 @@ class LocalBus:
             self._is_stalled = False
             self._send_marker()
 
+    def gaps_committed(self) -> None:
+        """Gaps may be on disk that were not before. Called in the store's thread."""
+        if self._seal is _Seal.DUE and self._absence.has_told(BROKER):
+            self._seal = _Seal.ASKED
+            self._mqtt.subscribe_once(self._seal_topic)
+
     def learn(self) -> None:
         """A driver has said at last what it wants to hear."""
         self.inbox.learn()
@@ -198,7 +228,10 @@ class LocalBus:
         self._trouble = ""
         self._absence.bus_back()
         if not session_present:
+            self._seal = _Seal.WAITING
             self._begin_session()
+        elif self._seal is _Seal.UNKNOWN:
+            self._mqtt.publish(self._seal_topic, b"", qos=1)
         self._send_marker()
         _log.info("local bus connected, session %s", "kept" if session_present else "new")
         self._on_open()
@@ -239,6 +272,10 @@ class LocalBus:
         self._trouble = f"lost: {why}"
         _log.warning("local bus lost: %s", why)
 
+    def _on_subscribed(self, topics: tuple[str, ...]) -> None:
+        if self._seal_topic in topics:
+            self._seal = _Seal.SET
+
     def _on_refused(self, why: str) -> None:
         if why != self._trouble:
             _log.error("%s", why)
@@ -252,11 +289,20 @@ class LocalBus:
             if message.payload == self._echo:
                 self.floods.echo_came()
             if message.payload == self._marker and not self._is_stalled:
-                if self._is_forgotten:  # until it knew what we want to hear it kept nothing for us
+                # Until it knew what we want to hear it kept nothing for us. And a session without a seal is one that
+                # a process of ours began which died before it could say so.
+                if self._is_forgotten or (self._seal is _Seal.UNKNOWN and self._seen.session):
                     self._is_forgotten = False
                     self._absence.bus_forgot_us(self._heard_mono_ms)
+                if self._seal is not _Seal.SET:
+                    self._seal = _Seal.DUE
+                    self.gaps_committed()
                 self.is_caught_up = True
                 self._heard_mono_ms = self._clock.mono_ms()
+            return
+        if message.topic == self._seal_topic:
+            self._mqtt.ack(message)
+            self._seal = _Seal.SET
             return
         hash64 = message_hash(message.topic, message.payload)
         if message.dup and self._was_here(message, hash64):

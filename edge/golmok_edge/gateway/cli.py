@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from golmok_edge.gateway import ble, check, listing
+from golmok_edge.gateway import check
 from golmok_edge.gateway.address import socket_path
 from golmok_edge.settings import Settings
 
@@ -90,7 +90,7 @@ def _parser() -> argparse.ArgumentParser:
     known = devices_commands.add_parser("list", help="the drivers", description="The drivers, and what each measures.")
     known.add_argument("--json", action="store_true", help="print one JSON document")
     known.add_argument("--lang", choices=["en", "ko"], help="language of the list")
-    known.set_defaults(run=lambda args: listing.run(json=args.json, lang=args.lang))
+    known.set_defaults(run=_list_devices)
     _add_ble(commands.add_parser("ble", help="what Bluetooth adverts say", description="Bluetooth."))
     return parser
 
@@ -148,7 +148,17 @@ def _add_ble(parser: argparse.ArgumentParser) -> None:
     )
     decode.add_argument("source", type=Path, metavar="FILE", help="lines of JSON; - reads standard input")
     decode.add_argument("--json", action="store_true", help="answer in lines of JSON")
-    decode.set_defaults(run=lambda args: ble.run(args.source, as_json=args.json))
+    decode.set_defaults(run=_decode_adverts)
+    scan = commands.add_parser(
+        "scan",
+        help="what is heard, with the settings to paste",
+        description="Listen for a while: each device that can be read with the [[device]] block to paste.",
+    )
+    scan.add_argument("--bus", default="ble://", metavar="URL", help="the radio: ble://hci0, or a simulated one")
+    scan.add_argument("--seconds", type=_seconds, default=10.0, metavar="S", help="how long to listen (10)")
+    scan.add_argument("--json", action="store_true", help="print one JSON document")
+    scan.add_argument("--lang", choices=["en", "ko"], help="language of the list")
+    scan.set_defaults(run=_scan_adverts)
     renew = commands.add_parser(
         "battery-changed",
         help="let a call button count from the beginning, after its battery was changed",
@@ -162,6 +172,19 @@ def _add_ble(parser: argparse.ArgumentParser) -> None:
     renew.set_defaults(run=_renew)
 
 
+def _seconds(text: str) -> float:
+    seconds = float(text)
+    if not 0 < seconds <= 600:
+        raise ValueError(text)
+    return seconds
+
+
+def _scan_adverts(args: argparse.Namespace) -> int:
+    from golmok_edge.gateway import ble_scan
+
+    return ble_scan.run(args.bus, args.seconds, json=args.json, lang=args.lang)
+
+
 def _renew(args: argparse.Namespace) -> int:
     from golmok_edge.gateway import ble_renewal
 
@@ -171,6 +194,18 @@ def _renew(args: argparse.Namespace) -> int:
 
 def _config(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--config", type=Path, required=True, metavar="FILE", help="the settings file (TOML)")
+
+
+def _list_devices(args: argparse.Namespace) -> int:
+    from golmok_edge.gateway import listing  # here, as below: the gateway itself must stay small
+
+    return listing.run(json=args.json, lang=args.lang)
+
+
+def _decode_adverts(args: argparse.Namespace) -> int:
+    from golmok_edge.gateway import ble
+
+    return ble.run(args.source, as_json=args.json)
 
 
 def _run(args: argparse.Namespace) -> int:

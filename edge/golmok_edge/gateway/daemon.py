@@ -255,6 +255,8 @@ class Gateway:
             self._put_event("store.set-aside", set_aside_event(aside))
         else:
             self._put_aside.append(aside)  # told as soon as there is something to tell it with
+        if self._courier:
+            self._courier.renew()
 
     def _open_salvager(self) -> Salvager:
         return Salvager(
@@ -410,6 +412,8 @@ class Gateway:
         elif is_urgent(commit):
             self._courier.wake()
         self._gaps.committed(commit)
+        if self._bus:
+            self._bus.gaps_committed()
         records = commit.records.get("readings", [])
         if records:
             newest = newest_of(records, commit.ranges["readings"])

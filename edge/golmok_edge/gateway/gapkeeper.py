@@ -12,7 +12,7 @@ import threading
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, Final, Protocol
+from typing import Any, Final, Protocol, TypeAlias
 
 from golmok_cloud_sync.protocol import Record, Stream
 from golmok_cloud_sync.protocol.gaps import (
@@ -42,6 +42,8 @@ from golmok_edge.store import Commit, Item
 
 _log = logging.getLogger(__name__)
 
+_ToldOf: TypeAlias = tuple[str, str, Point]
+"""Channel, reason and beginning of a gap."""
 MOST_BLOCKS: Final = 2_000
 """So many commits are read again at a start at the most."""
 
@@ -91,6 +93,8 @@ class GapKeeper:
         """Readings of each channel that the disk refused and that nobody brings again."""
         self._newest: Point | None = None
         """The newest moment of which something is on disk."""
+        self._heard: Point | None = None
+        """When the newest message of the local bus that is on disk was published at the earliest."""
         self._on_the_way: Counter[Record] = Counter()
         """Events that were put: only what has arrived on disk may be remembered as told."""
         self._is_changed = False
@@ -113,7 +117,9 @@ class GapKeeper:
         at = self._runs.point(kept.at) if kept else None
         after = kept.at if kept and at is not None and at <= last else None  # else the store was put back to before it
         doubtful = self._take_up(kept, last, reader) if kept else {}
-        starts = self._read_events(reader, after, last)
+        heard = self._runs.point(kept.heard) if kept else None
+        self._heard = heard if heard is not None and heard <= last else None
+        starts = self._read_events(reader, after, last, self._over(kept, last) if kept else {})
         for begin, end in [*starts, (last, self._began)]:
             self._tracker.cause(OFF, begin, end)
             self._found += self._tracker.missed(OFF, begin, end)
@@ -141,7 +147,7 @@ class GapKeeper:
         with self._lock:
             if not self._is_changed or self._on_the_way:
                 return
-            kept = keep(self._tracker, self._newest or self._began, self._runs)
+            kept = keep(self._tracker, self._newest or self._began, self._runs, self._heard)
             self._is_changed = False
         try:
             write(self._file, kept)
@@ -181,12 +187,17 @@ class GapKeeper:
             self._tracker.ends(BROKER, self._now(), THE_BUS)
 
     def bus_forgot_us(self, since_mono_ms: int | None) -> None:
-        """The broker has lost what it had for us since it was last heard, in this boot; None: in another."""
+        """The broker has lost what it had for us since it was last heard, in this boot; None: as far as is on disk."""
         with self._lock:
-            begin = self._began if since_mono_ms is None else self._runs.now(since_mono_ms)
+            begin = (self._heard or self._began) if since_mono_ms is None else self._runs.now(since_mono_ms)
             now = self._now()
             self._tracker.cause(BROKER, begin, now, THE_BUS)
             self._say(self._tracker.lost(BROKER, begin, now, self._tracker.counted_none(THE_BUS)))
+
+    def has_told(self, reason: str) -> bool:
+        """Whether all that was found of gaps with this reason is on disk."""
+        with self._lock:
+            return not any(event.channel == PREFIX + reason for event in self._on_the_way)
 
     def unheard(self, devices: Sequence[str]) -> None:
         """What these devices say is not taken from now on: one of them floods."""
@@ -281,11 +292,20 @@ class GapKeeper:
                 self._on_the_way = +self._on_the_way
 
     def _take(self, record: Record) -> list[Say]:
+        self._hear(record)
         if record.quality == "bad" or record.value is None:
             self._tracker.bad(record.channel, record.reason)
             return []
         at = self._point(record)
         return [] if at is None else self._tracker.good(record.channel, at)
+
+    def _hear(self, record: Record) -> None:
+        state = self._tracker.states.get(record.channel)
+        if state is None or not state.watched.is_on_bus or record.waited_ms is None:
+            return
+        at = self._runs.point(Moment(record.boot, record.mono_ms - record.waited_ms))
+        if at is not None and (self._heard is None or at > self._heard):
+            self._heard = at
 
     def _point(self, record: Record) -> Point | None:
         """When a reading was, as far as its boot's clock can tell; None where nobody can."""
@@ -363,8 +383,20 @@ class GapKeeper:
         """Nobody expects this channel any more."""
         return [Say(channel, reason, begin, self._began) for (reason, begin), end in told.items() if end is None]
 
-    def _read_events(self, reader: History, after: Moment | None, last: Point) -> list[tuple[Point, Point]]:
-        """Take in what was told since then; from when to when we were off meanwhile."""
+    def _over(self, kept: Kept, last: Point) -> dict[_ToldOf, Point]:
+        return {
+            (name, reason, begin): end
+            for name, channel in kept.channels.items()
+            for reason, begin, end in self._spans(channel.over, last)
+        }
+
+    def _read_events(
+        self, reader: History, after: Moment | None, last: Point, over: dict[_ToldOf, Point]
+    ) -> list[tuple[Point, Point]]:
+        """Take in what was told since then; from when to when we were off meanwhile.
+
+        `over` is where processes died that told of something of which they saw no end.
+        """
         starts = []
         strangers: dict[str, dict[tuple[str, Point], Point | None]] = {}
         for event in reader.recent("events", after, MOST_BLOCKS):
@@ -372,17 +404,26 @@ class GapKeeper:
                 alive, at = self._runs.point(alive_before(event)), self._runs.point(Moment(event.boot, event.mono_ms))
                 if alive is not None and at is not None:
                     starts.append((alive, at))
+                    for name, expected in self._tracker.states.items():
+                        for (reason, begin), end in expected.told.items():
+                            if end is None:
+                                over.setdefault((name, reason, begin), alive)
             elif event.channel.startswith(PREFIX):
                 gap = parse(event)
                 if gap.reason == QUARANTINED:
                     continue  # what a damaged store had: it stands, whatever else is found
                 for name in gap.channels:
                     state = self._tracker.states.get(name)
+                    if begins := self._runs.point(gap.begin):
+                        over.pop((name, gap.reason, begins), None)
                     self._take_told(gap, state, strangers.setdefault(name, {}) if state is None else state.told)
         for name, told in strangers.items():
             self._found += self._ended(name, told)
-        for state in self._tracker.states.values():
-            self._take_causes(state, last)
+        for name, expected in self._tracker.states.items():
+            for (reason, begin), end in expected.told.items():
+                until = end or over.get((name, reason, begin), last)
+                if reason != SILENT and expected.watched.limit_ms is not None:  # what was told was so
+                    expected.keeps_away(Cause(reason, begin, until))
         return starts
 
     def _take_told(self, gap: Gap, state: State | None, told: dict[tuple[str, Point], Point | None]) -> None:
@@ -397,9 +438,3 @@ class GapKeeper:
             state.keeps_away(Cause(gap.reason, begin, end, is_sure=True))
         elif not gap.is_void:
             told[gap.reason, begin] = end
-
-    def _take_causes(self, state: State, last: Point) -> None:
-        """What was told as kept away by something was so."""
-        for (reason, begin), end in state.told.items():
-            if reason != SILENT and state.watched.limit_ms is not None:
-                state.keeps_away(Cause(reason, begin, last if end is None else end))

@@ -293,7 +293,7 @@ class Tracker:
         is_so: dict[Key, Piece] = {(piece.reason, piece.begin): piece for piece in ended}
         going_on = None if last is None else (last.reason, last.begin)
         assert state.since is not None
-        if ended or last:
+        if is_sure and (ended or last):  # else there may be no gap that it is part of
             state.told |= {key: end for key, end in state.lost.items() if key[1] < upto}
             state.lost = {key: end for key, end in state.lost.items() if key[1] >= upto}
         wrong = [key for key in state.told if state.since <= key[1] < upto and key not in is_so and key != going_on]

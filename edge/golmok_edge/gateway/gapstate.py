@@ -38,7 +38,7 @@ class Runs:
 
 
 class KeptChannel(msgspec.Struct, omit_defaults=True):
-    """A `State`; `told`, `lost` and `sure` are reason, beginning and end."""
+    """A `State`; `told`, `lost`, `sure` and `over` are reason, beginning and end."""
 
     last: Moment | None = None
     since: Moment | None = None
@@ -46,6 +46,8 @@ class KeptChannel(msgspec.Struct, omit_defaults=True):
     told: list[tuple[str, Moment, Moment | None]] = []
     lost: list[tuple[str, Moment, Moment]] = []
     sure: list[tuple[str, Moment, Moment]] = []
+    over: list[tuple[str, Moment, Moment]] = []
+    """What an earlier process told of: so far it saw it."""
 
 
 class KeptCause(msgspec.Struct, omit_defaults=True):
@@ -72,13 +74,15 @@ class Kept(msgspec.Struct):
     """Those that are named here, in their order."""
     channels: dict[str, KeptChannel]
     causes: list[KeptCause]
+    heard: Moment | None = None
+    """When the local bus was heard last: what the broker still had then is younger."""
 
 
 _DECODER: Final = msgspec.json.Decoder(Kept)
 
 
-def keep(tracker: Tracker, at: Point, runs: Runs) -> Kept:
-    """What to remember of `tracker`."""
+def keep(tracker: Tracker, at: Point, runs: Runs, heard: Point | None = None) -> Kept:
+    """What to remember of `tracker`, and when the local bus was heard last."""
     named = {at.run}
 
     def moment(point: Point) -> Moment:
@@ -92,14 +96,16 @@ def keep(tracker: Tracker, at: Point, runs: Runs) -> Kept:
         told = [(reason, moment(begin), maybe(end)) for (reason, begin), end in state.told.items()]
         lost = [(reason, moment(begin), moment(end)) for (reason, begin), end in state.lost.items()]
         sure = [(one.reason, moment(one.begin), moment(one.end)) for one in state.own if one.is_sure]
-        return KeptChannel(maybe(state.last), maybe(state.since), state.detail, told, lost, sure)
+        over = [(one.reason, moment(one.begin), moment(one.end)) for one in state.own if not one.is_sure]
+        return KeptChannel(maybe(state.last), maybe(state.since), state.detail, told, lost, sure, over)
 
     causes = [
         KeptCause(reason, moment(begin), maybe(end), scope.is_bus, scope.device)
         for reason, begin, end, scope in tracker.causes()
     ]
     channels = {name: channel(state) for name, state in tracker.states.items()}
-    return Kept(runs.moment(at), [runs.boots[run] for run in sorted(named)], channels, causes)
+    was_heard = maybe(heard)
+    return Kept(runs.moment(at), [runs.boots[run] for run in sorted(named)], channels, causes, was_heard)
 
 
 def write(file: Path, kept: Kept) -> None:

@@ -6,7 +6,6 @@ import json
 import re
 from collections.abc import Iterable, Mapping
 from datetime import date, datetime, time
-from difflib import get_close_matches
 from typing import Any, Final
 
 import msgspec
@@ -201,6 +200,8 @@ def kind_of(value: Any) -> Say:
 
 def nearest(name: str, known: Iterable[str]) -> str | None:
     """The known name that somebody who wrote `name` probably meant."""
+    from difflib import get_close_matches  # here: who makes no mistake need not hold it in memory
+
     folded = {_folded(one): one for one in known}
     close = get_close_matches(_folded(name)[:_LONGEST], folded, n=1, cutoff=0.6)
     return folded[close[0]] if close else None

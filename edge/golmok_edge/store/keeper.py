@@ -140,7 +140,8 @@ class Keeper:
 
     def outbox(self) -> KeptOutbox:
         """What the uplink drains: of this store, until it is set aside."""
-        return KeptOutbox(self, self.store)
+        with self._lock:  # not the old one, while it is being set aside
+            return KeptOutbox(self, self.store)
 
     # --- damage
 

@@ -38,7 +38,7 @@ _SLACK_MS: Final = 60_000
 
 
 _Done = TypeVar("_Done")
-PRAGMAS: Final = ("cache_size = -1024", "cell_size_check = ON", "trusted_schema = OFF")
+PRAGMAS: Final = ("cache_size = -256", "cell_size_check = ON", "trusted_schema = OFF")
 """Of each connection: little memory, and no trust in a file that may be damaged."""
 
 
