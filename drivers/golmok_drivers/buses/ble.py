@@ -66,12 +66,12 @@ class BleRadio:
 
     async def listen(self, *, address: str = "", company: int | None = None) -> Ear:
         """See `api.Ble.listen`. Those who look around (neither is given) hear only what a passive scan lets through."""
-        await self._scan_everywhere()
+        await self.scan()
         return self.ears.listen(address, company)
 
     async def connect(self, address: str, *, timeout_s: float = 10.0) -> BleakLink:
         """See `api.Ble.connect`."""
-        await self._scan_everywhere()
+        await self.scan()
         await self._linking.acquire()
         try:
             link = BleakLink(self._devices.get(address.upper(), address), self._linking.release)
@@ -118,7 +118,7 @@ class BleRadio:
 
     # --- scanning
 
-    async def _scan_everywhere(self) -> None:
+    async def scan(self) -> None:
         """See that all radios scan; raises `BusError` when one does not."""
         if self._closed:
             raise BusClosed(f"{self._url} is closed")

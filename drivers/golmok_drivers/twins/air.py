@@ -105,9 +105,10 @@ class SimBle:
                 self._ends.append(SystemBus(bus.address).close)
                 self.bluez = FakeBlueZ(bus.address, self._receivers)
                 await self.bluez.open()
+                self._radio = BleRadio(self._receivers, self.counters)
+                await self._radio.scan()  # what a twin says first is heard, too
                 for other in self._others:
                     self._put_into_the_air(self.bluez, other)
-                self._radio = BleRadio(self._receivers, self.counters)
             return self._radio
 
     def _put_into_the_air(self, bluez: FakeBlueZ, other: Other) -> None:
