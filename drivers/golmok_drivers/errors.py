@@ -97,7 +97,7 @@ class RefusedError(DriverError):
 
     reason = "refused"
 
-    def __init__(self, reason: str, text: str) -> None:
+    def __init__(self, text: str, reason: str = "refused") -> None:
         super().__init__(text)
         self.reason = reason  # type: ignore[misc]  # of this one
 

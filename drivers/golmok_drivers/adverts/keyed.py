@@ -86,7 +86,7 @@ class KeyedDevice:
         return hmac.new(self._key, text, hashlib.sha256).hexdigest()[: 2 * _ID_BYTES]
 
     def _refused(self, data: bytes, why: str, text: str) -> RefusedError:
-        self._seen, self._refusal = data, RefusedError(why, text)
+        self._seen, self._refusal = data, RefusedError(text, why)
         return self._refusal
 
     async def _is_ceremony(self, frame: bthome.Frame, counters: Counters, at_s: float) -> bool:

@@ -6,6 +6,7 @@ import socket
 from collections.abc import Awaitable, Callable
 from typing import Any, Final, Protocol
 
+from golmok_drivers.apart.ble import FarBle
 from golmok_drivers.errors import BusClosed, BusTimeout, BusUrlError
 
 _LEVEL_S: Final = 2.0
@@ -124,4 +125,6 @@ def far_bus(kind: str, ask: Asker, levels: socket.socket, give_back: Callable[[i
             return FarOneWire(ask)
         case "gpio":
             return FarPins(ask, levels, give_back)
+        case "ble":
+            return FarBle(ask)
     raise BusUrlError(f"there is no bus of kind {kind!r}")
