@@ -598,7 +598,9 @@ def main() -> None:
     result: dict[str, Any] = {"gateways": gateways, "batches": batches, "readings_per_batch": BATCH}
     for name in [options.only] if options.only else ["storm", "killed"]:
         with tempfile.TemporaryDirectory(dir=options.folder, prefix="golmok-storm-") as folder:
+            print(f"storm: {name}", file=sys.stderr, flush=True)
             result[name] = measure(Path(folder) / "cloud", gateways, batches, given, kill=name == "killed")
+            print(f"storm: {name}: {json.dumps(result[name])}", file=sys.stderr, flush=True)
     runs = [result[name] for name in ("storm", "killed") if name in result]
     result["void"] = any(run["generator_busy"] >= MOST_BUSY for run in runs)
     json.dump(result, sys.stdout, indent=None if options.json else 1)

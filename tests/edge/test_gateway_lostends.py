@@ -13,7 +13,7 @@ from golmok_edge.gateway.lostends import told
 from golmok_edge.store import Store
 from golmok_edge.store.aside import About, End, read_aside, set_aside
 from golmok_edge.store.layout import Layout
-from golmok_edge.store.pages import PAGE_BYTES
+from golmok_edge.store.pagefile import PAGE_BYTES
 from golmok_edge.store.salvage import Salvage
 
 EXPECTED = ["plug.power", "timed.n", "dead.x"]

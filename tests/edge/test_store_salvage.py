@@ -18,7 +18,8 @@ import pytest
 
 from golmok_cloud_sync.protocol import STREAMS, Record, Stream, Void, canonical
 from golmok_edge.store import Found, Layout, Reader, Store, Taken, asides
-from golmok_edge.store.aside import About, Aside, messages_of, read_aside, set_aside
+from golmok_edge.store.aside import About, Aside, read_aside, set_aside
+from golmok_edge.store.messages import messages_of
 from golmok_edge.store.pages import Pages
 from golmok_edge.store.salvage import Salvage
 
@@ -172,7 +173,7 @@ def test_a_torn_log_gives_what_holds(tmp_path: Path) -> None:
     frame = 24 + 4_096
     whole_one = damaged(tmp_path / "whole", was.file, was.wal)
     with Pages(whole_one.file, whole_one.wal_file) as pages:
-        count = len(pages.frames)
+        count = len(pages.log.frames)
     assert count > 20
     for seed in range(8):
         dice = random.Random(seed)
@@ -183,7 +184,7 @@ def test_a_torn_log_gives_what_holds(tmp_path: Path) -> None:
         found = numbered(salvaged(aside)["readings"])
         assert all(canonical(found[seq]) == canonical(was.records["readings"][seq]) for seq in found if seq > 300)
         with Pages(aside.file, aside.wal_file) as pages:
-            assert len(pages.frames) >= count - 2
+            assert len(pages.log.frames) >= count - 2
         assert len(found) > len(was.records["readings"]) - 200
         shutil.rmtree(tmp_path / str(seed))
 

@@ -6,7 +6,7 @@ that was; the same counter again is the rest of its burst, and a lower one is a 
 either: nobody presses a button a million times unheard.
 
 A new battery makes some devices count from the beginning. Then an operator says so, and somebody presses the button
-three times within a minute: only that takes the counter back. See `docs/decisions/0007-call-buttons.md`.
+three times within a minute: only that takes the counter back. See `docs/decisions/0008-call-buttons.md`.
 """
 
 from __future__ import annotations

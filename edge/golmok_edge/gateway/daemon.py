@@ -36,6 +36,7 @@ from golmok_edge.gateway.memory import give_back, share
 from golmok_edge.gateway.notify import notify, watchdog_s
 from golmok_edge.gateway.past import Past
 from golmok_edge.gateway.publisher import Publisher
+from golmok_edge.gateway.said import Said
 from golmok_edge.gateway.salvager import EVERY_S, Salvager, set_aside_event
 from golmok_edge.gateway.stall import Stall
 from golmok_edge.gateway.status import SOFTWARE, Parts, Rate, document
@@ -104,6 +105,7 @@ class Gateway:
         self._courier: Courier | None = None
         self._tasks: list[DeviceTask] = []
         self._put_aside: list[Aside] = []
+        self._has_lost_events = False
         self._expire_s = {
             f"{device.name}.{channel.quantity}": silence_s
             for device in settings.devices
@@ -174,7 +176,8 @@ class Gateway:
     async def _open(self, stack: AsyncExitStack) -> None:
         """Open everything, each with its closing on the stack: what takes in closes before what it gives to."""
         settings, clock = self.settings, self._clock
-        self._keeper = Keeper(settings.store.path, self._open_store, self._when, self._on_set_aside)
+        self._keeper = Keeper(settings.store.path, self._open_store, self._when, self._on_set_aside, self._on_given_up)
+        self._said = Said(settings.store.path)
         stack.callback(self._keeper.close)
         known_boots = self._keeper.use(lambda store: store.reader.boots())
         self._time = Timekeeper(clock, self._keeper.use(_anchors))
@@ -208,6 +211,8 @@ class Gateway:
         stack.callback(self._salvager.close)
         self._heed_kernel()
         self._gaps.begin()
+        if self._has_lost_events:
+            self._tell_gaps_again()
         self._simulation = self._simulate()
         if self._simulation:
             stack.callback(self._simulation.close)
@@ -258,6 +263,18 @@ class Gateway:
         if self._courier:
             self._courier.renew()
 
+    def _on_given_up(self, stream: Stream) -> None:
+        if stream == "events":
+            self._tell_gaps_again()
+
+    def _tell_gaps_again(self) -> None:
+        """What was told of them is gone from the store, or may be."""
+        if not self._committing:
+            self._has_lost_events = True
+            return
+        for event in self._said.events(self._clock.boot, self._clock.mono_ms()):
+            self._put_record(event)
+
     def _open_salvager(self) -> Salvager:
         return Salvager(
             self.settings.store.path,
@@ -265,6 +282,7 @@ class Gateway:
             self._courier_of if self.settings.cloud else None,
             self._put_event,
             start_salvage,
+            self._tell_gaps_again,
             [f"{device.name}.{channel.quantity}" for device in self.settings.devices for channel in device.lasting],
         )
 
@@ -405,6 +423,7 @@ class Gateway:
         return True
 
     def _on_commit(self, commit: Commit) -> None:
+        self._said.note(commit.records.get("events", ()))
         if self._bus:
             self._bus.committed(commit)
         if self._courier is None:

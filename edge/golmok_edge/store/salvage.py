@@ -18,23 +18,26 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, suppress
 from heapq import merge
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from golmok_cloud_sync.protocol.record import STREAMS, Stream
 
 from . import rows
-from .aside import Aside, End, read_aside
-from .errors import StoreError
+from .aside import BUSY, Aside, End, read_aside
+from .errors import StoreError, StoreLockedError
 from .finds import Block, Boot, Find, Finder, Found, Hint, Kept, Void
 from .layout import SCHEMA, Layout, sync_file, sync_folder
+from .messages import is_of_use, most_of_rest
 from .packing import Unpacker, place_of
-from .pages import Pages
+from .pages import PageRows, Pages
 from .reader import TRIMMED
 from .removal import QUARANTINED
 
 CHUNK: Final = 256
 """Pages between two commits."""
 _TELL_S: Final = 1.0
+_GENTLE: Final = 10
+"""How nice it is to others: enough for the taking of readings to come first, and not so much that it never ends."""
 _SPARE: Final = "spare"
 _FAR: Final = 1 << 20
 """A void further beyond the last record than this was not written by us."""
@@ -89,7 +92,8 @@ class Salvage:
 
     def _read(self, db: sqlite3.Connection, tell: Callable[[Aside], None]) -> None:
         with Pages(self._aside.file, self._aside.wal_file) as pages:
-            total = pages.count + len(pages.frames)
+            total = pages.count + len(pages.log.frames) + len(pages.log.rest)
+            most = most_of_rest(self._aside)
             done = int(self._note(db, "progress", "pages") or 0)
             self._aside = self._aside.say(state="salvaging", pages=total, done_pages=done)
             self._boots = {int(run): boot for run, boot in self._notes(db, "boot")}
@@ -99,9 +103,12 @@ class Salvage:
             while done < total:
                 began = time.monotonic()
                 db.execute("BEGIN IMMEDIATE")
-                for number, page in _pages(pages, done, min(done + CHUNK, total)):
-                    for find in self._finder.finds(page, pages.rows(page, number)):
-                        self._keep(db, find)
+                for place in range(done, min(done + CHUNK, total)):
+                    page, said = _looked_at(pages, place)
+                    is_of_rest = place >= pages.count + len(pages.log.frames)
+                    for find in self._finder.finds(page, said):
+                        if not is_of_rest or is_of_use(find, most):
+                            self._keep(db, find)
                 done = min(done + CHUNK, total)
                 self._keep_note(db, "progress", "pages", done)
                 for stream, name in self._moved:
@@ -193,7 +200,9 @@ class Salvage:
             rows.keep_epoch(db, epoch)
         bases = epochs[-1].bases if epochs else dict.fromkeys(STREAMS, 0)
         hints = {name: int(value) for name, value in self._notes(db, "hint")}
-        known: Mapping[str, Any] = self._aside.about.known or {"last": _ends_by_sqlite(self._aside)}
+        known, is_sure = self._aside.known()
+        if not known and (ends := _ends_by_sqlite(self._aside)):
+            known, is_sure = {"last": ends}, True
         acked = known.get("acked") or {stream: hints.get(f"acked.{stream}", 0) for stream in STREAMS}
         lost = dict.fromkeys(STREAMS, 0)
         for stream in STREAMS:
@@ -211,10 +220,10 @@ class Salvage:
             done_pages=self._aside.about.pages,
             records=records,
             lost={stream: n for stream, n in lost.items() if n},
-            end_known=bool(known.get("last")),
+            end_known=is_sure,
             last_boot=last_boot,
             last_mono_ms=last_mono_ms,
-            ends={} if known.get("last") else self._ends,
+            ends={} if is_sure else self._ends,
             first=first,
         )
 
@@ -226,13 +235,13 @@ class Salvage:
                 epoch = rows.parse_epoch(said["epoch"], json.dumps({**said["bases"], "check": said["check"]}))
                 if epoch and epoch not in found:
                     found.append(epoch)
-        known = self._aside.about.known
+        known, is_sure = self._aside.known()
         if known:
             found.append(rows.Epoch(known["epoch"], {s: int(known["bases"].get(s, 0)) for s in STREAMS}))
         by_name = {epoch.epoch: epoch for epoch in found}
         # Bases only rise; the last in that order is the one that the store was in.
         ordered = sorted(by_name.values(), key=lambda epoch: sum(epoch.bases.values()))
-        if known:
+        if is_sure:
             ordered.sort(key=lambda epoch: epoch.epoch == known["epoch"])
         return ordered
 
@@ -288,14 +297,16 @@ class Salvage:
         return db.execute("SELECT name, value FROM salvage_note WHERE kind = ? ORDER BY name", (kind,)).fetchall()
 
 
-def _pages(pages: Pages, begin: int, end: int) -> Iterator[tuple[int, bytes]]:
-    """Pages begin to end-1: those of the file, then those of the log, so that what is newer comes later."""
-    for at in range(begin, end):
-        if at < pages.count:
-            yield at + 1, pages.page(at + 1)
-        else:
-            frame = pages.frames[at - pages.count]
-            yield frame.page, pages.frame(frame)
+def _looked_at(pages: Pages, place: int) -> tuple[bytes, PageRows]:
+    """The page at a place and its rows: those of the file, of the log, so that newer comes later, and of its rest."""
+    if place < pages.count:
+        page = pages.page(place + 1)
+        return page, pages.rows(page, place + 1)
+    place -= pages.count
+    is_of_rest = place >= len(pages.log.frames)
+    frame = pages.log.rest[place - len(pages.log.frames)] if is_of_rest else pages.log.frames[place]
+    page = pages.frame(frame)
+    return page, pages.rows(page, frame.page, is_of_rest=is_of_rest)
 
 
 def _ends(db: sqlite3.Connection, stream: Stream) -> list[tuple[int]]:
@@ -305,10 +316,9 @@ def _ends(db: sqlite3.Connection, stream: Stream) -> list[tuple[int]]:
 
 def _ends_by_sqlite(aside: Aside) -> dict[Stream, int] | None:
     """Where the streams end, if SQLite can still tell that of all of them, and the last blocks are what they say."""
-    has_log = aside.wal_file.exists() and aside.wal_file.stat().st_size > 0
-    if aside.source and has_log:
-        return None  # SQLite would make a file beside it
-    how = "mode=ro" if has_log else "mode=ro&immutable=1"
+    if aside.wal_file.exists() and aside.wal_file.stat().st_size > 0:
+        return None  # it passes over in silence what it cannot read at the end of a log
+    how = "mode=ro&immutable=1"
     unpacker, ends = Unpacker(), {}
     try:
         with closing(sqlite3.connect(f"{aside.file.absolute().as_uri()}?{how}", uri=True)) as db:
@@ -393,12 +403,12 @@ def main() -> int:
     parser.add_argument("folder", type=Path)
     parser.add_argument("--gently", action="store_true")
     args = parser.parse_args()
-    os.nice(19 if args.gently else 0)
+    os.nice(_GENTLE if args.gently else 0)
     try:
         Salvage(read_aside(args.folder), gently=args.gently).run()
     except (StoreError, OSError, sqlite3.Error) as error:
         print(error, file=sys.stderr)
-        return 1
+        return BUSY if isinstance(error, StoreLockedError) else 1
     return 0
 
 
