@@ -56,6 +56,24 @@ class Shorted(BusError):
     reason = "shorted"
 
 
+class OpenCircuit(BusError):
+    """The sensor's wire is broken: the part that measures it is there and says so."""
+
+    reason = "open-circuit"
+
+
+class WrongPart(BusError):
+    """Another part answers than the driver is for."""
+
+    reason = "wrong-part"
+
+
+class Overrun(BusError):
+    """Values were lost, since they were not fetched in time."""
+
+    reason = "overrun"
+
+
 class BusClosed(BusError):
     """The bus was closed while the transaction waited for its turn."""
 
@@ -100,6 +118,12 @@ class RefusedError(DriverError):
     def __init__(self, text: str, reason: str = "refused") -> None:
         super().__init__(text)
         self.reason = reason  # type: ignore[misc]  # of this one
+
+
+class CommandError(DriverError, ValueError):
+    """What an output was told is nothing that it can do; the message says what it can."""
+
+    reason = "command"
 
 
 class BusUrlError(DriverError, ValueError):

@@ -9,7 +9,17 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
 
-__all__ = ["Advert", "Ble", "BleLink", "BleTwin", "Broadcast", "Counters", "Listening", "Peripheral"]
+__all__ = [
+    "Advert",
+    "Ble",
+    "BleLink",
+    "BleTwin",
+    "Broadcast",
+    "Counters",
+    "ForgetfulCounters",
+    "Listening",
+    "Peripheral",
+]
 
 
 class Advert(NamedTuple):
@@ -75,6 +85,31 @@ class Counters(Protocol):
 
     async def renew(self, device: str, counter: int) -> None:
         """Begin anew at `counter`, which may be lower; ends what the operator allowed. Raises OSError."""
+
+
+class ForgetfulCounters:
+    """`Counters` for simulations and replays, in which devices begin anew each time, too: nothing is kept."""
+
+    def __init__(self) -> None:
+        self._last: dict[str, int] = {}
+        self.renewing: set[str] = set()
+
+    def last(self, device: str) -> int | None:
+        """See `Counters.last`."""
+        return self._last.get(device)
+
+    def may_renew(self, device: str) -> bool:
+        """See `Counters.may_renew`."""
+        return device in self.renewing
+
+    async def rise(self, device: str, counter: int) -> None:
+        """See `Counters.rise`."""
+        self._last[device] = counter
+
+    async def renew(self, device: str, counter: int) -> None:
+        """See `Counters.renew`."""
+        self._last[device] = counter
+        self.renewing.discard(device)
 
 
 class Ble(Protocol):

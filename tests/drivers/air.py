@@ -13,8 +13,7 @@ import pytest
 from cryptography.hazmat.primitives.ciphers.aead import AESCCM
 
 from golmok_drivers.buses.ble import BleRadio
-from golmok_drivers.radio import Advert, Counters
-from golmok_drivers.twins.air import ForgetfulCounters
+from golmok_drivers.radio import Advert, Counters, ForgetfulCounters
 from golmok_drivers.twins.bluez import FakeBlueZ, PrivateBus
 from golmok_drivers.twins.bluez.daemon import SystemBus
 

@@ -12,10 +12,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from golmok_drivers.adverts.keyed import name_of
-from golmok_drivers.api import BusError, PayloadError, Reading
+from golmok_drivers.api import BusError, CommandError, PayloadError, Reading
 from golmok_drivers.devices.ble_pager import BlePagerDriver, BlePagerSettings, BlePagerTwin
 from golmok_drivers.paging import Ack, Page, ack_of, page_of
-from golmok_drivers.twins.air import ForgetfulCounters
+from golmok_drivers.radio import ForgetfulCounters
 from golmok_drivers.twins.bluez import FakeBlueZ, Heard
 from tests.drivers.air import ADDRESS, KEY, air, needs_dbus, radio
 from tests.drivers.worlds import StillWorld
@@ -147,7 +147,7 @@ async def test_numbers_go_on_after_a_restart_and_an_old_page_buzzes_nobody() -> 
 @pytest.mark.parametrize("value", ["", "x", "70000", "1/2/3/4", "1/999", None, "1/2/0", -1])
 async def test_what_is_no_page_is_refused(value: Any) -> None:
     driver = BlePagerDriver(SETTINGS)
-    with pytest.raises(PayloadError, match="17/2/300"):
+    with pytest.raises(CommandError, match="17/2/300"):
         await driver.command("page", value)
-    with pytest.raises(PayloadError, match="only"):
+    with pytest.raises(CommandError, match="only"):
         await driver.command("colour", 1)

@@ -10,8 +10,7 @@ import pytest
 
 from golmok_drivers.buses.ble import BleRadio
 from golmok_drivers.errors import BusClosed, BusError, Unplugged
-from golmok_drivers.radio import Listening
-from golmok_drivers.twins.air import ForgetfulCounters
+from golmok_drivers.radio import ForgetfulCounters, Listening
 from golmok_drivers.twins.bluez import FakeBlueZ, Heard
 from golmok_drivers.twins.bluez.server import MONITORS
 from tests.drivers.air import air, needs_dbus, radio, until

@@ -14,7 +14,7 @@ from golmok_drivers.adverts.keyed import name_of
 from golmok_drivers.api import Advert, PayloadError, Reading
 from golmok_drivers.devices.bthome import BthomeDriver, BthomeSettings, BthomeTwin, channel_of
 from golmok_drivers.errors import RefusedError
-from golmok_drivers.twins.air import ForgetfulCounters
+from golmok_drivers.radio import ForgetfulCounters
 from tests.drivers.air import ADDRESS, KEY, advert, press, sealed
 from tests.drivers.worlds import StillWorld
 

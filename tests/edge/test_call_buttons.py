@@ -16,8 +16,7 @@ from bench import _ble_air, ble_presses
 from golmok_drivers.adverts.keyed import name_of
 from golmok_drivers.devices.ble_button import BleButtonDriver, BleButtonSettings
 from golmok_drivers.errors import RefusedError
-from golmok_drivers.radio import Counters
-from golmok_drivers.twins.air import ForgetfulCounters
+from golmok_drivers.radio import Counters, ForgetfulCounters
 from golmok_drivers.twins.bluez import FakeBlueZ, Heard
 from golmok_drivers.twins.bluez.daemon import ADDRESS as BUS_VARIABLE
 from golmok_edge.gateway import ble_renewal

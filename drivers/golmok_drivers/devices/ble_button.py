@@ -68,6 +68,11 @@ class BleButtonDriver(AdvertDriver):
         bus="ble",
         datasheet="https://shelly-api-docs.shelly.cloud/docs-ble/Devices/button",
         channels=(Channel("call", is_event=True), CALL_ID, REFUSED, BATTERY),
+        note="Switch encryption on in its maker's app first: the key is what nobody can imitate.",
+        examples=(
+            {"address": "38:39:8F:A1:0B:5E", "key": "231d39c1d7cc1ab1aee224cd096db932"},
+            {"address": "38:39:8F:A1:0B:5F", "key": "7b1f6c0d3a5e48929d04c6f1b7e2a835"},
+        ),
     )
     Settings = BleButtonSettings
 

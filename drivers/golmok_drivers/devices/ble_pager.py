@@ -24,6 +24,7 @@ from golmok_drivers.api import (
     BusError,
     BusTimeout,
     Channel,
+    CommandError,
     DriverError,
     DriverInfo,
     PayloadError,
@@ -87,6 +88,10 @@ class BlePagerDriver(AdvertDriver):
         bus="ble",
         datasheet="https://infocenter.nordicsemi.com/topic/sdk_nrf5_v17.1.0/ble_sdk_app_nus_eval.html",
         channels=(PAGED, FAILED, BATTERY),
+        examples=(
+            {"address": "D4:3A:2C:10:77:01", "key": "7b1f6c0d3a5e48929d04c6f1b7e2a835"},
+            {"address": "D4:3A:2C:10:77:02", "key": "231d39c1d7cc1ab1aee224cd096db932"},
+        ),
     )
     Settings = BlePagerSettings
 
@@ -147,9 +152,9 @@ class BlePagerDriver(AdvertDriver):
                 await listening
 
     async def command(self, quantity: str, value: Value) -> None:
-        """Page a ticket; raises `PayloadError` for one that is none, `BusError` when the pager did not buzz."""
+        """Page a ticket; raises `CommandError` for one that is none, `BusError` when the pager did not buzz."""
         if quantity != PAGE:
-            raise PayloadError(f"a pager can be told {PAGE!r} only, not {quantity!r}")
+            raise CommandError(f"a pager can be told {PAGE!r} only, not {quantity!r}")
         ticket, pattern, ttl_s = _asked(value, self.settings)
         async with self._one_at_a_time:
             try:
@@ -206,7 +211,7 @@ class BlePagerDriver(AdvertDriver):
 
 
 def _asked(value: Value, settings: BlePagerSettings) -> tuple[int, int, int]:
-    """Ticket, pattern and seconds; raises `PayloadError`."""
+    """Ticket, pattern and seconds; raises `CommandError`."""
     parts = str(value).split("/")
     try:
         numbers = [int(part) for part in parts]
@@ -216,7 +221,7 @@ def _asked(value: Value, settings: BlePagerSettings) -> tuple[int, int, int]:
         (numbers + [settings.pattern, settings.ttl_s][len(numbers) - 1 :])[:3] if numbers else (-1, 0, 0)
     )
     if len(parts) > 3 or not (0 <= ticket <= 0xFFFF and 0 <= pattern <= 0xFF and 1 <= ttl_s <= 0xFFFF):
-        raise PayloadError(
+        raise CommandError(
             f"a page is a ticket of 0 to 65535, or ticket/pattern/seconds: 17 or 17/2/300, not {value!r}"
         )
     return ticket, pattern, ttl_s

@@ -109,6 +109,10 @@ class BthomeDriver(AdvertDriver):
         datasheet="https://bthome.io/format",
         channels=tuple(map(channel_of, ("temperature", "humidity", "battery"))),
         expect_s=300.0,
+        examples=(
+            {"address": "A4:C1:38:0B:5E:ED"},
+            {"address": "A4:C1:38:0B:5E:EE", "key": "231d39c1d7cc1ab1aee224cd096db932"},
+        ),
     )
     Settings = BthomeSettings
 

@@ -69,6 +69,11 @@ class IbeaconDriver(AdvertDriver):
         bus="ble",
         datasheet="https://developer.apple.com/ibeacon/",
         channels=(PRESENT, RSSI),
+        note="Put a receiver into each room to be told the room. It never says which table.",
+        examples=(
+            {"uuid": "f7826da6-4fa2-4e98-8024-bc5b71e0893e", "minor": 1},
+            {"uuid": "f7826da6-4fa2-4e98-8024-bc5b71e0893e", "minor": 2},
+        ),
     )
     Settings = IbeaconSettings
     ticks_s = _LOOK_S

@@ -61,6 +61,7 @@ class RuuviDriver(AdvertDriver):
         datasheet="https://docs.ruuvi.com/communication/bluetooth-advertisements",
         channels=CHANNELS,
         expect_s=300.0,
+        examples=({"address": "CB:B8:33:4C:88:4F"}, {"address": "CB:B8:33:4C:88:50"}),
     )
     Settings = RuuviSettings
 

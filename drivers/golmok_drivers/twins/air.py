@@ -13,7 +13,16 @@ from typing import Any, Final
 from golmok_drivers.buses.ble import BleRadio
 from golmok_drivers.buses.ears import Ear
 from golmok_drivers.errors import BusClosed
-from golmok_drivers.radio import Advert, BleLink, BleTwin, Broadcast, Counters, Listening, Peripheral
+from golmok_drivers.radio import (
+    Advert,
+    BleLink,
+    BleTwin,
+    Broadcast,
+    Counters,
+    ForgetfulCounters,
+    Listening,
+    Peripheral,
+)
 from golmok_drivers.twins.bluez import FakeBlueZ, Heard, PrivateBus
 from golmok_drivers.twins.bluez.daemon import SystemBus
 from golmok_drivers.twins.ends import Other
@@ -25,31 +34,6 @@ _SILENT: Final = ("unplugged", "nack", "timeout", "not-ready", "reset", "crc")
 _BETWEEN_S: Final = 0.02
 """Between two frames of a burst."""
 _KEPT: Final = 4_096
-
-
-class ForgetfulCounters:
-    """`api.Counters` for simulations: the counters of twins, which begin anew each time, too."""
-
-    def __init__(self) -> None:
-        self._last: dict[str, int] = {}
-        self.renewing: set[str] = set()
-
-    def last(self, device: str) -> int | None:
-        """See `Counters.last`."""
-        return self._last.get(device)
-
-    def may_renew(self, device: str) -> bool:
-        """See `Counters.may_renew`."""
-        return device in self.renewing
-
-    async def rise(self, device: str, counter: int) -> None:
-        """See `Counters.rise`."""
-        self._last[device] = counter
-
-    async def renew(self, device: str, counter: int) -> None:
-        """See `Counters.renew`."""
-        self._last[device] = counter
-        self.renewing.discard(device)
 
 
 class SimBle:

@@ -6,14 +6,19 @@ import asyncio
 import json as json_text
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final
 
+from golmok_drivers import catalogue
+from golmok_drivers.adverts.driver import AdvertDriver
 from golmok_drivers.adverts.recognise import Recognised, recognised
-from golmok_drivers.api import Advert, DriverError
+from golmok_drivers.api import Advert, Driver, DriverError
 from golmok_drivers.buses import open_bus
-from golmok_edge.settings import Language, language_of
+from golmok_drivers.radio import ForgetfulCounters
+from golmok_drivers.scan import Find
+from golmok_drivers.twins import Simulation
+from golmok_edge.settings import Device, Language, language_of
 from golmok_edge.settings.kinds import toml
 
 _LOOK_S: Final = 1.0
@@ -28,12 +33,18 @@ _WORDS: Final[dict[str, tuple[str, str]]] = {
 }
 
 
-async def in_range(url: str, seconds: float, base: Path, on_look: Any = lambda left_s, count: None) -> list[Advert]:
+async def in_range(
+    url: str,
+    seconds: float,
+    base: Path,
+    on_look: Callable[[float, int], None] = lambda left_s, count: None,
+    simulation: Simulation | None = None,
+) -> list[Advert]:
     """The last advert of each device that was heard in that time, the strongest first. Raises `DriverError`.
 
     iBeacons change their addresses as they like; each number is one device.
     """
-    bus = open_bus(url, base=base, counters=_Nothing)
+    bus = open_bus(url, base=base, simulation=simulation, counters=ForgetfulCounters)
     heard: dict[object, Advert] = {}
     try:
         ear = await bus.listen()
@@ -47,6 +58,56 @@ async def in_range(url: str, seconds: float, base: Path, on_look: Any = lambda l
     finally:
         await bus.close()
     return sorted(heard.values(), key=lambda advert: -advert.rssi)
+
+
+async def examined(
+    url: str, devices: Sequence[Device], seconds: float, base: Path, simulation: Simulation | None
+) -> tuple[list[dict[str, Any]], list[Find]]:
+    """How the settings' devices on that radio are, and who else is there that can be read. Raises `DriverError`."""
+    adverts = await in_range(url, seconds, base, simulation=simulation)
+    drivers = {device.name: catalogue.load(device.driver)(device.options) for device in devices}
+    rows = [
+        _how(device, [advert for advert in adverts if _is_from(drivers[device.name], advert)]) for device in devices
+    ]
+    others = [one for one in adverts if not any(_is_from(driver, one) for driver in drivers.values())]
+    found = [
+        Find(url, what.driver, what.settings, part=advert.name, serial=advert.address, values=what.says)
+        for advert in others
+        if (what := recognised(advert)) is not None
+    ]
+    return rows, found
+
+
+def present_radios(root: Path = Path("/")) -> list[str]:
+    """The URLs of this machine's radios."""
+    return [
+        f"ble://{path.name}" for path in sorted((root / "sys/class/bluetooth").glob("hci*")) if ":" not in path.name
+    ]
+
+
+def _how(device: Device, heard: Sequence[Advert]) -> dict[str, Any]:
+    """One row of a scan."""
+    row: dict[str, Any] = {"name": device.name, "driver": device.driver, "bus": device.bus}
+    if not heard:
+        detail = "not heard: is it near, and its battery full? A button may speak only when it is pressed"
+        return row | {"part": "", "serial": "", "state": "bad", "reason": "silent", "detail": detail, "values": {}}
+    what = recognised(heard[0])
+    values = {"rssi": heard[0].rssi} | (what.says if what else {})
+    told = {"part": heard[0].name, "serial": heard[0].address, "state": "good", "reason": "", "detail": ""}
+    return row | told | {"values": values}
+
+
+def _is_from(driver: Driver, advert: Advert) -> bool:
+    """Whether the device of that driver sent it."""
+    if not isinstance(driver, AdvertDriver):
+        return False
+    hears = driver.hears
+    is_heard = (
+        advert.address == hears["address"].upper()
+        if "address" in hears
+        else hears["company"] in advert.manufacturer_data
+    )
+    return bool(is_heard and driver.is_of_it(advert))
 
 
 def block(advert: Advert, what: Recognised, bus: str, comment: str = "") -> str:
@@ -124,19 +185,3 @@ def _who(advert: Advert) -> object:
 
 def _text(what: str, language: Language, **words: Any) -> str:
     return _WORDS[what][language == "ko"].format(**words)
-
-
-class _Nothing:
-    """Nobody is believed while one looks around."""
-
-    def last(self, device: str) -> int | None:
-        return None
-
-    def may_renew(self, device: str) -> bool:
-        return False
-
-    async def rise(self, device: str, counter: int) -> None:
-        raise OSError("nothing is kept while one looks around")
-
-    async def renew(self, device: str, counter: int) -> None:
-        raise OSError("nothing is kept while one looks around")

@@ -85,14 +85,72 @@ def _parser() -> argparse.ArgumentParser:
     missing.add_argument("--json", action="store_true", help="print one JSON document")
     missing.add_argument("--lang", choices=["en", "ko"], help="language of the list")
     missing.set_defaults(run=_gaps)
+    switch = commands.add_parser(
+        "switch",
+        help="switch a relay or a buzzer of the running gateway",
+        description="Tell an output what to do: on, off, or what its driver knows (a buzzer: beep, alarm, call).",
+    )
+    _config(switch)
+    switch.add_argument("device", metavar="DEVICE", help="its name in the settings")
+    switch.add_argument("value", metavar="VALUE", help="on, off, …")
+    switch.add_argument("--json", action="store_true", help="print one JSON document")
+    switch.set_defaults(run=_switch)
     devices = commands.add_parser("devices", help="what can be connected", description="What can be connected.")
     devices_commands = devices.add_subparsers(required=True, metavar="COMMAND")
     known = devices_commands.add_parser("list", help="the drivers", description="The drivers, and what each measures.")
     known.add_argument("--json", action="store_true", help="print one JSON document")
     known.add_argument("--lang", choices=["en", "ko"], help="language of the list")
     known.set_defaults(run=_list_devices)
+    _add_scan(devices_commands)
     _add_ble(commands.add_parser("ble", help="what Bluetooth adverts say", description="Bluetooth."))
     return parser
+
+
+def _add_scan(commands: Any) -> None:
+    scan = commands.add_parser(
+        "scan",
+        help="what is wired here, and how it is",
+        description="Look on every bus for what is wired to it, say how it is, and print the [[device]] blocks of what "
+        "the settings lack. Stop the gateway first: two that ask one bus disturb each other.",
+    )
+    scan.add_argument("--config", type=Path, metavar="FILE", help="the settings file: its buses and devices, too")
+    scan.add_argument("--twins", action="store_true", help="scan the simulated other ends of the settings' buses")
+    scan.add_argument("--listen", type=float, default=5.0, metavar="S", help="seconds to listen to the broker (5)")
+    scan.add_argument(
+        "--numbers", default="", metavar="A-B", help="Modbus numbers to ask; 1-8 and 248 if left out (1-247: all)"
+    )
+    scan.add_argument("--json", action="store_true", help="print one JSON document")
+    scan.set_defaults(run=_scan)
+
+
+def _scan(args: argparse.Namespace) -> int:
+    from golmok_drivers.api import DriverError
+    from golmok_drivers.scan import UART_NUMBERS
+    from golmok_edge.gateway import scanning
+
+    if args.twins and args.config is None:
+        print("golmok-gateway: --twins wants --config FILE, whose devices are simulated", file=sys.stderr)
+        return 2
+    settings = check.read(args.config) if args.config else None
+    if args.config and settings is None:
+        return check.run(args.config, json=True) if args.json else 2
+    numbers = _numbers(args.numbers) if args.numbers else UART_NUMBERS
+    if not numbers:
+        print("golmok-gateway: --numbers wants a range within 1 to 248, such as 1-247", file=sys.stderr)
+        return 2
+    try:
+        return scanning.run(settings, twins=args.twins, json=args.json, listen_s=args.listen, numbers=numbers)
+    except DriverError as error:
+        print(f"golmok-gateway: {error}", file=sys.stderr)
+        return 1
+
+
+def _numbers(text: str) -> range:
+    first, _, last = text.partition("-")
+    if not (first.isascii() and first.isdecimal() and (last or first).isascii() and (last or first).isdecimal()):
+        return range(0)
+    found = range(int(first), int(last or first) + 1)
+    return found if found and found[0] >= 1 and found[-1] <= 248 else range(0)
 
 
 def _add_store(parser: argparse.ArgumentParser) -> None:
@@ -257,6 +315,23 @@ def _gaps(args: argparse.Namespace) -> int:
     if settings is None:
         return check.run(args.config, json=True) if args.json else 2
     return missing.run(settings, ask, args.channel, args.begin, args.end, json=args.json, lang=args.lang)
+
+
+def _switch(args: argparse.Namespace) -> int:
+    settings = check.read(args.config)
+    if settings is None:
+        return check.run(args.config, json=True) if args.json else 2
+    value = {"on": True, "off": False}.get(args.value, args.value)
+    try:
+        said = ask(settings, {"do": "command", "device": args.device, "value": value})
+    except OSError as error:
+        if args.json:
+            print(json.dumps({"error": str(error)}, ensure_ascii=False))
+        else:
+            print(f"golmok-gateway: {args.device}: {error}", file=sys.stderr)
+        return 1
+    print(json.dumps(said, ensure_ascii=False) if args.json else f"{args.device}: {args.value}")
+    return 0
 
 
 def ask(settings: Settings, question: dict[str, Any]) -> dict[str, Any]:

@@ -16,8 +16,8 @@ from typing import Any, Final
 from golmok_cloud_sync.client import Courier, Outbox, Pace, ServerTime
 from golmok_cloud_sync.protocol import Hello, Record, Stream
 from golmok_cloud_sync.protocol.gaps import START, Moment, start_fields
-from golmok_drivers.api import MessageDriver
-from golmok_drivers.buses import open_bus
+from golmok_drivers.api import EventDriver, MessageDriver, PolledDriver, Value
+from golmok_drivers.buses import open_bus, parse_bus_url
 from golmok_drivers.twins import SimDevice, Simulation, simulate
 from golmok_edge.gateway.address import socket_path
 from golmok_edge.gateway.again import Again
@@ -42,7 +42,7 @@ from golmok_edge.gateway.stall import Stall
 from golmok_edge.gateway.status import SOFTWARE, Parts, Rate, document
 from golmok_edge.gateway.timekeeper import ANCHOR, Timekeeper, day_of_now
 from golmok_edge.gateway.wards import Wards
-from golmok_edge.settings import Settings, normal_silence_s
+from golmok_edge.settings import Device, Settings, normal_silence_s
 from golmok_edge.store import (
     LANES,
     Aside,
@@ -189,6 +189,7 @@ class Gateway:
         wards = Wards(settings.site.timezone, clock, self._deadlines)
         stack.callback(wards.end)
         drivers = [(device, wards.driver_of(device)) for device in settings.devices]
+        _resume(drivers, latest)
         self._decoders = [driver for _, driver in drivers if isinstance(driver, Decoder)]
         self._group = GroupCommit(
             self._keeper, self._on_commit, self._on_refuse, interval_s=settings.store.commit_interval_s
@@ -226,7 +227,8 @@ class Gateway:
             for device, one in drivers
             if not isinstance(one, MessageDriver)
         ]
-        server = AskServer(socket_path(settings.store.path), self._status, self._live, past, aside=self._aside)
+        where = socket_path(settings.store.path)
+        server = AskServer(where, self._status, self._live, past, command=self._command, aside=self._aside)
         await server.open()
         stack.push_async_callback(server.close)
         if self._courier:
@@ -363,7 +365,7 @@ class Gateway:
         devices = [
             SimDevice(device.name, device.driver, device.bus or "", device.options)
             for device in self.settings.devices
-            if self._twins or (device.bus or "").startswith("sim+")
+            if self._twins or _is_simulated(device.bus)
         ]
         if not devices:
             return None
@@ -371,7 +373,7 @@ class Gateway:
         return simulate(devices, base=base, ledger=self._ledger, timezone=timezone)
 
     def _open_one_bus(self, url: str) -> Any:
-        is_simulated = self._twins or url.startswith("sim+")
+        is_simulated = self._twins or _is_simulated(url)
         simulation = self._simulation if is_simulated else None
         return open_bus(url, base=self.settings.file.parent, simulation=simulation, counters=self._open_counters)
 
@@ -472,6 +474,13 @@ class Gateway:
         """The broker may have been started anew, or has not heard the last values."""
         self._publisher.again()
         self._publisher.committed(self._live.newest(self._channels), self._expire_s)
+
+    async def _command(self, device: str, value: Value) -> None:
+        """Make an output do that; raises LookupError when there is no such device, `DriverError`."""
+        task = next((task for task in self._tasks if task.device.name == device), None)
+        if task is None:
+            raise LookupError(f"there is no device {device!r}")
+        await task.command(task.device.channels[0].quantity, value)
 
     async def _status(self) -> dict[str, Any]:
         bus, used_bytes = self._bus, await self._loop.run_in_executor(self._aside, self._used_bytes)
@@ -590,6 +599,18 @@ class Gateway:
     def _heed_kernel(self) -> None:
         for anchor in self._time.heed_kernel():
             self._put_record(anchor)
+
+
+def _resume(drivers: Sequence[tuple[Device, Any]], latest: Mapping[str, Found]) -> None:
+    """Let them go on counting where they stood."""
+    for device, driver in drivers:
+        if isinstance(driver, PolledDriver | EventDriver):
+            known = {channel.quantity: latest.get(f"{device.name}.{channel.quantity}") for channel in device.channels}
+            driver.resume({quantity: found.record.value for quantity, found in known.items() if found})
+
+
+def _is_simulated(url: str | None) -> bool:
+    return bool(url) and parse_bus_url(url or "").simulated
 
 
 def _anchors(store: Store) -> list[Record]:

@@ -258,6 +258,22 @@ class Common(Section, frozen=True):
             examples=[{"temperature": {"high": 8.0, "for_s": 600}}],
         ),
     ] = msgspec.field(default_factory=dict)
+    serial: Annotated[
+        Annotated[str, Meta(min_length=1, max_length=64)] | None,
+        Meta(
+            description="The number of the part that belongs here, as `devices scan` says it; the values of another "
+            "are uncertain (`swapped`).",
+            examples=["0f3a91c2"],
+        ),
+    ] = None
+    still_s: Annotated[
+        Annotated[float, Meta(ge=0, le=31 * DAY_S)] | None,
+        Meta(
+            description="After so long without the smallest change its values are uncertain (`stuck`); 0 never; left "
+            "out: what its part never does.",
+            examples=[3600],
+        ),
+    ] = None
     most_per_s: Annotated[
         Annotated[float, Meta(ge=0.1, le=100_000)] | None,
         Meta(
@@ -304,6 +320,10 @@ class Device(msgspec.Struct, frozen=True, kw_only=True):
     """The driver's own settings."""
     channels: tuple[Channel, ...]
     """What it measures, in the order in which it is stored."""
+    serial: str | None = None
+    """The number of the part that belongs here."""
+    still_s: float | None = None
+    """How long its values may stay the same; None: what its part allows, 0: for ever."""
     most_per_s: float = MOST_PER_S
     """Readings a second that it may give for long."""
     apart: bool = False
