@@ -24,6 +24,7 @@ BURST: Final = 6
 BETWEEN_S: Final = 0.04
 EACH_PRESSES_PER_S: Final = 0.5
 LEAST_APART_S: Final = 1.0
+MOST_LATE_S: Final = 0.02
 OTHERS: Final = 400
 STALE_SHARE: Final = 0.05
 """Of the other adverts, those that a button sends without service data: BlueZ hands the old ones on along with them."""
@@ -118,10 +119,13 @@ async def send(plan: Plan, bus: str) -> None:
     print("ready", flush=True)
     await asyncio.to_thread(sys.stdin.readline)
     began_s, count, said = time.monotonic(), 0, []
+    started_s = began_s
     for sent in frames(plan):
         early_s = began_s + sent.at_s - time.monotonic()
         if early_s > 0:
             await asyncio.sleep(early_s)
+        elif early_s < -MOST_LATE_S:
+            began_s -= early_s + MOST_LATE_S  # a machine that is too slow has a slower air, not one of other bursts
         bluez.hear(sent.heard)
         count += 1
         if sent.is_first:
@@ -130,7 +134,7 @@ async def send(plan: Plan, bus: str) -> None:
             await asyncio.sleep(0)
     while bluez.waiting:  # noqa: ASYNC110  # a bench has time
         await asyncio.sleep(0.01)
-    took_s = time.monotonic() - began_s
+    took_s = time.monotonic() - started_s
     for line in said:
         print(json.dumps(line))
     print(json.dumps({"adverts": count, "signals": bluez.told, "took_s": took_s}), flush=True)

@@ -54,7 +54,8 @@ def ran(command: str, folder: Path) -> str:
 @pytest.fixture(scope="module")
 def followed(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, str]]:
     """The guide followed up to the distribution of one's own; what each command printed."""
-    folder, printed = copied(tmp_path_factory.mktemp("guide")), {}
+    folder = copied(tmp_path_factory.mktemp("guide"))
+    printed: dict[str, str] = {}
     before = {path for path in folder.rglob("*") if path.is_file()}
     added = []
     for _, what, text in steps():

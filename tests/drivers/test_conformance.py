@@ -203,7 +203,7 @@ def test_its_examples_are_right(name: str) -> None:
     for example in kind.info.examples:
         msgspec.convert(example, kind.Settings)
     assert kind.info.bus == "mqtt" or len(kind.info.examples) > 1, "two that can stand on one bus"
-    assert kind.info.bus == "mqtt" or kind.info.wiring
+    assert kind.info.bus in ("mqtt", "ble") or kind.info.wiring
 
 
 @pytest.mark.parametrize("name", ALL)

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from golmok_drivers.adverts.recognise import recognised
-from golmok_edge.gateway import ble_scan
+from golmok_edge.gateway import ble_scan, cli
 from golmok_edge.settings import examine_closely
 from tests.drivers.air import advert, needs_dbus, press
 
@@ -81,3 +81,23 @@ def test_what_nobody_reads_is_nobodys() -> None:
     keyed = recognised(advert(press(1), name="SBBT-002C"))
     assert keyed is not None
     assert (keyed.driver, keyed.name, keyed.wants_key) == ("ble-button", "ble-button-0b5e", True)
+
+
+@needs_dbus
+def test_devices_scan_hears_who_is_in_the_settings_and_who_is_not(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "air.toml").write_text(AIR + '[[device.tag.fault]]\nkind = "unplugged"\n')
+    (tmp_path / "gateway.toml").write_text(
+        '[site]\ngateway = "gw-0001"\n'
+        '[[device]]\nname = "terrace"\ndriver = "ruuvi"\nbus = "sim+ble://air.toml"\naddress = "CB:B8:33:4C:88:4F"\n'
+        '[[device]]\nname = "tag"\ndriver = "ibeacon"\nbus = "sim+ble://air.toml"\n'
+        'uuid = "f7826da6-4fa2-4e98-8024-bc5b71e0893e"\nminor = 8\n'
+    )
+    cli.main(["devices", "scan", "--config", str(tmp_path / "gateway.toml"), "--listen", "3", "--json", "--twins"])
+    document = json.loads(capsys.readouterr().out)
+    known = {row["name"]: row for row in document["devices"]}
+    assert (known["terrace"]["state"], known["terrace"]["values"]["rssi"] < 0) == ("good", True)
+    assert (known["tag"]["state"], known["tag"]["reason"]) == ("bad", "silent")
+    assert {"ble-button", "bthome", "ibeacon"} <= {find["driver"] for find in document["found"]}
+    assert "A4:C1:38:0B:5E:ED" in document["blocks"]

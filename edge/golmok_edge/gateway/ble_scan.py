@@ -71,7 +71,7 @@ async def examined(
     ]
     others = [one for one in adverts if not any(_is_from(driver, one) for driver in drivers.values())]
     found = [
-        Find(url, what.driver, what.settings, part=advert.name, serial=advert.address, values=what.says)
+        Find(url, what.driver, what.settings, advert.name, what.settings.get("address", ""), values=what.says)
         for advert in others
         if (what := recognised(advert)) is not None
     ]
