@@ -31,6 +31,7 @@ from golmok_edge.gateway.clock import SystemClock
 from golmok_edge.gateway.counters import CounterFile
 
 SETTLE_S: Final = 1.0
+TICK_S: Final = 0.01
 
 
 async def measured(
@@ -55,13 +56,15 @@ async def measured(
         events: dict[str, list[float]] = {}
         drivers = [await _opened(radio, button) for button in range(plan.buttons)]
         tasks = [asyncio.create_task(_listen(driver, events)) for driver in drivers]
-        began = time.process_time()
+        began, stalls = time.process_time(), list[float]()
+        watching = asyncio.create_task(_watch(stalls))
         air.stdin.write(b"go\n")
         sent = []
         while "adverts" not in (line := json.loads(await air.stdout.readline())):
             sent.append(line)
         await asyncio.sleep(SETTLE_S)
         used = time.process_time() - began
+        watching.cancel()
         for driver in drivers:
             await driver.close()
         await asyncio.gather(*tasks)
@@ -76,7 +79,13 @@ async def measured(
             counters.close()
         system.close()
         bus.close()
-    return {**_compared(plan, sent, events), **_told(line), "heard": radio.heard, "cpu_s": round(used, 2)}
+    return {
+        **_compared(plan, sent, events),
+        **_told(line),
+        "heard": radio.heard,
+        "cpu_s": round(used, 2),
+        **_stood(stalls),
+    }
 
 
 def _compared(plan: ble_air.Plan, sent: list[dict[str, Any]], events: dict[str, list[float]]) -> dict[str, Any]:
@@ -99,6 +108,20 @@ def _compared(plan: ble_air.Plan, sent: list[dict[str, Any]], events: dict[str, 
         "p99_ms": round(late_ms[int(len(late_ms) * 0.99)], 2) if late_ms else None,
         "worst_ms": round(late_ms[-1], 2) if late_ms else None,
     }
+
+
+async def _watch(stalls: list[float]) -> None:
+    """How late this very process is run: what a press takes longer than this is ours."""
+    loop = asyncio.get_running_loop()
+    while True:
+        began_s = loop.time()
+        await asyncio.sleep(TICK_S)
+        stalls.append((loop.time() - began_s - TICK_S) * 1000)
+
+
+def _stood(stalls: list[float]) -> dict[str, Any]:
+    stalls.sort()
+    return {"not_run_p99_ms": round(stalls[int(len(stalls) * 0.99)], 2), "not_run_worst_ms": round(stalls[-1], 2)}
 
 
 def _told(line: dict[str, Any]) -> dict[str, Any]:
