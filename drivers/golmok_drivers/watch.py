@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Sequence
-from statistics import median
 from typing import Final
 
 from golmok_drivers.api import Channel, Reading
@@ -94,4 +93,4 @@ class _Scatter:
             return False
         values = list(self._values)
         bends = [abs(a - 2 * b + c) for a, b, c in zip(values, values[1:], values[2:], strict=False)]
-        return median(bends) / _TO_DEVIATION > self._most
+        return sorted(bends)[len(bends) // 2] / _TO_DEVIATION > self._most

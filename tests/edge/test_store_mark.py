@@ -16,7 +16,7 @@ from golmok_cloud_sync.protocol import STREAMS
 from golmok_edge.store import Keeper, Layout, Reader, Store, StoreDamagedError, Taken, When, asides
 from golmok_edge.store.finds import Block, Finder
 from golmok_edge.store.mark import Mark, MarkFile, read_mark
-from golmok_edge.store.pages import Pages
+from golmok_edge.store.pages import PageRows, Pages
 from golmok_edge.store.salvage import Salvage
 from golmok_edge.store.verify import verify
 
@@ -143,6 +143,19 @@ def test_the_messages_of_a_block_are_known_where_its_row_is_in_pieces(killed: Ki
     found = [one for one in Finder().finds(bytes(page), broken) if isinstance(one, Block)]
     assert len(found) == len(rows.rows) > 1
     assert {one.taken for one in found} == taken
+
+
+def test_bytes_of_other_rows_are_no_messages(killed: Killed) -> None:
+    """A row that came from no broker stands behind one that did."""
+    with Store.open(killed.folder) as store:
+        store.append({"readings": some(EACH, killed.said)})
+        shutil.copytree(killed.folder, killed.folder.with_name("again"))
+    folder = killed.folder.with_name("again")
+    with Pages(Layout(folder).file, Layout(folder).wal_file) as pages:
+        page = pages.frame(pages.log.frames[-1])
+    broken = page[:8] + bytes(2 * int.from_bytes(page[3:5], "big")) + page[8 + 2 * int.from_bytes(page[3:5], "big") :]
+    blocks = [one for one in Finder().finds(broken, PageRows([], is_whole=False)) if isinstance(one, Block)]
+    assert {len(one.taken or b"") for one in blocks} == {0, 18}
 
 
 def test_what_was_never_committed_is_not_saved(killed: Killed) -> None:

@@ -124,10 +124,10 @@ def _example(kind: str, prefix: str) -> str:
 
 
 def _unknown(url: str, kind: str, prefix: str) -> str:
-    from difflib import get_close_matches  # here: who makes no mistake need not hold it in memory
-
     if kind == "mqtt":
         return f"{url!r}: a device on MQTT needs no bus; leave the key out and set [mqtt] host"
+    from difflib import get_close_matches  # only who wrote something wrong needs it
+
     near = get_close_matches(kind, KINDS, n=1, cutoff=0.4)
     hint = repr(_example(near[0], prefix)) if near else " or ".join(EXAMPLES.values())
     return f"{url!r} names no bus we know; write {hint}"

@@ -148,7 +148,7 @@ class Lis3dhDriver(PolledDriver):
         interval_s=30.0,
         wiring=SPI_WIRING,
         note="Screw or glue it to the bearing's housing, not to sheet metal. At most 20 cm of cable.",
-        examples=({"select": 0}, {"select": 1, "range_g": 8}),
+        examples=({"select": 0}, {"select": 1, "range_g": 2}),
     )
     Settings = Lis3dhSettings
     _bus: Spi

@@ -11,20 +11,21 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, suppress
 from itertools import islice
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from golmok_cloud_sync.client import Courier, Outbox, Pace, ServerTime
 from golmok_cloud_sync.protocol import Hello, Record, Stream
 from golmok_cloud_sync.protocol.gaps import START, Moment, start_fields
-from golmok_drivers.api import EventDriver, MessageDriver, PolledDriver, Value
+from golmok_drivers.api import EventDriver, MessageDriver, OutputDriver, PolledDriver, Value
 from golmok_drivers.buses import open_bus, parse_bus_url
-from golmok_drivers.twins import SimDevice, Simulation, simulate
 from golmok_edge.gateway.address import socket_path
 from golmok_edge.gateway.again import Again
+from golmok_edge.gateway.alarms import AlarmKeeper
 from golmok_edge.gateway.ask import AskServer
 from golmok_edge.gateway.burden import Burden, Limits, OverburdenedError, last_end, note_end
 from golmok_edge.gateway.bus import LocalBus
 from golmok_edge.gateway.clock import Clock, SystemClock
+from golmok_edge.gateway.correcting import Corrector
 from golmok_edge.gateway.counters import CounterFile
 from golmok_edge.gateway.decoding import Decoder
 from golmok_edge.gateway.devices import Buses, Deadlines, DeviceTask
@@ -34,6 +35,7 @@ from golmok_edge.gateway.inbox import Listener
 from golmok_edge.gateway.live import Live, Newest, newest_of
 from golmok_edge.gateway.memory import give_back, share
 from golmok_edge.gateway.notify import notify, watchdog_s
+from golmok_edge.gateway.outputs import Outputs, Switch
 from golmok_edge.gateway.past import Past
 from golmok_edge.gateway.publisher import Publisher
 from golmok_edge.gateway.said import Said
@@ -59,6 +61,9 @@ from golmok_edge.store import (
     start_salvage,
 )
 
+if TYPE_CHECKING:
+    from golmok_drivers.twins import Simulation
+
 _log = logging.getLogger(__name__)
 
 STORE: Final = "gateway"
@@ -66,6 +71,7 @@ STORE: Final = "gateway"
 HOUSEKEEPING_S: Final = 10.0
 UNKNOWN_S: Final = 1.0
 """So often the kernel's clock is looked at while the time is not known: nothing can be dated meanwhile."""
+ALARMS_EVERY_S: Final = 1.0
 GAPS_EVERY_S: Final = 1.0
 GAPS_KEPT_EVERY_S: Final = 60.0
 LAST_MESSAGES_S: Final = 3.0
@@ -154,6 +160,8 @@ class Gateway:
                     tasks.create_task(self._look_again()),
                     tasks.create_task(self._see_to_the_damaged()),
                     tasks.create_task(self._keep_gaps()),
+                    tasks.create_task(self._keep_alarms()),
+                    tasks.create_task(self._outputs.run()),
                 ]
                 publishing = None
                 if self._simulation and self._simulation.publishes and self._bus:
@@ -184,6 +192,9 @@ class Gateway:
         latest = self._keeper.use(lambda store: store.reader.latest())
         self._live = Live(clock, self._time, {channel: Newest(*one) for channel, one in latest.items()})
         self._gaps, alive = self._keeper.use(self._recovered)
+        self._corrector = Corrector(settings, self._time, self._put_event)
+        self._alarms = AlarmKeeper(settings, clock, self._time, self._put_record)
+        self._keeper.use(lambda store: self._alarms.recover(store.reader))
         past = Past(self._keeper, clock, self._time, self._gaps.going_on)
         self._open_courier(stack, is_new_boot=known_boots[-1:] != [clock.boot])
         wards = Wards(settings.site.timezone, clock, self._deadlines)
@@ -198,20 +209,30 @@ class Gateway:
         self._events, self._bookkeeping = Again(self._hand_over), Again(self._hand_over)
         self._open_bus(stack, [Listener(d, one) for d, one in drivers if isinstance(one, MessageDriver)], latest)
         stack.callback(self._gaps.save)
+        stack.callback(self._alarms.save, at_the_end=True)
         stack.callback(self._close_taking)
         self._last_end = last_end(settings.store.path)
         if self._last_end:
             _log.error("the last time it ended itself: %s", self._last_end)
         after = {"after": self._last_end} if self._last_end else {}
         self._put_event(
-            START, {"software": SOFTWARE, "settings_version": settings.version, **start_fields(alive), **after}
+            START,
+            {
+                "software": SOFTWARE,
+                "settings_version": settings.version,
+                **start_fields(alive),
+                **after,
+                **self._alarms.start_fields(),
+            },
         )
         for aside in self._put_aside:
             self._put_event("store.set-aside", set_aside_event(aside))
         self._salvager = self._open_salvager()
         stack.callback(self._salvager.close)
         self._heed_kernel()
+        self._corrector.look()
         self._gaps.begin()
+        self._alarms.begin()
         if self._has_lost_events:
             self._tell_gaps_again()
         self._simulation = self._simulate()
@@ -227,12 +248,26 @@ class Gateway:
             for device, one in drivers
             if not isinstance(one, MessageDriver)
         ]
+        self._outputs = self._open_outputs()
         where = socket_path(settings.store.path)
-        server = AskServer(where, self._status, self._live, past, command=self._command, aside=self._aside)
+        server = AskServer(
+            where, self._status, self._live, past, alarms=self._alarms, command=self._command, aside=self._aside
+        )
         await server.open()
         stack.push_async_callback(server.close)
         if self._courier:
             self._courier.start()
+
+    def _open_outputs(self) -> Outputs:
+        """What rules may switch: the devices whose drivers can be."""
+        found = {
+            task.device.name: Switch(task, task.device.channels[0].quantity)
+            for task in self._tasks
+            if isinstance(task.driver, OutputDriver)
+        }
+        outputs = Outputs(found, self._alarms.outputs)
+        self._alarms.on_switch = outputs.want
+        return outputs
 
     def _recovered(self, store: Store) -> tuple[GapKeeper, Moment | None]:
         """The gap ledger, from what it remembers and `store` holds; and the last sign of life before this start."""
@@ -349,6 +384,7 @@ class Gateway:
         )
         for decoder in self._decoders:
             decoder.on_topics = self._bus.learn
+        self._bus.inbox.corrected = self._corrector.applied
         self._bus.open()
         stack.callback(self._bus.close)
 
@@ -362,13 +398,12 @@ class Gateway:
 
     def _simulate(self) -> Simulation | None:
         """The twins of the devices: of all with `--twins`, else of those whose bus is a simulated one."""
-        devices = [
-            SimDevice(device.name, device.driver, device.bus or "", device.options)
-            for device in self.settings.devices
-            if self._twins or _is_simulated(device.bus)
-        ]
-        if not devices:
+        simulated = [one for one in self.settings.devices if self._twins or _is_simulated(one.bus)]
+        if not simulated:
             return None
+        from golmok_drivers.twins import SimDevice, simulate  # a shop with real devices need not hold them in memory
+
+        devices = [SimDevice(one.name, one.driver, one.bus or "", one.options) for one in simulated]
         base, timezone = self.settings.file.parent, self.settings.site.timezone
         return simulate(devices, base=base, ledger=self._ledger, timezone=timezone)
 
@@ -410,7 +445,7 @@ class Gateway:
                     self._put_record(record)
             records = [record for record in records if record.channel not in self._happening]
         if records:
-            self._group.put(Item("readings", records))
+            self._group.put(Item("readings", self._corrector.applied(records)))
 
     def _put_event(self, channel: str, fields: Mapping[str, Any]) -> None:
         value = json.dumps(fields, ensure_ascii=False, allow_nan=False)
@@ -433,6 +468,7 @@ class Gateway:
         elif is_urgent(commit):
             self._courier.wake()
         self._gaps.committed(commit)
+        self._alarms.committed(commit)
         if self._bus:
             self._bus.gaps_committed()
         records = commit.records.get("readings", [])
@@ -484,7 +520,7 @@ class Gateway:
 
     async def _status(self) -> dict[str, Any]:
         bus, used_bytes = self._bus, await self._loop.run_in_executor(self._aside, self._used_bytes)
-        return {"last_end": self._last_end} | document(
+        return {"last_end": self._last_end, **self._of_rules()} | document(
             Parts(
                 self.settings,
                 self._clock,
@@ -503,6 +539,10 @@ class Gateway:
             readings_per_s=self._rate.per_s(),
             used_bytes=used_bytes,
         )
+
+    def _of_rules(self) -> dict[str, Any]:
+        open_now = [row for row in self._alarms.rows() if row["state"] != "cleared"]
+        return {"alarms": open_now, "learning": self._alarms.learning(), "outputs": self._outputs.rows()}
 
     def _used_bytes(self) -> int:
         return self._keeper.use(Store.used_bytes)
@@ -585,6 +625,14 @@ class Gateway:
                 is_draining = bus is not None and bus.is_connected and not bus.is_caught_up
                 self._gaps.tick(holds_bus=is_draining, slack_ms=slack_ms)
             await self._loop.run_in_executor(self._aside, self._gaps.save)
+
+    async def _keep_alarms(self) -> None:
+        """Let time pass for the rules, remember what they told, and see what was calibrated."""
+        while True:
+            await asyncio.sleep(ALARMS_EVERY_S)
+            self._corrector.look()
+            self._alarms.tick()
+            await self._loop.run_in_executor(self._aside, self._alarms.save)
 
     def _settle(self, stored: Mapping[Stream, range]) -> None:
         """Without a cloud nobody acknowledges: all counts as delivered, so that the oldest can make room."""

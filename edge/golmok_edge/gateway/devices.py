@@ -96,6 +96,11 @@ class DeviceTask:
         self._turn = asyncio.Lock()
         """Held from the question until its answer is put, so that no answer is lost at the end."""
 
+    @property
+    def restarts(self) -> int:
+        """How often it was opened anew."""
+        return self.state.restarts
+
     async def command(self, quantity: str, value: Value) -> None:
         """Make an output do that; raises `DriverError`, `CommandError` when it is none."""
         driver = self.driver

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import logging
 from collections import OrderedDict
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -140,6 +140,8 @@ class Inbox:
 
     def __init__(self, listeners: Sequence[Listener]) -> None:
         self.counts = Counts()
+        self.corrected: Callable[[Sequence[Record]], Sequence[Record]] = lambda records: records
+        """What makes of readings what they are when their calibration is heeded."""
         self._listeners = tuple(listeners)
         self._filters: list[tuple[str, Listener]] = []
         self._routes: dict[tuple[str, tuple[int, ...]], list[Listener]] = {}
@@ -167,10 +169,10 @@ class Inbox:
         self.heard(records)
         return records
 
-    def records_of(self, one: Listener, said: Said, at: Instant, waited_ms: int | None) -> list[Record]:
+    def records_of(self, one: Listener, said: Said, at: Instant, waited_ms: int | None) -> Sequence[Record]:
         """What one device said, as it is stored."""
         if said.error is None:
-            return records_of(one.device, one.units, said.readings, at, waited_ms)
+            return self.corrected(records_of(one.device, one.units, said.readings, at, waited_ms))
         self.counts.bad += 1
         return records_of(one.device, one.units, failed(one.device.channels, said.error), at, waited_ms)
 

@@ -7,12 +7,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Final, Literal, TypeAlias
+from typing import TYPE_CHECKING, Annotated, Final, Literal, TypeAlias
 
 import msgspec
 from msgspec import Meta
 
 from golmok_drivers.api import Channel
+
+if TYPE_CHECKING:
+    from golmok_edge.settings.rules import AnyRule
 
 NAME_PATTERN: Final = r"^[a-z0-9][a-z0-9-]{0,31}\Z"
 DAY_S: Final = 86_400
@@ -213,6 +216,21 @@ class Limit(Section, frozen=True):
     low: Annotated[float | None, Meta(description="Alarm below this.", examples=[2])] = None
     high: Annotated[float | None, Meta(description="Alarm above this.", examples=[8.0])] = None
     for_s: Annotated[float, Meta(ge=0, le=7 * DAY_S, description="Only when it lasts so long.", examples=[600])] = 0.0
+    hysteresis: Annotated[
+        float, Meta(ge=0, description="It is over only when the value is back by so much.", examples=[0.5])
+    ] = 0.0
+    silent_s: Annotated[
+        Annotated[float, Meta(gt=0, le=31 * DAY_S)] | None,
+        Meta(
+            description="An alarm too when nothing good came for so long; left out: three times its longest normal "
+            "silence, 10 minutes at least.",
+            examples=[900],
+        ),
+    ] = None
+    outputs: Annotated[
+        tuple[Name, ...],
+        Meta(description="Devices (relay, buzzer) that are switched on meanwhile.", examples=[["horn"]]),
+    ] = ()
 
 
 class Common(Section, frozen=True):
@@ -358,5 +376,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """None: nothing is sent."""
     web: Web
     devices: tuple[Device, ...]
+    rules: tuple[AnyRule, ...] = ()
+    """What is an alarm, beside the devices' own limits."""
     applications: Mapping[str, msgspec.Struct]
     """Sections of applications (entry points `golmok.settings`), those that stand in the file."""

@@ -180,7 +180,11 @@ def set_aside(layout: Layout, about: About) -> Aside:
     else:
         folder = layout.folder / f"damaged-{(last.number if last else 0) + 1}"
         folder.mkdir()
-        write_about(folder, about)
+        try:
+            write_about(folder, about)
+        except OSError:
+            shutil.rmtree(folder, ignore_errors=True)  # nothing lies there, and the next attempt makes one anew
+            raise
     for path in layout.own_files:
         if os.path.lexists(path):
             path.rename(folder / path.name)

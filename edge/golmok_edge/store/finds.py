@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from contextlib import suppress
+from itertools import pairwise
 from typing import Final, NamedTuple
 
 import zstandard
@@ -18,13 +19,14 @@ from golmok_cloud_sync.protocol.record import STREAMS, Record, Stream
 from . import rows
 from .packing import BodyError, Unpacker, stream_at
 from .pages import PageRows, Row
-from .taken import is_packed
+from .taken import is_packed, unpack_taken
 
 _MAGIC: Final = b"\x28\xb5\x2f\xfd"
 _MOST_TEXT: Final = 255
 _REMEMBERED: Final = 4_096
 _LARGEST: Final = 1 << 20
 _BEYOND: Final = 2**53
+_NEAR_ID: Final = 256
 
 
 class Block(NamedTuple):
@@ -171,10 +173,15 @@ def _frame(rest: bytes) -> bytes:
 
 
 def _taken_before(page: bytes, at: int) -> bytes | None:
-    """The broker's messages, which stand right before the body in a row: they begin with the number of a session."""
-    for begin in range(at - 18, 0, -10):
+    """The broker's messages, which stand right before the body in a row: they begin with the number of a session.
+
+    Packet ids count up, so bytes that are something else are not taken for messages.
+    """
+    for begin in range(at - 18, page.rfind(_MAGIC, 0, at), -10):
         if page[begin + 4 : begin + 8] == b"\0\0\0\0" and page[begin : begin + 4] != b"\0\0\0\0":
-            return page[begin:at]
+            ids = [packet_id for packet_id, _ in unpack_taken(page[begin:at])]
+            steps = sum(0 < (after - before) % 65_535 < _NEAR_ID for before, after in pairwise(ids))
+            return page[begin:at] if 4 * steps >= 3 * (len(ids) - 1) else None
     return None
 
 

@@ -277,6 +277,23 @@ def sync_folder(path: Path) -> None:
     sync_file(path)
 
 
+def replace_file(path: Path, content: bytes, mode: int = 0o600) -> None:
+    """Put `content` in the place of what stands in `path`, whole or not at all. Raises OSError."""
+    new = path.with_name(path.name + ".new")
+    try:
+        descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, mode)
+        with open(descriptor, "wb") as file:  # noqa: PTH123  # made with its mode
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        new.rename(path)
+        sync_folder(path.parent)
+    except OSError:
+        with contextlib.suppress(OSError):
+            new.unlink(missing_ok=True)
+        raise
+
+
 def _migrate(schema: Schema, file: Path) -> None:
     done = subprocess.run([sys.executable, "-m", schema.module, str(file)], capture_output=True, text=True, check=False)
     if done.returncode:

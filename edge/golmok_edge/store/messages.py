@@ -21,9 +21,12 @@ from .aside import Aside
 from .finds import Block, Find, Finder, Kept
 from .mark import read_mark
 from .pages import Pages
-from .taken import WINDOW, recent, session_of
+from .taken import WINDOW, is_of, recent, session_of
 
 _SEARCH_S: Final = 3.0
+"""Of the processor: on a busy machine that is long, ..."""
+_LONGEST_S: Final = 8.0
+"""... but never so long that nothing is taken for 10 s."""
 _SEARCH_PAGES: Final = 4_000
 
 
@@ -34,21 +37,33 @@ class Messages(NamedTuple):
     taken: list[tuple[int, int]]
 
 
-def messages_of(aside: Aside, session: int | None = None, longest_s: float = _SEARCH_S) -> Messages:
+class _Limit:
+    """How long to search."""
+
+    def __init__(self) -> None:
+        self._until, self._cpu_until = time.monotonic() + _LONGEST_S, time.thread_time() + _SEARCH_S
+
+    @property
+    def is_over(self) -> bool:
+        """Whether it was long enough."""
+        return time.monotonic() > self._until or time.thread_time() > self._cpu_until
+
+
+def messages_of(aside: Aside, session: int | None = None) -> Messages:
     """The last messages that a damaged file still tells of, so that those that come again are known.
 
     Through SQLite as far as that goes, then from the log and the last pages, for so long at most: nothing is taken
     meanwhile. What it does not find would be stored twice if the broker brought it again. `session` is the broker's,
     if it is known.
     """
-    until = time.monotonic() + longest_s
-    packed, hint = _through_sqlite(aside, until)
-    for found_in, blob in _from_pages(aside, until):
+    limit = _Limit()
+    packed, hint = _through_sqlite(aside, limit)
+    for found_in, blob in _from_pages(aside, limit):
         packed.setdefault(blob, found_in)
     if session is None:
         session = _session(aside, hint, packed)
     newest_first = sorted(packed, key=lambda blob: packed[blob], reverse=True)
-    return Messages(session, recent([blob for blob in newest_first if session_of(blob) == session], session))
+    return Messages(session, recent([blob for blob in newest_first if is_of(blob, session)], session))
 
 
 def _session(aside: Aside, hint: int, packed: Iterable[bytes]) -> int:
@@ -62,27 +77,27 @@ def _session(aside: Aside, hint: int, packed: Iterable[bytes]) -> int:
     )
 
 
-def _through_sqlite(aside: Aside, until: float) -> tuple[dict[bytes, int], int]:
+def _through_sqlite(aside: Aside, limit: _Limit) -> tuple[dict[bytes, int], int]:
     packed: dict[bytes, int] = {}
     session = count = 0
     try:
         uri = f"{aside.file.absolute().as_uri()}?mode=ro"
         with closing(sqlite3.connect(uri, uri=True, isolation_level=None)) as db:
-            db.set_progress_handler(lambda: time.monotonic() > until, 10_000)
+            db.set_progress_handler(lambda: limit.is_over, 10_000)
             db.execute("PRAGMA cell_size_check = ON")
             session = int(rows.hints(db).get("session", 0))
             state = rows.load_state(db)
             for taken_by_then, blob in rows.taken_back(db, state.ends):
                 packed.setdefault(blob, taken_by_then)
                 count += len(blob) // 10
-                if count > WINDOW or session_of(blob) < session or time.monotonic() > until:
+                if count > WINDOW or session_of(blob) < session or limit.is_over:
                     break
     except (sqlite3.Error, ValueError, TypeError, OverflowError, struct.error, OSError):
         pass  # what was found until then
     return packed, session
 
 
-def _from_pages(aside: Aside, until: float) -> list[tuple[int, bytes]]:
+def _from_pages(aside: Aside, limit: _Limit) -> list[tuple[int, bytes]]:
     """As they were found; with how many had been taken by then."""
     found = list[Block | Kept]()
     most, finder = most_of_rest(aside), Finder()
@@ -90,12 +105,12 @@ def _from_pages(aside: Aside, until: float) -> list[tuple[int, bytes]]:
         last = range(pages.count, max(0, pages.count - _SEARCH_PAGES), -1)
         newest = ((frame.page, pages.frame(frame)) for frame in reversed(pages.log.frames))
         for number, page in chain(newest, ((n, pages.page(n)) for n in last)):
-            if time.monotonic() > until:
+            if limit.is_over:
                 break
             finds = finder.finds(page, pages.rows(page, number))
             found += [one for one in finds if isinstance(one, Block | Kept)]
         for frame in reversed(pages.log.rest):
-            if time.monotonic() > until:
+            if limit.is_over:
                 break
             page = pages.frame(frame)
             finds = finder.finds(page, pages.rows(page, frame.page, is_of_rest=True))

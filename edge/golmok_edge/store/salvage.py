@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import shutil
 import sqlite3
 import sys
 import time
@@ -70,6 +71,9 @@ class Salvage:
         layout.make_folder()
         lock = layout.lock()
         try:
+            if self._aside.salvaged.exists():  # one that was at it has just come to its end
+                shutil.rmtree(layout.folder)
+                return self._aside
             if not layout.file.exists():
                 layout.prepare(SCHEMA)
             with closing(sqlite3.connect(layout.file, isolation_level=None)) as db:
@@ -208,6 +212,8 @@ class Salvage:
         for stream in STREAMS:
             _order_times(db, stream)
             last = int((known.get("last") or {}).get(stream, hints.get(f"counted.{stream}", 0)))
+            if is_sure:
+                _drop_strangers(db, stream, last)
             lost[stream] = self._fill(db, stream, bases[stream], int(acked.get(stream, 0)), last)
         self._keep_hints(db, hints, {stream: int(acked.get(stream, 0)) for stream in STREAMS})
         records = sum(db.execute(f"SELECT IFNULL(SUM(count), 0) FROM {s}").fetchone()[0] for s in STREAMS)  # noqa: S608  # our names
@@ -278,10 +284,9 @@ class Salvage:
                 at = hi
 
     def _keep_hints(self, db: sqlite3.Connection, hints: Mapping[str, int], acked: Mapping[Stream, int]) -> None:
+        """Not where an epoch was sealed: that may be of one left long ago. If this one is, the cloud says so."""
         for stream in STREAMS:
             rows.save_hint(db, f"acked.{stream}", acked[stream])
-            if f"sealed.{stream}" in hints:
-                rows.save_hint(db, f"sealed.{stream}", hints[f"sealed.{stream}"])
         rows.save_hint(db, "session", hints.get("session", 0))
 
     # --- notes
@@ -356,6 +361,20 @@ def _reasons(lo: int, hi: int, acked: int) -> Iterator[tuple[int, int, str]]:
         yield lo, middle, TRIMMED
     if middle < hi:
         yield middle, hi, QUARANTINED
+
+
+def _drop_strangers(db: sqlite3.Connection, stream: Stream, last: int) -> None:
+    """Leave out what lies beyond the end, but for what follows right on it and was committed when nobody had said so.
+
+    Bytes of another store may lie about in a file: of one that stood there before.
+    """
+    at, name = last, rows.table(stream)
+    query = f"SELECT first_seq, count FROM {name} WHERE first_seq > ? ORDER BY first_seq"  # noqa: S608  # our names
+    for first, count in db.execute(query, (last,)).fetchall():
+        if first != at + 1:
+            db.execute(f"DELETE FROM {name} WHERE first_seq = ?", (first,))  # noqa: S608  # our names
+        else:
+            at = first + count - 1
 
 
 def _order_times(db: sqlite3.Connection, stream: Stream) -> None:

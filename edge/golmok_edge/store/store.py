@@ -577,11 +577,11 @@ class Store:
         with self._transaction(2 * sum(sizes)) as db:
             state = self._state.copy()
             state.messages += count
+            bearer = _bearer(packed)
             for stream, blocks in packed.items():
                 before = state.ends[stream].last
                 for one in blocks:
-                    self._insert(db, state, stream, one, messages)
-                    messages = None
+                    self._insert(db, state, stream, one, messages if one is bearer else None)
                 base = self._bases[stream]
                 ranges[stream] = range(before + 1 - base, state.ends[stream].last + 1 - base)
             if ranges and self._clock() >= self._save_hints_at:
@@ -795,11 +795,16 @@ class Store:
                     raise damaged(self._file, f"{stream} {first}: {error}") from error
 
 
+def _bearer(packed: Mapping[Stream, Sequence[_Packed]]) -> _Packed | None:
+    """The block that bears the messages: of what they became, which is mostly readings; both then share a page."""
+    return next((blocks[0] for stream in reversed(STREAMS) if (blocks := packed.get(stream))), None)
+
+
 def _sizes(packed: Mapping[Stream, Sequence[_Packed]], messages: bytes | None) -> dict[Stream, int]:
-    """What these rows take in the file; the first bears the messages."""
-    sizes = dict.fromkeys(packed, 0)
+    """What these rows take in the file."""
+    sizes, bearer = dict.fromkeys(packed, 0), _bearer(packed)
     for stream, blocks in packed.items():
         for one in blocks:
-            sizes[stream] += rows.row_bytes(len(one.body), None if messages is None else len(messages))
-            messages = None
+            taken = len(messages) if messages is not None and one is bearer else None
+            sizes[stream] += rows.row_bytes(len(one.body), taken)
     return sizes

@@ -56,6 +56,11 @@ def session_of(packed: bytes) -> int:
     return int(session)
 
 
+def is_of(packed: bytes, session: int) -> bool:
+    """Whether messages are of the present session: those of former ones name an earlier one."""
+    return session_of(packed) >= session
+
+
 def unpack_taken(packed: bytes) -> list[tuple[int, int]]:
     """(packet id, hash) of each message in `packed`, in the order they were taken."""
     return list(_MESSAGE.iter_unpack(packed[_SESSION.size :]))
@@ -64,15 +69,16 @@ def unpack_taken(packed: bytes) -> list[tuple[int, int]]:
 def recent(packed: Iterable[bytes], session: int) -> list[tuple[int, int]]:
     """The last `WINDOW` messages of `session`, oldest first, from blocks' bytes, newest first.
 
-    One block that names an earlier session may be rotten; some in a row are where this one began.
+    One block that names an earlier session may be rotten; some in a row are where this one began. One that names a
+    later session is rotten, and of this one.
     """
     groups: list[list[tuple[int, int]]] = []
     count = earlier = 0
     for one in packed:
-        if session_of(one) == session:
+        if is_of(one, session):
             groups.append(unpack_taken(one))
             count, earlier = count + len(groups[-1]), 0
-        earlier += session_of(one) < session
+        earlier += not is_of(one, session)
         if earlier >= _BEGAN_BEFORE or count >= WINDOW:
             break
     return list(chain.from_iterable(reversed(groups)))[-WINDOW:]
