@@ -249,7 +249,7 @@ class Settings(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
 class Driver(ABC):
     """What all three kinds of driver have in common.
 
-    `probe` and `close` may be called at any time after `open`; `close` also twice.
+    `probe` and `close` may be called at any time after `open`, `probe` not while it measures; `close` also twice.
     """
 
     api: ClassVar[int]
