@@ -115,7 +115,9 @@ def judge(records: list[Record], status: dict[str, Any], faults: dict[str, list[
         assert named - {"timeout"} == ({faults_of(name)[kind] for kind in kinds} | {""}) - {"timeout"}, name
         assert "timeout" in named or "timeout" not in kinds, name
     expected = {
-        name: {c.quantity for c in KINDS[name].info.channels} - {"press"} for name in NAMES if name != "mqtt-json"
+        name: {c.quantity for c in KINDS[name].info.channels if not c.is_event} - {"press"}
+        for name in NAMES
+        if name != "mqtt-json"
     }
     assert {name: channels[f"well-{name}"] & expected[name] for name in expected} == expected
     assert {row["state"] for row in status["devices"]} == {"good"}
