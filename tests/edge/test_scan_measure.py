@@ -16,6 +16,8 @@ from golmok_vision.scan import Dataset, turn, write_cloud
 from golmok_vision.scan.modelling import make_model
 from tests.vision.clouds import Piece, ball, block
 
+pytestmark = pytest.mark.timeout(600)  # seconds of work; beside seven other jobs on two cores they are minutes
+
 
 def scanned(folder: Path, piece: Piece) -> Path:
     """What is in a dataset's folder after reconstructing, and the truth."""
@@ -115,7 +117,6 @@ def test_comparing_with_the_truth_in_place(a_block: Path, capsys: pytest.Capture
     assert all(Path(file).stat().st_size > 1000 for file in found["files"])  # type: ignore[attr-defined]
 
 
-@pytest.mark.timeout(400)
 def test_comparing_a_mesh_with_another(a_block: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     turned = trimesh.load_mesh(a_block / "truth" / "object.stl")
     turned.vertices = turned.vertices @ turn(40) @ np.array([[1, 0, 0], [0, 0.6, -0.8], [0, 0.8, 0.6]]) + [5, 9, 2]

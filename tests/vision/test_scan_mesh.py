@@ -26,6 +26,8 @@ from golmok_vision.scan.mesh import (
 )
 from tests.vision.clouds import PIECES, Piece, ball, block
 
+pytestmark = pytest.mark.timeout(600)  # seconds of work; beside seven other jobs on two cores they are minutes
+
 
 @cache
 def model(name: str, count: int = 40_000) -> Model:

@@ -22,10 +22,10 @@ from golmok_vision.scan.cloud import Cloud, write_cloud
 from golmok_vision.scan.dataset import LASERS, Dataset, Picture
 from golmok_vision.scan.errors import PictureDamagedError, PictureMissingError, ReconstructionError
 from golmok_vision.scan.evidence import Progress
-from golmok_vision.scan.points import FramePoints, Stop, Triangulator
+from golmok_vision.scan.points import WHITE, FramePoints, Stop, Triangulator
 from golmok_vision.scan.register import moved, register
 from golmok_vision.scan.rig import Rig
-from golmok_vision.scan.shelf import Record, Shelf
+from golmok_vision.scan.shelf import MOST_EXPOSURES, Record, Shelf
 from golmok_vision.scan.trouble import Trouble, is_good
 from golmok_vision.scan.watch import Watcher, judge
 
@@ -41,7 +41,7 @@ FIT_LIMIT_MM: Final = 0.2
 _FEWEST_POINTS: Final = 500
 _MOST_BAD: Final = 0.15
 _WIDEST_GAP_DEG: Final = 20.0
-_WHITE, _MOST_WHITE = 250, 0.25
+_MOST_WHITE: Final = 0.25
 _BLACK: Final = 4
 
 
@@ -150,12 +150,22 @@ class Scan:
             return Record(nothing, (None,) * len(LASERS), tuple(troubles))
         lit = tuple(self._picture(frame, light, troubles) for light in LASERS)
         standing = tuple(None if p is None else self._watcher.look(p, off, i) for i, p in enumerate(lit))
-        found = self._triangulator.measure(Stop(off, lit, self._colored(frame, troubles)), self._steps[frame])
+        stop = Stop(off, lit, self._colored(frame, troubles), tuple(self._shorter(frame, troubles)))
+        found = self._triangulator.measure(stop, self._steps[frame])
         return Record(found, standing, tuple(troubles))
 
-    def _picture(self, frame: int, light: Any, troubles: list[Trouble]) -> Picture | None:
+    def _shorter(self, frame: int, troubles: list[Trouble]) -> Iterator[Stop]:
+        """Shorter exposures of the same, if there are any."""
+        for nth in range(1, MOST_EXPOSURES):
+            if not self._dataset.frame_file(frame, "off", nth).exists():
+                return
+            off = self._picture(frame, "off", troubles, nth)
+            if off is not None:
+                yield Stop(off, tuple(self._picture(frame, light, troubles, nth) for light in LASERS), None)
+
+    def _picture(self, frame: int, light: Any, troubles: list[Trouble], shorter: int = 0) -> Picture | None:
         """One picture that can be used, or nothing and why."""
-        file = self._dataset.frame_file(frame, light)
+        file = self._dataset.frame_file(frame, light, shorter)
         lens = self._rig.lens
         try:
             picture = next(self._dataset.read_pictures([file], (lens.width, lens.height)))
@@ -167,7 +177,7 @@ class Scan:
         if int(some.max()) <= _BLACK:
             troubles.append(Trouble("picture-black", "note", name))
             return None
-        if np.count_nonzero(some >= _WHITE) > _MOST_WHITE * some.size:
+        if np.count_nonzero(some >= WHITE) > _MOST_WHITE * some.size:
             troubles.append(Trouble("picture-white", "note", name))
             return None
         return picture
