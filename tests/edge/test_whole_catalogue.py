@@ -33,8 +33,8 @@ OF_THE_WIRE = {
 SCENARIOS = {"lis3dh": "other.toml"}
 """Two parts of other kinds cannot hang at one chip select: another scenario is another bus."""
 HEAD_S = 3.0
-LASTS_S = 2.5
-EVERY_S = 6.0
+LASTS_S = 4.5
+EVERY_S = 8.0
 
 
 def faults_of(name: str) -> dict[str, str]:
