@@ -10,6 +10,7 @@ import pytest
 import trimesh
 
 from golmok_edge.scan import cli
+from golmok_edge.scan import simulate as simulate_command
 from golmok_edge.scan.progress import Progress, told
 from golmok_vision.render.objects import FINISHES
 from golmok_vision.render.simulate import FAULTS
@@ -72,8 +73,8 @@ def test_mistakes_are_told_without_a_trace(mesh: Path, tmp_path: Path, capsys: p
 
 
 def test_the_choices_are_those_of_the_twin() -> None:
-    assert set(cli.FAULTS) == set(FAULTS)
-    assert set(cli.FINISHES) == set(FINISHES)
+    assert set(simulate_command.FAULTS) == set(FAULTS)
+    assert set(simulate_command.FINISHES) == set(FINISHES)
 
 
 def test_progress_says_how_long_it_will_take() -> None:

@@ -26,7 +26,7 @@ from golmok_vision.scan.rig import Lens, Plane, Pose, Rig, Turntable, turn
 WIDTH: Final = 1640
 HEIGHT: Final = 1232
 _FINER: Final = 2  # samples of the ideal camera per pixel of the real one, each way
-_PLATE_RADIUS_MM: Final = 125.0
+PLATE_RADIUS_MM: Final = 125.0
 _PLATE_MM: Final = -0.03  # a little below z = 0, so that the wobbling piece is never cut by it
 _WALL_MM: Final = -260.0
 _AMBIENT_DN: Final = 60.0
@@ -444,7 +444,7 @@ def _lamps(normals: Singles) -> Singles:
 def _surroundings() -> Body:
     """The plate, matt and dark, and a wall behind."""
     around = np.radians(np.arange(0, 361, 5.0))
-    rim = np.column_stack([np.cos(around), np.sin(around)]) * _PLATE_RADIUS_MM
+    rim = np.column_stack([np.cos(around), np.sin(around)]) * PLATE_RADIUS_MM
     plate = [
         [(0, 0, _PLATE_MM), (*a, _PLATE_MM), (*b, _PLATE_MM)] for a, b in pairwise(rim)
     ]  # fmt: skip

@@ -22,9 +22,9 @@ from golmok_vision.render import board as boards
 from golmok_vision.render import objects
 from golmok_vision.render.objects import Body, Finish, Solid
 from golmok_vision.render.raster import FAR_MM, Floats, Pinhole
-from golmok_vision.render.scanner import ScannerTwin, Scene, Shot, TrueRig
+from golmok_vision.render.scanner import PLATE_RADIUS_MM, ScannerTwin, Scene, Shot, TrueRig
 from golmok_vision.render.sensor import NormalPool
-from golmok_vision.scan.dataset import LASERS, Board, Dataset, Description, Light, Picture
+from golmok_vision.scan.dataset import LASERS, Board, Dataset, Description, Light, Picture, Plate
 from golmok_vision.scan.errors import DatasetError, MeshError, OrderError
 from golmok_vision.scan.rig import Pose, Rig, turn
 
@@ -120,7 +120,8 @@ class Simulation:
         elif self.dataset.folder.exists() and any(self.dataset.folder.iterdir()):
             raise DatasetError(f"{self.dataset.folder} is not empty and holds no simulation: choose another folder")
         self.dataset.require_room(self._bytes_left())
-        self.dataset.describe(Description(BOARD, self.steps, title=f"simulated, seed {self.order.seed}"))
+        title = f"simulated, seed {self.order.seed}"
+        self.dataset.describe(Description(BOARD, self.steps, title=title, plate=Plate(2 * PLATE_RADIUS_MM)))
         self.dataset.write_json(record, ours)
         self.dataset.sweep()
         self.dataset.write_bytes(self.dataset.truth / "object.stl", objects.stl(self.solid))

@@ -4,6 +4,7 @@
 Each stage reads from the dataset and writes to it, and can be run again alone.
 """
 
+from .cloud import Cloud, read_cloud, write_cloud
 from .dataset import (
     LASERS,
     Board,
@@ -31,6 +32,7 @@ from .rig import Lens, Plane, Pose, Rig, Turntable, turn
 __all__ = [
     "LASERS",
     "Board",
+    "Cloud",
     "Dataset",
     "DatasetError",
     "Description",
@@ -52,7 +54,9 @@ __all__ = [
     "find_line",
     "find_points",
     "read_any_picture",
+    "read_cloud",
     "read_description",
     "turn",
+    "write_cloud",
     "write_description",
 ]

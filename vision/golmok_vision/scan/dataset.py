@@ -103,6 +103,17 @@ class Steps:
 
 
 @dataclass(frozen=True)
+class Plate:
+    """The turntable's plate; its diameter by caliper (0: not known) says whether the board has the size it should."""
+
+    diameter_mm: float = 0.0
+
+    def __post_init__(self) -> None:
+        if self.diameter_mm < 0:
+            raise DatasetError("plate.diameter_mm must be 0 or more (0 or left out: not known)")
+
+
+@dataclass(frozen=True)
 class Description:
     """What `dataset.toml` says. Lengths are millimetres; `units` stands there so that nobody must guess."""
 
@@ -110,6 +121,7 @@ class Description:
     steps: Steps = Steps()
     units: str = "mm"
     title: str = ""
+    plate: Plate = Plate()
 
 
 class Dataset:
@@ -134,6 +146,11 @@ class Dataset:
     def cloud_file(self) -> Path:
         """The measured points, mm, turntable's frame."""
         return self.folder / "cloud.ply"
+
+    @property
+    def points_folder(self) -> Path:
+        """What each frame gave, so that a stage that was stopped goes on; may be deleted at any time."""
+        return self.folder / "points"
 
     @property
     def report_file(self) -> Path:
@@ -303,6 +320,7 @@ _KINDS: Final[dict[str, dict[str, type]]] = {
         "thickness_mm": float,
     },
     "steps": {"nominal_per_turn": int, "frames": list, "table": list, "placement": list, "lying": list},
+    "plate": {"diameter_mm": float},
 }  # fmt: skip
 _WORDS: Final = {int: "a whole number", float: "a number", str: "a text", list: "a list of numbers"}
 
@@ -323,7 +341,10 @@ def read_description(text: str) -> Description:
         if not isinstance(given, dict):
             raise DatasetError(f"{section} must be a table: [{section}]")
         parts[section] = {name: _member(section, name, given[name], kinds) for name in given}
-    return Description(Board(**parts["board"]), Steps(**parts["steps"]), title=str(document.get("title", "")))
+    return Description(
+        Board(**parts["board"]), Steps(**parts["steps"]), title=str(document.get("title", "")),
+        plate=Plate(**parts["plate"]),
+    )  # fmt: skip
 
 
 def _member(section: str, name: str, value: Any, kinds: dict[str, type]) -> Any:
@@ -348,7 +369,9 @@ def write_description(description: Description) -> str:
     """The text of `dataset.toml`; `read_description` of it gives the same again."""
     lines = [f"format = {FORMAT}", f"title = {json.dumps(description.title, ensure_ascii=False)}"]
     lines.append(f'units = "{description.units}"')
-    for section, part in (("board", description.board), ("steps", description.steps)):
+    for section, part in (
+        ("board", description.board), ("steps", description.steps), ("plate", description.plate)
+    ):  # fmt: skip
         lines += ["", f"[{section}]"]
         for name, kind in _KINDS[section].items():
             value = getattr(part, name)

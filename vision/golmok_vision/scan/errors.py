@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+from golmok_vision.scan.trouble import Trouble
+
 
 class ScanError(Exception):
     """The root of everything that this package raises on purpose."""
@@ -21,6 +25,22 @@ class PictureMissingError(ScanError, FileNotFoundError):
 
 class PictureDamagedError(ScanError, ValueError):
     """A picture is there, and is cut off, is no picture, or has another size."""
+
+
+class TroubleError(ScanError):
+    """A stage has no result at all; `troubles` say why."""
+
+    def __init__(self, troubles: Sequence[Trouble]) -> None:
+        self.troubles = tuple(troubles)
+        super().__init__("; ".join(each.text for each in self.troubles if each.weight == "bad"))
+
+
+class CalibrationError(TroubleError):
+    """The pictures of the board give no rig."""
+
+
+class ReconstructionError(TroubleError):
+    """The pictures of the piece give no points."""
 
 
 class MeshError(ScanError, ValueError):

@@ -1,0 +1,35 @@
+"""`golmok-scan calibrate`: camera, laser planes and turntable from pictures of the board."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any, Final
+
+from golmok_edge.scan.command import Command, told_troubles
+from golmok_edge.scan.progress import Progress
+
+
+def _arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("dataset", type=Path, metavar="DATASET", help="the folder; calibration.json is written there")
+
+
+def _run(args: argparse.Namespace) -> dict[str, Any]:
+    from golmok_vision.scan import Dataset
+    from golmok_vision.scan.calibrate import calibrate
+
+    return {"dataset": str(args.dataset), **calibrate(Dataset(args.dataset), Progress("calibrate")).document()}
+
+
+def _told(found: dict[str, Any]) -> str:
+    lasers = ", ".join(f"{each['rms_mm']:.3f}" for each in found["lasers"])
+    return "\n".join([
+        *told_troubles(found["troubles"]),
+        f"{found['verdict']}: corners {found['camera']['corner_rms_px']:.2f} px in the hand and "
+        f"{found['table']['corner_rms_px']:.2f} px on the table, lasers {lasers} mm off their planes, "
+        f"{found['lasers_disagree_mm']:.3f} mm apart, {found['table']['steps_per_turn']:.1f} steps a turn; "
+        f"points may be off by {found['uncertainty_mm']:.3f} mm",
+    ])  # fmt: skip
+
+
+COMMAND: Final = Command("calibrate", "find camera, lasers and turntable from the board", _arguments, _run, _told)
