@@ -8,17 +8,20 @@ the pins and drives them low. It does not hear Ctrl-C or SIGTERM, which go to a 
 from __future__ import annotations
 
 import argparse
+import os
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 
 from golmok_drivers.errors import BusError
 
 _DISMISSED: Final = b"dark"
+_URGENT: Final = -15
 _PATIENCE_S: Final = 5.0
 """The kernel gives pins back only when all of a killed process is gone."""
 
@@ -42,6 +45,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Wait, and put out; 0: not needed or done, 1: the pins could not be had."""
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
+    with suppress(OSError):  # where we may: on a machine that is busy a laser would stay lit for as long as we wait
+        os.setpriority(os.PRIO_PROCESS, 0, _URGENT)
     parser = argparse.ArgumentParser(description="Puts the lasers out when the end of standard input comes.")
     parser.add_argument("pins", type=int, nargs="+", help="BCM numbers")
     parser.add_argument("--wire", type=Path, help="the pins are bytes of this file")

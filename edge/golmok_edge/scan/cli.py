@@ -9,12 +9,13 @@ import sys
 from collections.abc import Sequence
 from typing import Any, Final
 
-from golmok_edge.scan import calibrate, graycode, line, reconstruct, simulate
+from golmok_edge.scan import calibrate, capture, graycode, line, reconstruct, simulate
 from golmok_edge.scan.command import Command, told_troubles
 
 _EPILOG: Final = """\
 examples:
   golmok-scan simulate --mesh last.stl --out scan1 --seed 1     pictures of a scanner that is not there, with the truth
+  golmok-scan capture scan1 --config gateway.toml               the pictures, from the scanner
   golmok-scan calibrate scan1                                   camera, lasers and turntable from the board's pictures
   golmok-scan reconstruct scan1                                 points and a mesh from the piece's pictures
   golmok-scan line --image l0.png --off off.png --json          the column of the laser's line in each row
@@ -24,6 +25,7 @@ exit codes: 0 done, 1 what was asked for failed, 2 wrong usage
 """
 COMMANDS: Final[tuple[Command, ...]] = (
     simulate.COMMAND,
+    capture.COMMAND,
     calibrate.COMMAND,
     reconstruct.COMMAND,
     line.COMMAND,
