@@ -9,7 +9,7 @@ import sys
 from collections.abc import Sequence
 from typing import Any, Final
 
-from golmok_edge.scan import calibrate, capture, graycode, line, reconstruct, simulate
+from golmok_edge.scan import calibrate, capture, graycode, line, reconstruct, serve, simulate
 from golmok_edge.scan.command import Command, told_troubles
 
 _EPILOG: Final = """\
@@ -30,6 +30,8 @@ COMMANDS: Final[tuple[Command, ...]] = (
     reconstruct.COMMAND,
     line.COMMAND,
     graycode.COMMAND,
+    serve.COMMAND,
+    serve.PIN_COMMAND,
 )
 
 
