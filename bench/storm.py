@@ -67,10 +67,11 @@ MOST_BUSY: Final = 0.7
 NAME: Final = "gw-storm-00000"
 EPOCH: Final = "00000000aaaaaaaa"
 CORES: Final = sorted(os.sched_getaffinity(0))
+LATE_S: Final = 3.0
 PATIENCE_S: Final = 600.0
 ANSWER_S: Final = 30.0
 _NEXT_SEQ: Final = {
-    stream: re.compile(rb'"%s":\{"next_seq":(\d+),"last_crc":(\d+)' % stream.encode())
+    stream: re.compile(rb'"%s": ?\{"next_seq": ?(\d+), ?"last_crc": ?(\d+)' % stream.encode())
     for stream in ("readings", "orders")
 }
 _HELD: Final = """
@@ -132,6 +133,8 @@ class Tally:
     urgent_statuses: Counter[int] = field(default_factory=Counter)
     broken: int = 0
     connects: Counter[int] = field(default_factory=Counter)
+    late: Counter[int] = field(default_factory=Counter)
+    """Second of the storm in which an answer came that took longer than `LATE_S`, and how many."""
     done: int = 0
     acked: int = 0
 
@@ -279,6 +282,8 @@ class Telemetry(Lane):
         self.learn("readings", body)
         if self.has_met:
             self.storm.tally.waits["readings"].append(took_s)
+            if took_s > LATE_S:
+                self.storm.tally.late[int(time.monotonic() - self.storm.began_s)] += 1
         self.has_met = True
         self.storm.tally.acked += self.next_seq - before
         if self.is_done and before < self.next_seq:
@@ -331,6 +336,7 @@ class Storm:
     fleet: list[Telemetry] = field(default_factory=list)
     ordering: list[Orders] = field(default_factory=list)
     pages: list[float] = field(default_factory=list)
+    began_s: float = 0.0
     _tasks: set[asyncio.Task[None]] = field(default_factory=set)
 
     def __post_init__(self) -> None:
@@ -367,6 +373,7 @@ class Storm:
         self.start(self._look())
         happening = self.loop.create_task(middle(self)) if middle is not None else None
         cpu, began_s = time.process_time(), time.monotonic()
+        self.began_s = began_s
         for gateway in self.fleet:
             gateway.go()
         await asyncio.wait_for(self.drained.wait(), PATIENCE_S)
@@ -410,6 +417,7 @@ class Storm:
             "requests_per_s": round(sum(tally.statuses.values()) / took_s),
             "orders": spread(tally.waits["orders"]),
             "others": spread(tally.waits["readings"]),
+            "late_at_s": dict(sorted(tally.late.items())),
             "until_told_to_wait": spread(tally.waits["told"]),
             "pages": spread(self.pages),
             "statuses": {str(status): n for status, n in sorted(tally.statuses.items())},
@@ -598,7 +606,9 @@ def main() -> None:
     result: dict[str, Any] = {"gateways": gateways, "batches": batches, "readings_per_batch": BATCH}
     for name in [options.only] if options.only else ["storm", "killed"]:
         with tempfile.TemporaryDirectory(dir=options.folder, prefix="golmok-storm-") as folder:
+            print(f"storm: {name}", file=sys.stderr, flush=True)
             result[name] = measure(Path(folder) / "cloud", gateways, batches, given, kill=name == "killed")
+            print(f"storm: {name}: {json.dumps(result[name])}", file=sys.stderr, flush=True)
     runs = [result[name] for name in ("storm", "killed") if name in result]
     result["void"] = any(run["generator_busy"] >= MOST_BUSY for run in runs)
     json.dump(result, sys.stdout, indent=None if options.json else 1)

@@ -50,6 +50,24 @@ class Shorted(BusError):
     reason = "shorted"
 
 
+class OpenCircuit(BusError):
+    """The sensor's wire is broken: the part that measures it is there and says so."""
+
+    reason = "open-circuit"
+
+
+class WrongPart(BusError):
+    """Another part answers than the driver is for."""
+
+    reason = "wrong-part"
+
+
+class Overrun(BusError):
+    """Values were lost, since they were not fetched in time."""
+
+    reason = "overrun"
+
+
 class BusClosed(BusError):
     """The bus was closed while the transaction waited for its turn."""
 
@@ -84,6 +102,12 @@ class PayloadError(DriverError, ValueError):
     """A message or a text that is not what its device sends."""
 
     reason = "parse"
+
+
+class CommandError(DriverError, ValueError):
+    """What an output was told is nothing that it can do; the message says what it can."""
+
+    reason = "command"
 
 
 class BusUrlError(DriverError, ValueError):

@@ -177,6 +177,18 @@ QUANTITIES: Final[dict[str, tuple[str, str]]] = {
     "pm10": ("미세먼지", "PM10"),
     "vibration": ("진동", "Vibration"),
     "weight": ("무게", "Weight"),
+    "acceleration": ("가속도", "Acceleration"),
+    "velocity": ("진동 속도", "Vibration velocity"),
+    "kurtosis": ("첨도", "Kurtosis"),
+    "zone": ("진동 등급", "Vibration zone"),
+    "dew-point": ("이슬점", "Dew point"),
+    "cold-junction": ("냉접점 온도", "Cold junction"),
+    "power-factor": ("역률", "Power factor"),
+    "run-hours": ("가동 시간", "Running hours"),
+    "volume": ("누적 유량", "Volume"),
+    "presses": ("누른 횟수", "Presses"),
+    "press": ("누름", "Press"),
+    "sound": ("소리", "Sound"),
     "linkquality": ("신호 세기", "Link quality"),
 }
 """Quantity -> its name in Korean and in English."""

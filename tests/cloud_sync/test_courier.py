@@ -80,6 +80,7 @@ class TinyServer:
     pace_s: float = 0.1
     port: int = 0
     released: threading.Event = field(default_factory=threading.Event)
+    one_at_a_time: threading.Lock = field(default_factory=threading.Lock)
 
     def __post_init__(self) -> None:
         tiny = self
@@ -106,7 +107,9 @@ class TinyServer:
 
     def take(self, handler: Handler, body: bytes) -> None:
         """As a cloud that has time."""
-        reply = json.loads(self.cloud.handle(body)) | {"pace_s": self.pace_s, "server_ms": 1_700_000_000_000}
+        with self.one_at_a_time:  # both lanes may bring the same
+            reply = json.loads(self.cloud.handle(body))
+        reply |= {"pace_s": self.pace_s, "server_ms": 1_700_000_000_000}
         status(200, reply)(handler, body)
 
     def black_hole(self, handler: Handler, _: bytes) -> None:
@@ -400,6 +403,20 @@ def test_an_outage_makes_no_frame_smaller(start: Callable[..., Courier]) -> None
     until(server.values, "it is back")
     assert [frame.count for frame in server.frames()] == [4_000]
     server.close()
+
+
+def test_the_first_request_reads_no_backlog(server: TinyServer, start: Callable[..., Courier]) -> None:
+    """A gateway without a line to its cloud would read thousands of records at each try, for nothing."""
+    outbox = BrokenOutbox("e1", entries=outbox_with(4_000).entries)
+
+    def well(handler: Handler, body: bytes) -> None:
+        outbox.broken = False
+        server.take(handler, body)
+
+    server.script += [status(503), status(503), well]
+    courier = start(outbox)
+    until(lambda: server.values() == list(range(4_000)), "all is there")
+    assert courier.state.failures == 2, "it would have broken, had it read"
 
 
 def test_wake_sends_at_once(server: TinyServer, start: Callable[..., Courier]) -> None:

@@ -12,14 +12,12 @@ from pathlib import Path
 import pytest
 
 from golmok_drivers.buses.broker import broker_config, find_mosquitto
+from golmok_edge.demo.broker import free_ports
 
 
 def free_port() -> int:
     """A port that was free a moment ago."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+    return next(free_ports(1))
 
 
 @contextmanager

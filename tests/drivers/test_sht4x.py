@@ -17,6 +17,7 @@ from golmok_drivers.devices.sht4x import (
     Sht4xTwin,
     crc8,
     decode,
+    dew_point,
     words,
 )
 from tests.drivers.worlds import StillWorld
@@ -34,6 +35,9 @@ class Direct:
             raise BusNack("nobody")
         self.writes.append(write)
         return self.twin.xfer(write, read)
+
+    async def session(self, address: int, work: Any, *, timeout_s: float) -> Any:
+        raise NotImplementedError
 
     async def close(self) -> None:
         pass
@@ -89,6 +93,20 @@ def test_any_bytes_give_values_or_a_crc_error(reply: bytes) -> None:
 
 def words_unchecked(reply: bytes) -> tuple[int, int]:
     return int.from_bytes(reply[0:2], "big"), int.from_bytes(reply[3:5], "big")
+
+
+@pytest.mark.parametrize(
+    ("temperature", "humidity", "expected"),
+    [(20.0, 50.0, 9.26), (25.0, 100.0, 25.0), (30.0, 80.0, 26.17), (0.0, 60.0, -6.9), (22.0, 1.0, -36.8)],
+)
+def test_the_dew_point_of_the_tables(temperature: float, humidity: float, expected: float) -> None:
+    reading = dew_point(temperature, humidity)
+    assert reading.value == pytest.approx(expected, abs=0.1)
+    assert reading.quality == "good"
+
+
+def test_air_without_water_has_no_dew_point() -> None:
+    assert dew_point(20.0, 0.0).quality == "bad"
 
 
 def test_the_twin_measures_as_long_as_the_part() -> None:

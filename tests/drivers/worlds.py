@@ -12,9 +12,16 @@ class StillWorld:
         self.felt = felt
         self.faults = faults
         self.given: list[tuple[str, Value]] = []
+        self.at_s = 0.0
 
     def now_s(self) -> float:
-        return 0.0
+        return self.at_s
+
+    def part_s(self) -> float:
+        return self.at_s
+
+    def passes(self, seconds: float) -> None:
+        self.at_s += seconds
 
     def feel(self, quantity: str) -> float:
         return self.felt[quantity]

@@ -6,7 +6,7 @@ import random
 from collections.abc import Callable
 from typing import Final
 
-from golmok_edge.store.pages import PAGE_BYTES
+from golmok_edge.store.pagefile import PAGE_BYTES
 
 Damage = Callable[[bytearray, random.Random], None]
 

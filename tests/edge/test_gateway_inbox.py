@@ -5,6 +5,7 @@ from __future__ import annotations
 import tracemalloc
 from collections.abc import Sequence
 
+import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
@@ -13,19 +14,19 @@ from golmok_drivers.api import PayloadError, Reading
 from golmok_drivers.buses.mqtt import Message, subscription_id
 from golmok_edge.gateway.clock import Instant
 from golmok_edge.gateway.inbox import Inbox, Listener, Seen
-from golmok_edge.store import WINDOW, Taken
+from golmok_edge.store import WINDOW, Taken, message_hash
 
 from .gateway_support import BOOT, listener, message
 
 AT = Instant(BOOT, 5_000)
-KEYS = st.tuples(st.integers(1, 3), st.integers(0, 1))
+KEYS = st.tuples(st.integers(1, 3), st.sampled_from([message_hash("a", b"0"), message_hash("a", b"1")]))
 """Few packet ids and few payloads, so that they meet again."""
 
 
 class Deliveries(RuleBasedStateMachine):
     """Any order of new, redelivered, stored and forgotten messages, against the plainest book of them."""
 
-    @initialize(stored=st.lists(KEYS, max_size=8))
+    @initialize(stored=st.lists(KEYS, max_size=8, unique_by=lambda key: key[0]).map(sorted))
     def begin(self, stored: list[tuple[int, int]]) -> None:
         self.session = 7
         self.seen = Seen(self.session, stored)
@@ -134,6 +135,28 @@ def test_messages_of_which_nothing_was_stored_use_up_ids_too() -> None:
     seen = Seen(1, [*far, *near])
     assert seen.again(message(packet_id=2, dup=True), 9) is False
     assert seen.again(message(packet_id=40_000, dup=True), 9) is True
+
+
+@pytest.mark.parametrize("bit", [3, 13, 14, 15])
+def test_a_rotten_id_makes_nobody_forget_the_others(bit: int) -> None:
+    stored = [(1_000 + at, at) for at in range(20)]
+    stored[10] = (stored[10][0] ^ 1 << bit, 10)
+    assert len(Seen(1, stored)) == 20
+
+
+@pytest.mark.parametrize("bits", [[1 << 3], [1 << 70], [1 << 16, 1 << 40, 1 << 79], [1 << 15]])
+def test_a_message_is_known_though_what_was_kept_of_it_has_rotted(bits: list[int]) -> None:
+    stored = [(1_000 + at, message_hash("a", b"%d" % at)) for at in range(20)]
+    (packet_id, hash64), entry = stored[10], stored[10][0] | stored[10][1] << 16
+    for bit in bits:
+        entry ^= bit
+    stored[10] = entry & 0xFFFF, entry >> 16
+    assert Seen(1, stored).again(message(packet_id=packet_id, dup=True), hash64) is True
+
+
+def test_a_message_of_the_same_words_is_another_one() -> None:
+    stored = [(1_000 + at, 9) for at in range(20) if at != 10]
+    assert Seen(1, stored).again(message(packet_id=1_010, dup=True), 9) is False
 
 
 def test_ids_that_wrap_and_stand_in_disorder_are_still_near() -> None:

@@ -13,7 +13,7 @@ from golmok_edge.gateway.lostends import told
 from golmok_edge.store import Store
 from golmok_edge.store.aside import About, End, read_aside, set_aside
 from golmok_edge.store.layout import Layout
-from golmok_edge.store.pages import PAGE_BYTES
+from golmok_edge.store.pagefile import PAGE_BYTES
 from golmok_edge.store.salvage import Salvage
 
 EXPECTED = ["plug.power", "timed.n", "dead.x"]
@@ -72,6 +72,7 @@ def test_the_salvage_finds_the_last_reading_of_each_channel(tmp_path: Path) -> N
     size = layout.file.stat().st_size
     with layout.file.open("r+b") as out:
         out.truncate(size // 2 // PAGE_BYTES * PAGE_BYTES)
+    layout.mark_file.unlink()
     aside = set_aside(layout, About(boot="b1", mono_ms=30_000))
     Salvage(aside).run()
     about = read_aside(aside.folder).about

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import tempfile
 from pathlib import Path
@@ -9,7 +10,7 @@ from typing import Any
 
 from hypothesis import settings
 
-from golmok_cloud_sync.protocol import Record, Stream
+from golmok_cloud_sync.protocol import STREAMS, Record, Stream
 from golmok_edge.store import Layout, Store, rows
 from tests.cloud_sync.test_uplink import PHASES, SENT, BothEnds
 
@@ -136,5 +137,7 @@ def test_an_epoch_that_the_store_had_before_is_passed_over(tmp_path: Path) -> No
     one, two = copies(folder, 2)
     with one, two:
         follows = one.new_epoch({"readings": 3})
-        two._db.execute("INSERT INTO epoch (id, epoch, bases) VALUES (0, ?, '{}')", (follows,))
+        held = rows.Epoch(follows, dict.fromkeys(STREAMS, 0))
+        bases = json.dumps({**held.bases, "check": held.check})
+        two._db.execute("INSERT INTO epoch (id, epoch, bases) VALUES (0, ?, ?)", (follows, bases))
         assert two.new_epoch({"readings": 3}) not in (follows, "")

@@ -51,6 +51,7 @@ def test_a_store_whose_making_was_interrupted_is_made_anew(tmp_path: Path) -> No
         ".ballast",
         ".epochs",
         ".lock",
+        ".mark",
     ]
 
 

@@ -10,6 +10,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from typing import NamedTuple
@@ -18,12 +19,13 @@ import pytest
 
 from golmok_cloud_sync.protocol import STREAMS, Record, Stream, Void, canonical
 from golmok_edge.store import Found, Layout, Reader, Store, Taken, asides
-from golmok_edge.store.aside import About, Aside, messages_of, read_aside, set_aside
+from golmok_edge.store.aside import About, Aside, read_aside, set_aside
+from golmok_edge.store.messages import messages_of
 from golmok_edge.store.pages import Pages
 from golmok_edge.store.salvage import Salvage
 
 from .damage import DAMAGES
-from .store_support import BOOT, drain, prepared, reading, some
+from .store_support import BOOT, drain, mount_tmpfs, prepared, reading, some
 
 CASES = 8
 """Of each kind of damage."""
@@ -172,7 +174,7 @@ def test_a_torn_log_gives_what_holds(tmp_path: Path) -> None:
     frame = 24 + 4_096
     whole_one = damaged(tmp_path / "whole", was.file, was.wal)
     with Pages(whole_one.file, whole_one.wal_file) as pages:
-        count = len(pages.frames)
+        count = len(pages.log.frames)
     assert count > 20
     for seed in range(8):
         dice = random.Random(seed)
@@ -183,7 +185,7 @@ def test_a_torn_log_gives_what_holds(tmp_path: Path) -> None:
         found = numbered(salvaged(aside)["readings"])
         assert all(canonical(found[seq]) == canonical(was.records["readings"][seq]) for seq in found if seq > 300)
         with Pages(aside.file, aside.wal_file) as pages:
-            assert len(pages.frames) >= count - 2
+            assert len(pages.log.frames) >= count - 2
         assert len(found) > len(was.records["readings"]) - 200
         shutil.rmtree(tmp_path / str(seed))
 
@@ -262,3 +264,32 @@ def test_a_copy_with_old_boots_can_be_searched_by_time(tmp_path: Path) -> None:
         assert [one.record.mono_ms for one in found] == [
             at for at in range(150_000, 160_000, 100) if at // 100 % 7 == 3
         ]
+
+
+def test_where_an_epoch_was_sealed_is_not_taken_from_a_damaged_store(tmp_path: Path) -> None:
+    """Old pages may tell of an epoch that was left long ago: what follows would then be sent once more in another."""
+    layout = Layout(prepared(tmp_path / "var"))
+    with Store.open(layout.folder) as store:
+        store.append({"readings": some(20)})
+        assert store.seal()["readings"] == 20
+        epoch = store.epoch
+    aside = Salvage(set_aside(layout, About(why="damaged"))).run()
+    with Store.open(aside.salvaged) as saved:
+        assert (saved.epoch, saved.tail("readings"), saved.sealed()) == (epoch, 20, None)
+
+
+def test_a_store_that_finds_no_room_to_be_set_aside_leaves_nothing_behind(tmp_path: Path) -> None:
+    unmount = mount_tmpfs(tmp_path / "disk", "size=512k")
+    try:
+        layout = Layout(prepared(tmp_path / "disk" / "var"))
+        with (tmp_path / "disk" / "filler").open("wb", buffering=0) as filler, suppress(OSError):
+            while True:
+                filler.write(b"x" * 4_096)
+        with pytest.raises(OSError, match="No space left"):
+            set_aside(layout, About(why="damaged"))
+        assert asides(layout.folder) == []
+        assert layout.file.exists()
+        (tmp_path / "disk" / "filler").unlink()
+        assert set_aside(layout, About(why="damaged")).number == 1
+    finally:
+        unmount()

@@ -14,7 +14,7 @@ from typing import Final
 
 from . import cloud_api
 from .oracle import Case, Finding, Judgement, judge
-from .plan import KINDS, Where, deal
+from .plan import DAMAGE, KINDS, Where, deal
 from .programs import ProgramError
 from .shop import TWIN, TWIN_LIMIT_S, Shop, StuckError
 from .stalls import Stalls
@@ -97,6 +97,7 @@ class Life:
 
     def _strike(self, street: Street, shop: Shop, hand: Sequence[str]) -> None:
         chance = random.Random(f"{self._seed}/{shop.site.name}")
+        is_rotten = False
         try:
             for count, name in enumerate(hand, 1):
                 time.sleep(chance.uniform(0.05, 0.4))
@@ -104,6 +105,11 @@ class Life:
                 happened = KINDS[name].strike(street, shop, chance)
                 shop.calm()
                 shop.wait_moving()
+                is_rotten |= name.startswith(DAMAGE)
+                if not is_rotten and (aside := shop.set_aside()):
+                    # What is destroyed is excused where something was damaged, and nowhere else.
+                    text = f"{name} damaged nothing, and a store was set aside: {aside}"
+                    self._found([Finding("lost", f"{self._seed} {shop.site.name}: {text}")])
                 with self._lock:
                     (self._outcome.faults if happened else self._outcome.missed)[name] += 1
                 took_s, at_s = time.monotonic() - began, time.time() - self._began_at

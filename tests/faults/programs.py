@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Self
 
 from golmok_drivers.buses.broker import broker_config
+from golmok_edge.demo.broker import free_ports
 
 from .line import HOST, until
 from .power import tracer
@@ -78,13 +79,6 @@ class Program:
         return {**os.environ, **own, **(tracer.environment(*self._watched, path) if self._watched else {})}
 
 
-def free_port() -> int:
-    """A port that was free a moment ago."""
-    with socket.create_server((HOST, 0)) as probe:
-        port: int = probe.getsockname()[1]
-        return port
-
-
 def answers(port: int) -> bool:
     """Whether anybody listens there."""
     try:
@@ -98,7 +92,7 @@ class Broker(Program):
     """Mosquitto as a gateway's is configured, on a port that stays its own."""
 
     def __init__(self, folder: Path, program: Path) -> None:
-        self.port = free_port()
+        self.port = next(free_ports(1))
         configuration = folder / "mosquitto.conf"
         configuration.write_text(broker_config(self.port, address=HOST))
         super().__init__([str(program), "-c", str(configuration)], folder / "mosquitto.log")
@@ -115,7 +109,7 @@ class Cloud(Program):
     """golmok-cloud on a port that stays its own."""
 
     def __init__(self, folder: Path, code: Path) -> None:
-        self.port = free_port()
+        self.port = next(free_ports(1))
         self.url = f"http://{HOST}:{self.port}"
         command = [sys.executable, "-m", "golmok_cloud_sync.server.cli", "serve", "--data", str(folder / "cloud")]
         super().__init__([*command, "--listen", f"{HOST}:{self.port}", "--open-enrolment"], folder / "cloud.log", code)

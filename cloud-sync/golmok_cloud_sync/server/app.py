@@ -16,14 +16,17 @@ from starlette.responses import PlainTextResponse
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
+from golmok_cloud_sync.notify import Config
 from golmok_cloud_sync.protocol import CONTENT_TYPE
 from golmok_cloud_sync.server import metrics, models, pages, problems
 from golmok_cloud_sync.server.access import Access
 from golmok_cloud_sync.server.admission import Admission
+from golmok_cloud_sync.server.alarm_api import AlarmApi
 from golmok_cloud_sync.server.api import Api
 from golmok_cloud_sync.server.chart import Charts
 from golmok_cloud_sync.server.committer import Committer
 from golmok_cloud_sync.server.dating import Dating
+from golmok_cloud_sync.server.desk import Desk
 from golmok_cloud_sync.server.fleet import Fleet
 from golmok_cloud_sync.server.ingest import Sync
 from golmok_cloud_sync.server.live import Hub
@@ -58,14 +61,17 @@ class Cloud:
         self.hub.close()
 
 
-def build(log: BatchLog, registry: Registry, *, is_open: bool, limits: Limits | None = None) -> Cloud:
-    """The server on `log` and `registry`, which it closes when it ends."""
+def build(
+    log: BatchLog, registry: Registry, *, is_open: bool, limits: Limits | None = None, notify: Config | None = None
+) -> Cloud:
+    """The server on `log` and `registry`, which it closes when it ends. Raises `ConfigError` of `notify`."""
     fleet = Fleet()
     threads, syncing = ThreadPoolExecutor(_THREADS, "reader"), ThreadPoolExecutor(_SYNC_THREADS, "sync")
     admission = Admission(limits or Limits.of_memory())
     committer = Committer(log)
     counters = metrics.Metrics()
     access = Access(registry, is_open)
+    desk = Desk(log, fleet, notify)
 
     async def dating(gateway: str) -> Dating:
         return await asyncio.get_running_loop().run_in_executor(threads, fleet.book(gateway).catch_up, log)
@@ -76,11 +82,13 @@ def build(log: BatchLog, registry: Registry, *, is_open: bool, limits: Limits | 
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
         derived = await asyncio.to_thread(fleet.load, log)
         _log.info("%d gateways known, %d batches derived", len(fleet.names()), derived)
-        tasks = [asyncio.create_task(hub.run()), asyncio.create_task(_keep_snapshots(fleet, log))]
+        running = (hub.run(), _keep_snapshots(fleet, log), desk.run())
+        tasks = [asyncio.create_task(one) for one in running]
         yield
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        await desk.close()
         await asyncio.to_thread(committer.close)
         await asyncio.to_thread(threads.shutdown)
         await asyncio.to_thread(syncing.shutdown)
@@ -100,6 +108,7 @@ def build(log: BatchLog, registry: Registry, *, is_open: bool, limits: Limits | 
     sync = Sync(log, committer, fleet, hub, access, counters, syncing, admission)
     app.router.routes.append(Route("/v1/sync", sync, methods=["POST"]))  # so that a GET is told 405
     app.include_router(Api(log, fleet, hub, access, Charts(log), threads, sync.load).router())
+    app.include_router(AlarmApi(desk, log, fleet, access, threads).router())
     app.include_router(pages.router())
     _add_health(app, fleet, hub, committer, sync)
     _add_schema(app)

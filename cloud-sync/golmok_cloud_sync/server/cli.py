@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from golmok_cloud_sync.notify import Config, ConfigError, channels_of, read_config
 from golmok_cloud_sync.server.log import LogError
 from golmok_cloud_sync.server.registry import FILE, NAME, Registry, RegistryError
 from golmok_cloud_sync.server.sqlite_log import SqliteBatchLog
@@ -77,6 +78,12 @@ def _parser() -> argparse.ArgumentParser:
         help="what requests that wait for their answer may take of the memory; beyond that gateways are told to come "
         "again (429); default a sixteenth of the memory, 32 to 256 MiB",
     )
+    serve.add_argument(
+        "--notify",
+        type=Path,
+        metavar="FILE",
+        help="who is told of alarms, and how: a TOML file with [[email]], [[webhook]], [push]; see docs/operator.md",
+    )
     serve.set_defaults(run=_serve)
     token = commands.add_parser(
         "token",
@@ -107,6 +114,7 @@ def _serve(options: argparse.Namespace) -> int:
         )
     if options.queue_bytes is not None and options.queue_bytes < 1:
         raise UsageError("--queue-bytes: give a number of bytes, such as 67108864, or leave it out")
+    notify = _notify(options.notify)
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s", stream=sys.stderr)
     _make_folder(options.data)
     listener = _listener(address)
@@ -123,8 +131,22 @@ def _serve(options: argparse.Namespace) -> int:
         where = f"[{host}]" if ":" in host else host
         print(f"golmok-cloud listens on http://{where}:{port}", flush=True)
         limits = Limits.of(options.queue_bytes) if options.queue_bytes else Limits.of_memory()
-        serve(log, registry, listener, is_open=options.open_enrolment, limits=limits)
+        try:
+            serve(log, registry, listener, is_open=options.open_enrolment, limits=limits, notify=notify)
+        except ConfigError as error:
+            raise UsageError(f"--notify: {error}") from error
     return 0
+
+
+def _notify(file: Path | None) -> Config | None:
+    if file is None:
+        return None
+    try:
+        config = read_config(file)
+        channels_of(config)
+    except ConfigError as error:
+        raise UsageError(f"--notify: {error}") from error
+    return config
 
 
 def _make_folder(folder: Path) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final, get_args
 
 import msgspec
@@ -116,6 +116,8 @@ class Fleet:
         self._books: dict[str, EventBook] = {}
         self._upto_id = 0
         self._seen_id = 0
+        self.on_events: Callable[[str], None] = lambda gateway: None
+        """Called when events of a gateway were logged."""
 
     # --- taking in ----------------------------------------------------------------------------------------------
 
@@ -143,6 +145,8 @@ class Fleet:
         stream = self._store(now, key.of_epoch).streams.setdefault(key.stream, Reported())
         stream.next_seq = max(stream.next_seq, next_seq)
         stream.tail = max(stream.tail, next_seq - 1)
+        if key.stream == "events":
+            self.on_events(key.gateway)
         return now.learn(records, boot) if key.stream == "readings" else []
 
     def know(self, gateway: str) -> GatewayNow:

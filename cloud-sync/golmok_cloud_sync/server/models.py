@@ -108,3 +108,53 @@ class Load(_Document):
     queue_requests: int = Field(description="requests that wait for their answer")
     queue_bytes: int = Field(description="what they take of the memory")
     queue_age_s: float = Field(description="how long the oldest of them has waited for its turn")
+
+
+class AlarmNow(_Document):
+    """An alarm as it stands."""
+
+    id: str
+    gateway: str
+    site: str
+    rule: str
+    state: Literal["raised", "acknowledged", "escalated", "cleared"]
+    what: str = Field(description="a code: high, low, silent, too-hot …")
+    severity: Literal["notice", "warning", "critical"]
+    channel: str
+    title: str = Field(description="what people call the thing")
+    value: bool | float | str | None = Field(description="what was seen when it was raised")
+    unit: str
+    limit: float | None
+    by: str = Field(description="who acknowledged it, or why it is over")
+    is_acknowledged: bool
+    ts: str | None = Field(description="when it was last told; RFC 3339, UTC; null where the time is not known")
+    text: dict[str, str] = Field(description="a sentence, by language")
+
+
+class Notices(_Document):
+    """How people are told of alarms."""
+
+    channels: list[str] = Field(description="the kinds of channels there are: email, webhook, push")
+    waiting: int
+    sent: int = Field(description="since this server started")
+    dropped: int = Field(description="let go, since nobody would take them")
+    last_error: str
+
+
+class Alarms(_Document):
+    """Alarms, the open ones first and the newest of them first."""
+
+    alarms: list[AlarmNow]
+    notices: Notices
+
+
+class PushKey(_Document):
+    """The server's public key (VAPID), base64url."""
+
+    key: str
+
+
+class Subscribed(_Document):
+    """A browser that is told of alarms from now on."""
+
+    endpoint: str

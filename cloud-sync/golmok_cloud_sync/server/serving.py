@@ -13,6 +13,7 @@ from typing import Any, Final
 
 import uvicorn
 
+from golmok_cloud_sync.notify import Config
 from golmok_cloud_sync.server.accepting import Acceptor
 from golmok_cloud_sync.server.app import Cloud, build
 from golmok_cloud_sync.server.log import BatchLog
@@ -30,11 +31,19 @@ _OWN_FILES: Final = 128
 """For the log, its readers and what else needs a file; who connects beyond what is left is answered 503."""
 
 
-def serve(log: BatchLog, registry: Registry, listener: socket.socket, *, is_open: bool, limits: Limits) -> None:
-    """Serve until SIGTERM or SIGINT; then close `log` and `registry`."""
+def serve(
+    log: BatchLog,
+    registry: Registry,
+    listener: socket.socket,
+    *,
+    is_open: bool,
+    limits: Limits,
+    notify: Config | None = None,
+) -> None:
+    """Serve until SIGTERM or SIGINT; then close `log` and `registry`. Raises `ConfigError` of `notify`."""
     sys.setswitchinterval(_SWITCH_S)
     most = raise_open_files() - _OWN_FILES
-    _Server(build(log, registry, is_open=is_open, limits=limits), most).run([listener])
+    _Server(build(log, registry, is_open=is_open, limits=limits, notify=notify), most).run([listener])
 
 
 def raise_open_files() -> int:

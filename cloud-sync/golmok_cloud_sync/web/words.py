@@ -45,6 +45,18 @@ QUANTITIES: Final = table("""
     on            | 스위치        | Switch
     button        | 버튼          | Button
     battery       | 배터리        | Battery
+    acceleration  | 가속도        | Acceleration
+    velocity      | 진동 속도     | Vibration velocity
+    kurtosis      | 첨도          | Kurtosis
+    zone          | 진동 등급     | Vibration zone
+    dew-point     | 이슬점        | Dew point
+    cold-junction | 냉접점 온도   | Cold junction
+    power-factor  | 역률          | Power factor
+    run-hours     | 가동 시간     | Running hours
+    volume        | 누적 유량     | Volume
+    presses       | 누른 횟수     | Presses
+    press         | 누름          | Press
+    sound         | 소리          | Sound
     linkquality   | 신호 세기     | Signal
     rssi          | 신호 세기     | Signal
 """)
@@ -85,6 +97,12 @@ REASONS: Final = table("""
     timeout           | 대답이 너무 늦음           | answered too late
     unplugged         | 센서가 빠져 있음           | unplugged
     shorted           | 선이 합선됨                | wires shorted
+    open circuit      | 센서 선이 끊김             | its wire is broken
+    wrong part        | 다른 부품이 달림           | another part is there
+    swapped           | 센서가 바뀜                | sensor was changed
+    stuck             | 값이 움직이지 않음         | it does not move
+    noisy             | 값이 심하게 튐             | its values scatter
+    overrun           | 값을 놓침                  | values were lost
     crc               | 값이 깨져서 옴             | garbled on the way
     bus               | 배선(버스) 고장            | bus failed
     closed            | 버스가 닫힘                | bus closed
@@ -99,6 +117,7 @@ REASONS: Final = table("""
     floods            | 값이 너무 많이 옴          | far too many values
     flood             | 값이 너무 많아 받지 않음   | too many values, not heard
     time              | 기기의 시각을 믿을 수 없음 | its own time is not to be trusted
+    calibration       | 교정 기한이 지남           | calibration expired
     settings          | 설정이 맞지 않음           | settings do not fit
 """)
 

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import socket
+import time
 from collections.abc import Awaitable, Callable
-from typing import Any, Final, Protocol
+from typing import Any, Final, Protocol, TypeVar
 
-from golmok_drivers.errors import BusClosed, BusTimeout, BusUrlError
+from golmok_drivers.api import I2CLine, SpiLine
+from golmok_drivers.errors import BusClosed, BusError, BusTimeout, BusUrlError
+
+T = TypeVar("T")
 
 _LEVEL_S: Final = 2.0
 _CLOSED: Final = 2
@@ -19,6 +24,27 @@ class Asker(Protocol):
         """Its answer; raises what the real bus raised."""
 
 
+class _FarLine:
+    """A line to a session, which runs in a thread here: each transaction is a question, and others may come between."""
+
+    def __init__(self, xfer: Callable[..., Any]) -> None:
+        self._xfer, self._loop = xfer, asyncio.get_running_loop()
+
+    def now_s(self) -> float:
+        """See `api.Line.now_s`."""
+        return time.monotonic()
+
+    def sleep(self, seconds: float) -> None:
+        """See `api.Line.sleep`."""
+        time.sleep(max(0.0, seconds))
+
+    def xfer(self, write: bytes = b"", read: int | None = None) -> bytes:
+        """See `api.I2C.xfer`, `api.Spi.xfer`."""
+        args = (write,) if read is None else (write, read)
+        reply: bytes = asyncio.run_coroutine_threadsafe(self._xfer(*args), self._loop).result()
+        return reply
+
+
 class FarI2C:
     """`api.I2C`."""
 
@@ -28,6 +54,64 @@ class FarI2C:
     async def xfer(self, address: int, write: bytes = b"", read: int = 0, *, timeout_s: float = 0.5) -> bytes:
         """See `api.I2C.xfer`."""
         reply: bytes = await self._ask("xfer", address, bytes(write), read, timeout_s)
+        return reply
+
+    async def session(self, address: int, work: Callable[[I2CLine], T], *, timeout_s: float) -> T:
+        """See `api.I2C.session`."""
+        line = _FarI2CLine(lambda write, read: self.xfer(address, write, read))
+        async with asyncio.timeout(timeout_s):
+            return await asyncio.to_thread(work, line)
+
+    async def close(self) -> None:
+        """The bus is the gateway's."""
+
+
+class _FarI2CLine(_FarLine):
+    def xfer(self, write: bytes = b"", read: int | None = 0) -> bytes:
+        """See `api.I2C.xfer`."""
+        return super().xfer(write, read)
+
+
+class FarSpi:
+    """`api.Spi`."""
+
+    def __init__(self, ask: Asker) -> None:
+        self._ask = ask
+
+    async def xfer(
+        self, select: int, write: bytes, *, mode: int = 0, speed_hz: int = 1_000_000, timeout_s: float = 0.5
+    ) -> bytes:
+        """See `api.Spi.xfer`."""
+        reply: bytes = await self._ask("xfer", select, bytes(write), mode, speed_hz, timeout_s)
+        return reply
+
+    async def session(
+        self,
+        select: int,
+        work: Callable[[SpiLine], T],
+        *,
+        mode: int = 0,
+        speed_hz: int = 1_000_000,
+        timeout_s: float,
+    ) -> T:
+        """See `api.Spi.session`."""
+        line = _FarLine(lambda write: self.xfer(select, write, mode=mode, speed_hz=speed_hz))
+        async with asyncio.timeout(timeout_s):
+            return await asyncio.to_thread(work, line)
+
+    async def close(self) -> None:
+        """The bus is the gateway's."""
+
+
+class FarUart:
+    """`api.Uart`."""
+
+    def __init__(self, ask: Asker) -> None:
+        self._ask = ask
+
+    async def ask(self, device: int, write: bytes, read: int, *, timeout_s: float = 0.3) -> bytes:
+        """See `api.Uart.ask`."""
+        reply: bytes = await self._ask("ask", device, bytes(write), read, timeout_s)
         return reply
 
     async def close(self) -> None:
@@ -88,6 +172,14 @@ class FarPins:
         self._claimed[handle] = FarPin(self, handle, on_edge)
         return self._claimed[handle]
 
+    async def count(self, pin: int, *, pull_up: bool) -> Any:
+        """See `api.Gpio.count`."""
+        raise BusError("gpio://: a driver in a process of its own cannot count pulses yet; set apart = false")
+
+    async def output(self, pin: int, *, is_high: bool) -> Any:
+        """See `api.Gpio.output`."""
+        raise BusError("gpio://: a driver in a process of its own cannot drive pins yet; set apart = false")
+
     async def close(self) -> None:
         """The pins are the gateway's; those of this driver are given back."""
         for pin in list(self._claimed.values()):
@@ -120,6 +212,10 @@ def far_bus(kind: str, ask: Asker, levels: socket.socket, give_back: Callable[[i
     match kind:
         case "i2c":
             return FarI2C(ask)
+        case "spi":
+            return FarSpi(ask)
+        case "uart":
+            return FarUart(ask)
         case "w1":
             return FarOneWire(ask)
         case "gpio":

@@ -45,6 +45,7 @@ _MOST_ASKED: Final = 64
 """Questions to its bus under way at once."""
 _LONGEST_ASK_S: Final = 10.0
 _MOST_READ: Final = 65_536
+_MOST_HZ: Final = 125_000_000
 
 
 class Bounds(NamedTuple):
@@ -76,7 +77,7 @@ class Ward:
     options: Mapping[str, Any]
     timezone: str = "UTC"
     bus_kind: str = ""
-    """i2c, w1, gpio; empty for what is on MQTT."""
+    """i2c, spi, uart, w1, gpio; empty for what is on MQTT."""
 
 
 class Cell:
@@ -271,6 +272,15 @@ class Cell:
                 0 <= address < 2**10 and 0 <= read <= _MOST_READ and len(write) <= _MOST_READ
             ):
                 return self._bus.xfer(address, write, read, timeout_s=_bounded(timeout_s))  # type: ignore[no-any-return]
+            case "spi", "xfer", [int(select), bytes(write), int(mode), int(speed_hz), int() | float() as timeout_s] if (
+                0 <= select < 2**8 and 0 <= mode < 4 and 0 < speed_hz <= _MOST_HZ and len(write) <= _MOST_READ
+            ):
+                how = {"mode": mode, "speed_hz": speed_hz, "timeout_s": _bounded(timeout_s)}
+                return self._bus.xfer(select, write, **how)  # type: ignore[no-any-return]
+            case "uart", "ask", [int(device), bytes(write), int(read), int() | float() as timeout_s] if (
+                0 <= device < 2**8 and 0 <= read <= _MOST_READ and len(write) <= _MOST_READ
+            ):
+                return self._bus.ask(device, write, read, timeout_s=_bounded(timeout_s))  # type: ignore[no-any-return]
             case "w1", "devices", []:
                 return self._bus.devices()  # type: ignore[no-any-return]
             case "w1", "read", [str(device), str(file), int() | float() as timeout_s] if _is_plain(device, file):

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import errno
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from fcntl import ioctl
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
+from golmok_drivers.api import I2CLine
 from golmok_drivers.buses.worker import BusWorker
 from golmok_drivers.errors import BusError, BusNack, BusTimeout
+
+T = TypeVar("T")
 
 _I2C_TIMEOUT: Final = 0x0702
 """linux/i2c-dev.h: the adapter's timeout in units of 10 ms."""
@@ -41,6 +45,11 @@ class LinuxI2C:
     async def xfer(self, address: int, write: bytes = b"", read: int = 0, *, timeout_s: float = 0.5) -> bytes:
         """See `api.I2C.xfer`."""
         return await self._worker.run(f"0x{address:02x}", lambda: self._transact(address, write, read), timeout_s)
+
+    async def session(self, address: int, work: Callable[[I2CLine], T], *, timeout_s: float) -> T:
+        """See `api.I2C.session`."""
+        line = _Line(lambda write, read: self._transact(address, write, read))
+        return await self._worker.run(f"0x{address:02x}", lambda: work(line), timeout_s)
 
     async def close(self) -> None:
         """End the bus."""
@@ -78,3 +87,22 @@ class LinuxI2C:
         if bus is not None:
             with suppress(OSError):  # the adapter may be gone already
                 bus.close()
+
+
+class _Line:
+    """`api.I2CLine` in real time."""
+
+    def __init__(self, transact: Callable[[bytes, int], bytes]) -> None:
+        self._transact = transact
+
+    def xfer(self, write: bytes = b"", read: int = 0) -> bytes:
+        """See `api.I2C.xfer`."""
+        return self._transact(write, read)
+
+    def now_s(self) -> float:
+        """See `api.Line.now_s`."""
+        return time.monotonic()
+
+    def sleep(self, seconds: float) -> None:
+        """See `api.Line.sleep`."""
+        time.sleep(max(0.0, seconds))

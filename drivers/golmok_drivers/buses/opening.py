@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from golmok_drivers.buses.url import parse_bus_url
+from golmok_drivers.buses.url import BusUrl, parse_bus_url
 
 if TYPE_CHECKING:
     from golmok_drivers.twins import Simulation
@@ -27,14 +27,30 @@ def open_bus(
     whether or not the URL says `sim+`; without one a `sim+` URL plays the devices that its scenario file names.
     """
     parsed = parse_bus_url(url)
+    bus = _opened(parsed, url, base=base, simulation=simulation, w1_folder=w1_folder)
+    if not parsed.record_to:
+        return bus
+    from golmok_drivers.buses.record import RECORDED
+    from golmok_drivers.buses.trace import TraceWriter
+
+    return RECORDED[parsed.kind](bus, TraceWriter(base / parsed.record_to, parsed.kind, url))
+
+
+def _opened(parsed: BusUrl, url: str, *, base: Path, simulation: Simulation | None, w1_folder: Path) -> Any:
     if simulation is not None:
         return simulation.bus(url)
     if parsed.simulated:
         from golmok_drivers.twins import simulate
 
         return simulate([], base=base, scenario=parsed.where or None).bus(url)
-    openers: dict[str, Callable[[], Any]] = {
+    if parsed.replayed:
+        from golmok_drivers.buses.replay import REPLAYED
+
+        return REPLAYED[parsed.kind](base / parsed.where, parsed.kind)
+    openers: Mapping[str, Callable[[], Any]] = {
         "i2c": lambda: _open_i2c(int(parsed.where)),
+        "spi": lambda: _open_spi(int(parsed.where)),
+        "uart": lambda: _open_uart(parsed.where, dict(parsed.options)),
         "w1": lambda: _open_w1(int(parsed.where), w1_folder),
         "gpio": _open_gpio,
     }
@@ -45,6 +61,18 @@ def _open_i2c(number: int) -> Any:
     from golmok_drivers.buses.i2c import LinuxI2C
 
     return LinuxI2C(number)
+
+
+def _open_spi(number: int) -> Any:
+    from golmok_drivers.buses.spi import LinuxSpi
+
+    return LinuxSpi(number)
+
+
+def _open_uart(port: str, options: Mapping[str, str]) -> Any:
+    from golmok_drivers.buses.uart import SerialUart
+
+    return SerialUart(port, options)
 
 
 def _open_w1(number: int, folder: Path) -> Any:

@@ -55,6 +55,9 @@ class ContactDriver(EventDriver):
         bus="gpio",
         datasheet="https://gpiozero.readthedocs.io/en/stable/api_input.html",
         channels=(OPEN,),
+        wiring=(("one end", "the pin, such as GPIO17 (pin 11)"), ("other end", "GND (pin 9)")),
+        note="The Pi's own pull-up (about 50 kOhm) is enough up to a few metres; beyond, add 4.7 kOhm to 3.3 V.",
+        examples=({"pin": 17, "debounce_s": 0.01}, {"pin": 27, "debounce_s": 0.01}),
     )
     Settings = ContactSettings
 

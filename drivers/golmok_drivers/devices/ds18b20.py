@@ -15,6 +15,7 @@ from typing import Annotated, Any, ClassVar, Final
 import msgspec
 
 from golmok_drivers.api import (
+    W1_WIRING,
     Channel,
     CrcError,
     DriverInfo,
@@ -32,7 +33,7 @@ from golmok_drivers.api import (
     judged,
 )
 
-TEMPERATURE: Final = Channel("temperature", "Cel", -55.0, 125.0, 0.0625, 0.5)
+TEMPERATURE: Final = Channel("temperature", "Cel", -55.0, 125.0, 0.0625, 0.5, still_s=86_400.0, noise=1.5)
 
 _LINE: Final = re.compile(rb"((?:[0-9a-f]{2} ){9}): crc=([0-9a-f]{2}) (YES|NO)\n")
 _SECOND: Final = re.compile(rb"(?:[0-9a-f]{2} ){9}t=(-?[0-9]{1,7})\n?")
@@ -104,6 +105,9 @@ class Ds18b20Driver(PolledDriver):
         datasheet="https://www.analog.com/media/en/technical-documentation/data-sheets/DS18B20.pdf",
         channels=(TEMPERATURE,),
         interval_s=10.0,
+        wiring=W1_WIRING,
+        note="Waterproof probes: red is VDD, black GND, yellow or white DQ. Many probes may share one line.",
+        examples=({"address": "28-00000a1b2c3d"}, {"address": "28-00000a1b2c3e"}),
     )
     Settings = Ds18b20Settings
     _bus: OneWire
@@ -127,11 +131,17 @@ class Ds18b20Twin:
     """The part at 12 bits of resolution, with the scratchpad of a genuine one."""
 
     api: ClassVar[int] = 1
+    faults: ClassVar[dict[str, str]] = {"shorted": "shorted", "swapped": "unplugged"}
     _ALARMS_AND_CONFIG: Final = b"\x4b\x46\x7f\xff"
 
     def __init__(self, settings: Ds18b20Settings, world: World) -> None:
         self._world = world
-        self.address: str = settings.address
+        self._address: str = settings.address
+
+    @property
+    def address(self) -> str:
+        """See `OneWireTwin.address`: another part has another one."""
+        return f"28-{int(self._address[3:], 16) ^ 0xA5A5A5:012x}" if self._world.has("swapped") else self._address
 
     @classmethod
     def defaults(cls, settings: Any) -> dict[str, dict[str, Any]]:
@@ -140,6 +150,8 @@ class Ds18b20Twin:
 
     def scratchpad(self) -> bytes:
         """See `OneWireTwin.scratchpad`."""
+        if self._world.has("shorted"):
+            return bytes(9)
         if self._world.has("reset"):
             return self._with_crc(b"\x50\x05" + self._ALARMS_AND_CONFIG + b"\x0c\x10")
         code = round(min(max(self._world.feel("temperature"), -128.0), 127.9375) / 0.0625)

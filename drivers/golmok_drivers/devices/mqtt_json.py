@@ -247,6 +247,10 @@ class MqttJsonDriver(MessageDriver):
         title_ko="MQTT JSON (Tasmota, Shelly, Zigbee2MQTT)",
         bus="mqtt",
         datasheet="https://tasmota.github.io/docs/MQTT/",
+        note="No wire: the device and the gateway meet at the broker, on the shop's Wi-Fi.",
+        examples=(
+            {"topic": "tele/plug/SENSOR", "channels": {"power": {"path": "ENERGY.Power", "unit": "W"}, "on": {}}},
+        ),
     )
     Settings = MqttJsonSettings
 

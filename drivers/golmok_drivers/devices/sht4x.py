@@ -8,6 +8,7 @@ acknowledge while it measures), and six bytes: two words, each with its CRC-8.
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 from collections.abc import Callable, Sequence
 from typing import Annotated, Any, ClassVar, Final, Literal
@@ -16,6 +17,7 @@ import msgspec
 
 from golmok_drivers.api import (
     I2C,
+    I2C_WIRING,
     BusNack,
     Channel,
     CrcError,
@@ -37,8 +39,21 @@ _RESET_S: Final = 0.001
 _MARGIN_S: Final = 0.0017
 """The data sheet's times are those of the part; our timer may be early against its."""
 
-TEMPERATURE: Final = Channel("temperature", "Cel", -40.0, 125.0, 0.01, 0.2)
-HUMIDITY: Final = Channel("humidity", "%", 0.0, 100.0, 0.01, 1.8)
+TEMPERATURE: Final = Channel("temperature", "Cel", -40.0, 125.0, 0.01, 0.2, still_s=600.0, noise=1.0)
+HUMIDITY: Final = Channel("humidity", "%", 0.0, 100.0, 0.01, 1.8, noise=5.0)
+
+DEW_POINT: Final = Channel("dew-point", "Cel", -80.0, 125.0, 0.01, 0.7)
+
+
+def dew_point(temperature: float, humidity: float) -> Reading:
+    """At which temperature (Cel) the water in this air would settle; bad where there is none in it.
+
+    Magnus' formula with the constants of Sonntag (1990), as in Sensirion's application note "Introduction to humidity".
+    """
+    if humidity <= 0:
+        return Reading(DEW_POINT.quantity, -80.0, "bad", "range")
+    gamma = math.log(humidity / 100) + 17.62 * temperature / (243.12 + temperature)
+    return judged(DEW_POINT, round(243.12 * gamma / (17.62 - gamma), 2))
 
 
 def crc8(word: bytes) -> int:
@@ -76,6 +91,10 @@ class Sht4xSettings(Settings):
         Literal[0x44, 0x45, 0x46],
         msgspec.Meta(description="Part of the order code: 0x44 (A), 0x45 (B), 0x46 (C).", examples=[0x44]),
     ] = 0x44
+    dew_point: Annotated[
+        bool,
+        msgspec.Meta(description="Give the dew point, too: below it walls and cold goods get wet.", examples=[True]),
+    ] = False
 
 
 class Sht4xDriver(PolledDriver):
@@ -90,9 +109,17 @@ class Sht4xDriver(PolledDriver):
         datasheet="https://sensirion.com/products/catalog/SHT40",
         channels=(TEMPERATURE, HUMIDITY),
         interval_s=10.0,
+        wiring=I2C_WIRING,
+        note="The order code ends in the address: A is 0x44, B is 0x45, C is 0x46. At most 1 m of cable.",
+        examples=({"address": 0x44, "dew_point": True}, {"address": 0x45}),
     )
     Settings = Sht4xSettings
     _bus: I2C
+
+    @property
+    def channels(self) -> tuple[Channel, ...]:
+        """See `Driver.channels`."""
+        return (TEMPERATURE, HUMIDITY, *([DEW_POINT] if self.settings.dew_point else []))
 
     async def open(self, bus: I2C) -> None:
         """See `Driver.open`. Nothing to set up: the part sleeps between measurements."""
@@ -111,7 +138,8 @@ class Sht4xDriver(PolledDriver):
     async def sample(self) -> Sequence[Reading]:
         """See `PolledDriver.sample`."""
         temperature, humidity = decode(await self._ask(MEASURE_PRECISELY, _MEASURE_S))
-        return judged(TEMPERATURE, temperature), judged(HUMIDITY, humidity)
+        derived = [dew_point(temperature, humidity)] if self.settings.dew_point else []
+        return judged(TEMPERATURE, temperature), judged(HUMIDITY, humidity), *derived
 
     async def _ask(self, command: bytes, wait_s: float) -> bytes:
         try:
@@ -134,6 +162,7 @@ class Sht4xTwin:
 
     def __init__(self, settings: Sht4xSettings, world: World, part_s: Callable[[], float] = time.monotonic) -> None:
         self._world = world
+        self._settings = settings
         self._part_s = part_s
         self._busy_until = 0.0
         self._command = b""
@@ -167,11 +196,16 @@ class Sht4xTwin:
         if command not in (MEASURE_PRECISELY, READ_SERIAL) or self._world.has("not-ready") or self._world.has("reset"):
             raise BusNack("sht4x twin: nothing to read")
         if command == READ_SERIAL:
-            return self._frame(self._serial >> 16, self._serial & 0xFFFF)[:read]
+            serial = self._serial ^ (0x5A5A5A5A if self._world.has("swapped") else 0)
+            return self._frame(serial >> 16, serial & 0xFFFF)[:read]
         raw_temperature = _code(self._world.feel("temperature"), -45.0, 175.0)
         raw_humidity = _code(self._world.feel("humidity"), -6.0, 125.0)
-        self._world.give("temperature", round(raw_temperature * 175 / 65535 - 45, 3))
-        self._world.give("humidity", round(max(0.0, min(100.0, raw_humidity * 125 / 65535 - 6)), 3))
+        temperature = round(raw_temperature * 175 / 65535 - 45, 3)
+        humidity = round(max(0.0, min(100.0, raw_humidity * 125 / 65535 - 6)), 3)
+        self._world.give("temperature", temperature)
+        self._world.give("humidity", humidity)
+        if self._settings.dew_point:
+            self._world.give("dew-point", dew_point(temperature, humidity).value)
         return self._frame(raw_temperature, raw_humidity)[:read]
 
     @staticmethod

@@ -32,7 +32,10 @@ settings = { address = 0x45 }
 
 Faults: `nack` (no answer), `crc` (a bit flips on the way), `timeout` (the transaction hangs), `stuck` (the value
 does not move any more), `reset` (the part restarted), `unplugged`, `not-ready` (there, but no measurement),
-`garbage` (other bytes), `range` (a value beyond what the part can measure), `bounce` (a contact's edges bounce).
+`garbage` (other bytes), `range` (a value beyond what the part can measure), `bounce` (a contact's edges bounce),
+`slow` (it answers late, but not too late), `bus-stuck` (it holds the whole I2C bus), `open-circuit` and `shorted` (the
+sensor's wire, where there is one between it and the part), `noisy` (its values scatter), `swapped` (another part, or
+another of the same kind).
 """
 
 from __future__ import annotations
@@ -47,7 +50,22 @@ from golmok_drivers.errors import ScenarioError
 from golmok_drivers.twins.signals import Signal
 
 FaultKind: TypeAlias = Literal[
-    "nack", "crc", "timeout", "stuck", "reset", "unplugged", "not-ready", "garbage", "range", "bounce"
+    "nack",
+    "crc",
+    "timeout",
+    "stuck",
+    "reset",
+    "unplugged",
+    "not-ready",
+    "garbage",
+    "range",
+    "bounce",
+    "slow",
+    "bus-stuck",
+    "open-circuit",
+    "shorted",
+    "noisy",
+    "swapped",
 ]
 FAULTS: Final[tuple[str, ...]] = get_args(FaultKind)
 

@@ -14,7 +14,7 @@ import msgspec
 from golmok_drivers import catalogue
 from golmok_drivers.buses.url import BusUrl, parse_bus_url
 from golmok_drivers.errors import BusUrlError, ScenarioError
-from golmok_drivers.twins.ends import Other, SimI2C, SimOneWire, SimPins
+from golmok_drivers.twins.ends import Other, SimI2C, SimOneWire, SimPins, SimSpi, SimUart
 from golmok_drivers.twins.publisher import publish_all
 from golmok_drivers.twins.scenario import Part, Scenario, load_scenario, parse_signal
 from golmok_drivers.twins.signals import Curve, Door, Signal, Stage, felt
@@ -42,7 +42,7 @@ class _Placed(NamedTuple):
     scenario: Scenario
 
 
-_ENDS: Final = {"i2c": SimI2C, "w1": SimOneWire, "gpio": SimPins}
+_ENDS: Final = {"i2c": SimI2C, "spi": SimSpi, "uart": SimUart, "w1": SimOneWire, "gpio": SimPins}
 
 
 def day_clock(timezone: str = "UTC") -> Callable[[], float]:
@@ -80,6 +80,11 @@ class Simulation:
     async def publish(self, host: str, port: int, *, username: str | None = None, password: str | None = None) -> None:
         """Publish the messages of all devices on MQTT, until cancelled; by a connection of its own."""
         await publish_all(self._publishers(), self._ledger, host, port, username, password)
+
+    def publications(self) -> dict[str, bytes]:
+        """What the devices on MQTT would publish now: topic -> payload."""
+        said = [other.twin.publish() for other, _ in self._publishers() if not other.world.has("unplugged")]
+        return {publication.topic: publication.payload for publication in said if publication is not None}
 
     def close(self) -> None:
         """Close the ledger."""
@@ -174,10 +179,10 @@ def _stranger(name: str, part: Part, scenario: Scenario) -> _Placed:
 
 def _stands_on(bus: str, url: str, parsed: BusUrl) -> bool:
     """Whether a device with that `bus` (a URL of the settings, or a bare kind of a scenario) is on `url`."""
-    if bus in (url, parsed.kind):
+    if bus in (url, parsed.kind):  # a stranger stands on every bus of its kind
         return True
     try:
         own = parse_bus_url(bus)
     except BusUrlError:
         return False
-    return own == parsed
+    return own.plain == parsed.plain

@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import random
 import threading
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TypeAlias
 
@@ -19,6 +20,10 @@ BEYOND = 1e6
 """What a part feels under the fault `range`; it sends the most it can."""
 
 
+SCATTER = 0.3
+"""How much of its value a part scatters by under the fault `noisy`: a loose contact, a motor beside the cable."""
+
+
 class Ledger:
     """The file where twins note what they gave over the bus, a line of JSON a value.
 
@@ -29,7 +34,7 @@ class Ledger:
         self._file = path.open("a", encoding="utf-8") if path else None
         self._lock = threading.Lock()
 
-    def write(self, device: str, address: object, given: list[Given]) -> None:
+    def write(self, device: str, address: object, given: Sequence[Given]) -> None:
         """Note values that arrived; each line is in the file when this returns."""
         if self._file is None or not given:
             return
@@ -59,17 +64,33 @@ class DeviceWorld:
         self._faults = faults
         self._random = random.Random(key)  # noqa: S311  (a simulation, not a secret)
         self._given: list[Given] = []
+        self._ahead_s = 0.0
+        self._held_s: float | None = None
 
     def now_s(self) -> float:
         """See `api.World.now_s`."""
         return self._clock()
+
+    def part_s(self) -> float:
+        """See `api.World.part_s`."""
+        return (time.monotonic() if self._held_s is None else self._held_s) + self._ahead_s
+
+    def hold(self, is_held: bool) -> None:
+        """Let the part's clock stand while somebody speaks to it without a break: then only `skip` moves it, and a
+        machine that is slow loses no values that a real one would not lose."""
+        self._held_s = time.monotonic() if is_held else None
+
+    def skip(self, seconds: float) -> None:
+        """Let the part's clock go forward at once, where nobody would do anything but wait."""
+        self._ahead_s += seconds
 
     def feel(self, quantity: str) -> float:
         """See `api.World.feel`."""
         if self.has("range"):
             return BEYOND
         stuck_since = self._began("stuck")
-        return self._curves[quantity](self._clock() if stuck_since is None else stuck_since)
+        felt = self._curves[quantity](self._clock() if stuck_since is None else stuck_since)
+        return felt + self._random.gauss(0.0, SCATTER * (abs(felt) + 10.0)) if self.has("noisy") else felt
 
     def has(self, fault: str) -> bool:
         """See `api.World.has`."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import os
 import re
+import secrets
 import shutil
 import signal
 import socket
@@ -34,6 +35,8 @@ _APT = debian.run_tool if debian.is_here() else None
 _START_WITHIN_S = 10.0
 _STOP_WITHIN_S = 5.0
 _PORTS_TO_TRY = 5
+_LOWEST_PORT, _HIGHEST_PORT = 10_000, 32_768
+_given: set[int] = set()
 
 _RUNNING = re.compile(r"mosquitto version \S+ running")  # it says so only where log_type information is asked for
 
@@ -204,9 +207,24 @@ class Broker:
 
 
 def free_ports(count: int) -> Iterator[int]:
-    """Ports that were free a moment ago; another process may take one, so there is more than one."""
+    """Ports that were free a moment ago, none twice; another process may take one, so there is more than one.
+
+    They lie below those that the kernel gives to outgoing connections. Else a program that is ended and started again
+    may find its port taken by one of these, and whoever asks there meanwhile may reach himself (TCP allows it).
+    """
     for _ in range(count):
-        with socket.socket() as probe:
-            probe.bind((HOST, 0))
-            port: int = probe.getsockname()[1]
+        while True:
+            port = _LOWEST_PORT + secrets.randbelow(_HIGHEST_PORT - _LOWEST_PORT)
+            if port not in _given and _is_free(port):
+                break
+        _given.add(port)
         yield port
+
+
+def _is_free(port: int) -> bool:
+    with socket.socket() as probe:
+        try:
+            probe.bind((HOST, port))
+        except OSError:
+            return False
+    return True

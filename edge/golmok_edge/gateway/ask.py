@@ -2,8 +2,10 @@
 
 `{"get": "status"}`, `{"get": "latest"}`, `{"get": "history", "channel", "from_ms", "to_ms", "points"}` are answered
 with one line, and so is `{"get": "gaps"}`, with `channel`, `from_ms` and `to_ms` if wanted; `{"get": "watch"}` stays
-open and brings a line for each committed value, until the asker ends his half of the line. What is not understood is
-answered with `{"error"}`. Only this user may connect.
+open and brings a line for each committed value, until the asker ends his half of the line. `{"get": "alarms"}` lists
+alarms. Two things are done for who asks: `{"do": "acknowledge", "alarm", "by"}` notes that an alarm was seen,
+`{"do": "command", "device", "value"}` tells an output what to do. What is not understood is answered with `{"error"}`.
+Only this user may connect.
 """
 
 from __future__ import annotations
@@ -14,20 +16,34 @@ from collections.abc import Awaitable, Callable
 from concurrent.futures import Executor
 from functools import partial
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
+from golmok_drivers.api import DriverError, Value
 from golmok_edge.gateway.address import make_room
 from golmok_edge.gateway.live import Live
 from golmok_edge.gateway.past import Past
 from golmok_edge.store import StoreError
 
+_HELP: Final = "ask for status, latest, history (channel, from_ms, to_ms, points), gaps, alarms or watch"
 _LONGEST_QUESTION: Final = 4096
 _MOST_POINTS: Final = 10_000
 _MOST_ASKERS: Final = 64
 PATIENCE_S: Final = 10.0
 """An asker who does not take his answer for so long is let go: what he has not read is in our memory."""
 
+
+class Alarms(Protocol):
+    """What is told of alarms, and who is told that one was seen."""
+
+    def rows(self) -> list[dict[str, Any]]:
+        """The open ones, the newest first, and then those that are over."""
+
+    def acknowledge(self, which: str, by: str) -> dict[str, Any]:
+        """Somebody has seen it; raises LookupError."""
+
+
 _Status = Callable[[], Awaitable[dict[str, Any]]]
+_Command = Callable[[str, Value], Awaitable[None]]
 
 
 class AskServer:
@@ -40,12 +56,15 @@ class AskServer:
         live: Live,
         past: Past,
         *,
+        alarms: Alarms | None = None,
+        command: _Command | None = None,
         aside: Executor | None = None,
         patience_s: float = PATIENCE_S,
     ) -> None:
         """`aside` is where the past is read, beside the loop."""
         self.path = path
         self._status, self._live, self._past = status, live, past
+        self._alarms, self._command = alarms, command
         self._aside, self._patience_s = aside, patience_s
         self._server: asyncio.Server | None = None
         self._askers: set[asyncio.Task[Any]] = set()
@@ -108,11 +127,20 @@ class AskServer:
                     listing = partial(self._past.gaps, *_wanted(more))
                     found = await asyncio.get_running_loop().run_in_executor(self._aside, listing)
                     await self._say(writer, {"gaps": found})
+                case {"get": "alarms"}:
+                    await self._say(writer, {"alarms": self._alarms.rows() if self._alarms else []})
+                case {"do": "acknowledge", "alarm": str(which), "by": str(by)} if self._alarms:
+                    await self._say(writer, {"alarm": self._alarms.acknowledge(which, by[:100])})
+                case {"do": "command", "device": str(device), "value": bool() | int() | float() | str() as value} if (
+                    self._command
+                ):
+                    await self._command(device, value)
+                    await self._say(writer, {"done": {"device": device, "value": value}})
                 case {"get": "watch"}:
                     await self._watch(reader, writer)
                 case _:
-                    raise ValueError("ask for status, latest, history (channel, from_ms, to_ms, points), gaps or watch")
-        except (ValueError, RecursionError, StoreError) as error:
+                    raise ValueError(_HELP)
+        except (ValueError, LookupError, RecursionError, StoreError, DriverError) as error:
             await self._say(writer, {"error": str(error)})
 
     async def _watch(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

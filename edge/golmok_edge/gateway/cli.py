@@ -24,6 +24,8 @@ examples:
   golmok-gateway status --config gateway.toml     how is the one that runs?
   golmok-gateway store verify --config gateway.toml    is every record that it keeps whole?
   golmok-gateway gaps --config gateway.toml       what is missing, from when to when, and why
+  golmok-gateway alarms list --config gateway.toml     what is wrong now?
+  golmok-gateway calibrate fridge --config gateway.toml     hold a sensor against a reference
   golmok-gateway devices list                     what can be connected?
 
 exit codes: 0 done, 1 what was asked for failed, 2 wrong usage or settings
@@ -85,14 +87,172 @@ def _parser() -> argparse.ArgumentParser:
     missing.add_argument("--json", action="store_true", help="print one JSON document")
     missing.add_argument("--lang", choices=["en", "ko"], help="language of the list")
     missing.set_defaults(run=_gaps)
+    _add_calibrate(
+        commands.add_parser(
+            "calibrate",
+            help="hold a sensor against a reference",
+            description="Calibrate a sensor: asks what the reference says, shows how well the curve fits, and writes "
+            "it beside the settings. The gateway that runs takes it up within a second. --undo takes it back.",
+        )
+    )
+    _add_alarms(commands.add_parser("alarms", help="what is wrong now; somebody has seen it", description="Alarms."))
+    switch = commands.add_parser(
+        "switch",
+        help="switch a relay or a buzzer of the running gateway",
+        description="Tell an output what to do: on, off, or what its driver knows (a buzzer: beep, alarm, call).",
+    )
+    _config(switch)
+    switch.add_argument("device", metavar="DEVICE", help="its name in the settings")
+    switch.add_argument("value", metavar="VALUE", help="on, off, …")
+    switch.add_argument("--json", action="store_true", help="print one JSON document")
+    switch.set_defaults(run=_switch)
     devices = commands.add_parser("devices", help="what can be connected", description="What can be connected.")
     devices_commands = devices.add_subparsers(required=True, metavar="COMMAND")
     known = devices_commands.add_parser("list", help="the drivers", description="The drivers, and what each measures.")
     known.add_argument("--json", action="store_true", help="print one JSON document")
     known.add_argument("--lang", choices=["en", "ko"], help="language of the list")
     known.set_defaults(run=_list_devices)
+    _add_scan(devices_commands)
     _add_ble(commands.add_parser("ble", help="what Bluetooth adverts say", description="Bluetooth."))
     return parser
+
+
+def _add_alarms(parser: argparse.ArgumentParser) -> None:
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    listed = commands.add_parser("list", help="the open alarms", description="The open alarms, the newest first.")
+    listed.add_argument("--all", action="store_true", help="those that are over, too")
+    seen = commands.add_parser(
+        "acknowledge",
+        help="somebody has seen it",
+        description="Acknowledge an alarm: its outputs go off, and it is not told again.",
+    )
+    seen.add_argument("alarm", metavar="ID", help="the alarm's id, or the name of its rule")
+    seen.add_argument("--by", metavar="NAME", help="who; this user if left out")
+    for command in (listed, seen):
+        _config(command)
+        command.add_argument("--json", action="store_true", help="print one JSON document")
+        command.add_argument("--lang", choices=["en", "ko"], help="language of the list")
+    listed.set_defaults(run=_alarms)
+    seen.set_defaults(run=_acknowledge)
+
+
+def _alarms(args: argparse.Namespace) -> int:
+    from golmok_edge.gateway import alarmlist
+
+    settings = check.read(args.config)
+    if settings is None:
+        return check.run(args.config, json=True) if args.json else 2
+    return alarmlist.run_list(settings, ask, everything=args.all, json=args.json, lang=args.lang)
+
+
+def _acknowledge(args: argparse.Namespace) -> int:
+    from golmok_edge.gateway import alarmlist
+
+    settings = check.read(args.config)
+    if settings is None:
+        return check.run(args.config, json=True) if args.json else 2
+    return alarmlist.run_acknowledge(settings, ask, args.alarm, args.by, json=args.json, lang=args.lang)
+
+
+def _add_calibrate(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("device", metavar="DEVICE", help="the device's name")
+    _config(parser)
+    parser.add_argument("--quantity", metavar="Q", help="which, if it measures several")
+    parser.add_argument(
+        "--reference", metavar="V", type=float, action="append", default=[], help="what the reference says now"
+    )
+    parser.add_argument(
+        "--point", metavar="M=R", type=_point, action="append", default=[], help="measured before: sensor=reference"
+    )
+    parser.add_argument("--kind", choices=["offset", "two-point", "polynomial"], help="the curve; by the points")
+    parser.add_argument("--degree", type=int, choices=[1, 2, 3], default=2, help="of a polynomial; default 2")
+    parser.add_argument("--valid-days", type=int, default=365, metavar="N", help="how long it holds; default 365")
+    parser.add_argument("--by", metavar="NAME", help="who; this user if left out")
+    parser.add_argument("--note", default="", metavar="TEXT", help="such as the number of the certificate")
+    parser.add_argument("--undo", action="store_true", help="take it back: the sensor is uncalibrated again")
+    parser.add_argument("--show", action="store_true", help="what is in force")
+    parser.add_argument("--json", action="store_true", help="print one JSON document")
+    parser.add_argument("--lang", choices=["en", "ko"], help="language of the questions")
+    parser.set_defaults(run=_calibrate)
+
+
+def _point(text: str) -> tuple[float, float]:
+    measured, equals, reference = text.partition("=")
+    try:
+        return float(measured if equals else "?"), float(reference)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r:.40} is no point; write it like 4.2=4.0") from None
+
+
+def _calibrate(args: argparse.Namespace) -> int:
+    from golmok_edge.gateway import calibrate
+    from golmok_edge.settings.calibration import Point
+
+    settings = check.read(args.config)
+    if settings is None:
+        return check.run(args.config, json=True) if args.json else 2
+    wish = calibrate.Wish(
+        device=args.device,
+        quantity=args.quantity,
+        references=args.reference,
+        points=[Point(*pair) for pair in args.point],
+        kind=args.kind,
+        degree=args.degree,
+        valid_days=args.valid_days,
+        by=args.by,
+        note=args.note,
+        undo=args.undo,
+        show=args.show,
+        json=args.json,
+    )
+    return calibrate.run(settings, ask, wish, lang=args.lang)
+
+
+def _add_scan(commands: Any) -> None:
+    scan = commands.add_parser(
+        "scan",
+        help="what is wired here, and how it is",
+        description="Look on every bus for what is wired to it, say how it is, and print the [[device]] blocks of what "
+        "the settings lack. Stop the gateway first: two that ask one bus disturb each other.",
+    )
+    scan.add_argument("--config", type=Path, metavar="FILE", help="the settings file: its buses and devices, too")
+    scan.add_argument("--twins", action="store_true", help="scan the simulated other ends of the settings' buses")
+    scan.add_argument("--listen", type=float, default=5.0, metavar="S", help="seconds to listen to the broker (5)")
+    scan.add_argument(
+        "--numbers", default="", metavar="A-B", help="Modbus numbers to ask; 1-8 and 248 if left out (1-247: all)"
+    )
+    scan.add_argument("--json", action="store_true", help="print one JSON document")
+    scan.set_defaults(run=_scan)
+
+
+def _scan(args: argparse.Namespace) -> int:
+    from golmok_drivers.api import DriverError
+    from golmok_drivers.scan import UART_NUMBERS
+    from golmok_edge.gateway import scanning
+
+    if args.twins and args.config is None:
+        print("golmok-gateway: --twins wants --config FILE, whose devices are simulated", file=sys.stderr)
+        return 2
+    settings = check.read(args.config) if args.config else None
+    if args.config and settings is None:
+        return check.run(args.config, json=True) if args.json else 2
+    numbers = _numbers(args.numbers) if args.numbers else UART_NUMBERS
+    if not numbers:
+        print("golmok-gateway: --numbers wants a range within 1 to 248, such as 1-247", file=sys.stderr)
+        return 2
+    try:
+        return scanning.run(settings, twins=args.twins, json=args.json, listen_s=args.listen, numbers=numbers)
+    except DriverError as error:
+        print(f"golmok-gateway: {error}", file=sys.stderr)
+        return 1
+
+
+def _numbers(text: str) -> range:
+    first, _, last = text.partition("-")
+    if not (first.isascii() and first.isdecimal() and (last or first).isascii() and (last or first).isdecimal()):
+        return range(0)
+    found = range(int(first), int(last or first) + 1)
+    return found if found and found[0] >= 1 and found[-1] <= 248 else range(0)
 
 
 def _add_store(parser: argparse.ArgumentParser) -> None:
@@ -218,6 +378,23 @@ def _gaps(args: argparse.Namespace) -> int:
     return missing.run(settings, ask, args.channel, args.begin, args.end, json=args.json, lang=args.lang)
 
 
+def _switch(args: argparse.Namespace) -> int:
+    settings = check.read(args.config)
+    if settings is None:
+        return check.run(args.config, json=True) if args.json else 2
+    value = {"on": True, "off": False}.get(args.value, args.value)
+    try:
+        said = ask(settings, {"do": "command", "device": args.device, "value": value})
+    except OSError as error:
+        if args.json:
+            print(json.dumps({"error": str(error)}, ensure_ascii=False))
+        else:
+            print(f"golmok-gateway: {args.device}: {error}", file=sys.stderr)
+        return 1
+    print(json.dumps(said, ensure_ascii=False) if args.json else f"{args.device}: {args.value}")
+    return 0
+
+
 def ask(settings: Settings, question: dict[str, Any]) -> dict[str, Any]:
     """One answer of the running gateway. Raises OSError when it does not run."""
     path = socket_path(settings.store.path)
@@ -267,6 +444,7 @@ def _told(status: dict[str, Any]) -> list[str]:
     if cloud:
         waiting = sum(status["backlog"].values())
         lines.append(f"  cloud      {cloud['state']} {cloud['detail']}, {waiting:,} waiting".replace(" ,", ","))
+    lines += [f"  ALARM      {row['id']}  {row['rule']} {row['what']} ({row['state']})" for row in status["alarms"]]
     width = max((len(row["name"]) for row in status["devices"]), default=0)
     for row in status["devices"]:
         age = "" if row["age_s"] is None else f"{row['age_s']:.0f} s ago"

@@ -11,20 +11,21 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, suppress
 from itertools import islice
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from golmok_cloud_sync.client import Courier, Outbox, Pace, ServerTime
 from golmok_cloud_sync.protocol import Hello, Record, Stream
 from golmok_cloud_sync.protocol.gaps import START, Moment, start_fields
-from golmok_drivers.api import MessageDriver
-from golmok_drivers.buses import open_bus
-from golmok_drivers.twins import SimDevice, Simulation, simulate
+from golmok_drivers.api import EventDriver, MessageDriver, OutputDriver, PolledDriver, Value
+from golmok_drivers.buses import open_bus, parse_bus_url
 from golmok_edge.gateway.address import socket_path
 from golmok_edge.gateway.again import Again
+from golmok_edge.gateway.alarms import AlarmKeeper
 from golmok_edge.gateway.ask import AskServer
 from golmok_edge.gateway.burden import Burden, Limits, OverburdenedError, last_end, note_end
 from golmok_edge.gateway.bus import LocalBus
 from golmok_edge.gateway.clock import Clock, SystemClock
+from golmok_edge.gateway.correcting import Corrector
 from golmok_edge.gateway.decoding import Decoder
 from golmok_edge.gateway.devices import Buses, Deadlines, DeviceTask
 from golmok_edge.gateway.ending import LastResort
@@ -33,14 +34,16 @@ from golmok_edge.gateway.inbox import Listener
 from golmok_edge.gateway.live import Live, Newest, newest_of
 from golmok_edge.gateway.memory import give_back, share
 from golmok_edge.gateway.notify import notify, watchdog_s
+from golmok_edge.gateway.outputs import Outputs, Switch
 from golmok_edge.gateway.past import Past
 from golmok_edge.gateway.publisher import Publisher
+from golmok_edge.gateway.said import Said
 from golmok_edge.gateway.salvager import EVERY_S, Salvager, set_aside_event
 from golmok_edge.gateway.stall import Stall
 from golmok_edge.gateway.status import SOFTWARE, Parts, Rate, document
 from golmok_edge.gateway.timekeeper import ANCHOR, Timekeeper, day_of_now
 from golmok_edge.gateway.wards import Wards
-from golmok_edge.settings import Settings, normal_silence_s
+from golmok_edge.settings import Device, Settings, normal_silence_s
 from golmok_edge.store import (
     LANES,
     Aside,
@@ -57,6 +60,9 @@ from golmok_edge.store import (
     start_salvage,
 )
 
+if TYPE_CHECKING:
+    from golmok_drivers.twins import Simulation
+
 _log = logging.getLogger(__name__)
 
 STORE: Final = "gateway"
@@ -64,6 +70,7 @@ STORE: Final = "gateway"
 HOUSEKEEPING_S: Final = 10.0
 UNKNOWN_S: Final = 1.0
 """So often the kernel's clock is looked at while the time is not known: nothing can be dated meanwhile."""
+ALARMS_EVERY_S: Final = 1.0
 GAPS_EVERY_S: Final = 1.0
 GAPS_KEPT_EVERY_S: Final = 60.0
 LAST_MESSAGES_S: Final = 3.0
@@ -103,6 +110,7 @@ class Gateway:
         self._courier: Courier | None = None
         self._tasks: list[DeviceTask] = []
         self._put_aside: list[Aside] = []
+        self._has_lost_events = False
         self._expire_s = {
             f"{device.name}.{channel.quantity}": silence_s
             for device in settings.devices
@@ -143,6 +151,8 @@ class Gateway:
                     tasks.create_task(self._look_again()),
                     tasks.create_task(self._see_to_the_damaged()),
                     tasks.create_task(self._keep_gaps()),
+                    tasks.create_task(self._keep_alarms()),
+                    tasks.create_task(self._outputs.run()),
                 ]
                 publishing = None
                 if self._simulation and self._simulation.publishes and self._bus:
@@ -165,18 +175,23 @@ class Gateway:
     async def _open(self, stack: AsyncExitStack) -> None:
         """Open everything, each with its closing on the stack: what takes in closes before what it gives to."""
         settings, clock = self.settings, self._clock
-        self._keeper = Keeper(settings.store.path, self._open_store, self._when, self._on_set_aside)
+        self._keeper = Keeper(settings.store.path, self._open_store, self._when, self._on_set_aside, self._on_given_up)
+        self._said = Said(settings.store.path)
         stack.callback(self._keeper.close)
         known_boots = self._keeper.use(lambda store: store.reader.boots())
         self._time = Timekeeper(clock, self._keeper.use(_anchors))
         latest = self._keeper.use(lambda store: store.reader.latest())
         self._live = Live(clock, self._time, {channel: Newest(*one) for channel, one in latest.items()})
         self._gaps, alive = self._keeper.use(self._recovered)
+        self._corrector = Corrector(settings, self._time, self._put_event)
+        self._alarms = AlarmKeeper(settings, clock, self._time, self._put_record)
+        self._keeper.use(lambda store: self._alarms.recover(store.reader))
         past = Past(self._keeper, clock, self._time, self._gaps.going_on)
         self._open_courier(stack, is_new_boot=known_boots[-1:] != [clock.boot])
         wards = Wards(settings.site.timezone, clock, self._deadlines)
         stack.callback(wards.end)
         drivers = [(device, wards.driver_of(device)) for device in settings.devices]
+        _resume(drivers, latest)
         self._decoders = [driver for _, driver in drivers if isinstance(driver, Decoder)]
         self._group = GroupCommit(
             self._keeper, self._on_commit, self._on_refuse, interval_s=settings.store.commit_interval_s
@@ -185,20 +200,32 @@ class Gateway:
         self._events, self._bookkeeping = Again(self._hand_over), Again(self._hand_over)
         self._open_bus(stack, [Listener(d, one) for d, one in drivers if isinstance(one, MessageDriver)], latest)
         stack.callback(self._gaps.save)
+        stack.callback(self._alarms.save, at_the_end=True)
         stack.callback(self._close_taking)
         self._last_end = last_end(settings.store.path)
         if self._last_end:
             _log.error("the last time it ended itself: %s", self._last_end)
         after = {"after": self._last_end} if self._last_end else {}
         self._put_event(
-            START, {"software": SOFTWARE, "settings_version": settings.version, **start_fields(alive), **after}
+            START,
+            {
+                "software": SOFTWARE,
+                "settings_version": settings.version,
+                **start_fields(alive),
+                **after,
+                **self._alarms.start_fields(),
+            },
         )
         for aside in self._put_aside:
             self._put_event("store.set-aside", set_aside_event(aside))
         self._salvager = self._open_salvager()
         stack.callback(self._salvager.close)
         self._heed_kernel()
+        self._corrector.look()
         self._gaps.begin()
+        self._alarms.begin()
+        if self._has_lost_events:
+            self._tell_gaps_again()
         self._simulation = self._simulate()
         if self._simulation:
             stack.callback(self._simulation.close)
@@ -211,11 +238,26 @@ class Gateway:
             for device, one in drivers
             if not isinstance(one, MessageDriver)
         ]
-        server = AskServer(socket_path(settings.store.path), self._status, self._live, past, aside=self._aside)
+        self._outputs = self._open_outputs()
+        where = socket_path(settings.store.path)
+        server = AskServer(
+            where, self._status, self._live, past, alarms=self._alarms, command=self._command, aside=self._aside
+        )
         await server.open()
         stack.push_async_callback(server.close)
         if self._courier:
             self._courier.start()
+
+    def _open_outputs(self) -> Outputs:
+        """What rules may switch: the devices whose drivers can be."""
+        found = {
+            task.device.name: Switch(task, task.device.channels[0].quantity)
+            for task in self._tasks
+            if isinstance(task.driver, OutputDriver)
+        }
+        outputs = Outputs(found, self._alarms.outputs)
+        self._alarms.on_switch = outputs.want
+        return outputs
 
     def _recovered(self, store: Store) -> tuple[GapKeeper, Moment | None]:
         """The gap ledger, from what it remembers and `store` holds; and the last sign of life before this start."""
@@ -248,6 +290,18 @@ class Gateway:
         if self._courier:
             self._courier.renew()
 
+    def _on_given_up(self, stream: Stream) -> None:
+        if stream == "events":
+            self._tell_gaps_again()
+
+    def _tell_gaps_again(self) -> None:
+        """What was told of them is gone from the store, or may be."""
+        if not self._committing:
+            self._has_lost_events = True
+            return
+        for event in self._said.events(self._clock.boot, self._clock.mono_ms()):
+            self._put_record(event)
+
     def _open_salvager(self) -> Salvager:
         return Salvager(
             self.settings.store.path,
@@ -255,6 +309,7 @@ class Gateway:
             self._courier_of if self.settings.cloud else None,
             self._put_event,
             start_salvage,
+            self._tell_gaps_again,
             [f"{device.name}.{channel.quantity}" for device in self.settings.devices for channel in device.channels],
         )
 
@@ -317,6 +372,7 @@ class Gateway:
         self._publisher = Publisher(gateway, self.settings.site.title, self._bus.publish, self._live.row)
         for decoder in self._decoders:
             decoder.on_topics = self._bus.learn
+        self._bus.inbox.corrected = self._corrector.applied
         self._bus.open()
         stack.callback(self._bus.close)
 
@@ -330,18 +386,17 @@ class Gateway:
 
     def _simulate(self) -> Simulation | None:
         """The twins of the devices: of all with `--twins`, else of those whose bus is a simulated one."""
-        devices = [
-            SimDevice(device.name, device.driver, device.bus or "", device.options)
-            for device in self.settings.devices
-            if self._twins or (device.bus or "").startswith("sim+")
-        ]
-        if not devices:
+        simulated = [one for one in self.settings.devices if self._twins or _is_simulated(one.bus)]
+        if not simulated:
             return None
+        from golmok_drivers.twins import SimDevice, simulate  # a shop with real devices need not hold them in memory
+
+        devices = [SimDevice(one.name, one.driver, one.bus or "", one.options) for one in simulated]
         base, timezone = self.settings.file.parent, self.settings.site.timezone
         return simulate(devices, base=base, ledger=self._ledger, timezone=timezone)
 
     def _open_one_bus(self, url: str) -> Any:
-        is_simulated = self._twins or url.startswith("sim+")
+        is_simulated = self._twins or _is_simulated(url)
         return open_bus(url, base=self.settings.file.parent, simulation=self._simulation if is_simulated else None)
 
     async def _publish_twins(self, simulation: Simulation, bus: LocalBus) -> None:
@@ -362,7 +417,7 @@ class Gateway:
 
     def _put_readings(self, records: Sequence[Record]) -> None:
         if records:
-            self._group.put(Item("readings", records))
+            self._group.put(Item("readings", self._corrector.applied(records)))
 
     def _put_event(self, channel: str, fields: Mapping[str, Any]) -> None:
         value = json.dumps(fields, ensure_ascii=False, allow_nan=False)
@@ -377,6 +432,7 @@ class Gateway:
         return True
 
     def _on_commit(self, commit: Commit) -> None:
+        self._said.note(commit.records.get("events", ()))
         if self._bus:
             self._bus.committed(commit)
         if self._courier is None:
@@ -384,6 +440,7 @@ class Gateway:
         elif is_urgent(commit):
             self._courier.wake()
         self._gaps.committed(commit)
+        self._alarms.committed(commit)
         if self._bus:
             self._bus.gaps_committed()
         records = commit.records.get("readings", [])
@@ -416,9 +473,16 @@ class Gateway:
         self._publisher.again()
         self._publisher.committed(self._live.newest(self._channels), self._expire_s)
 
+    async def _command(self, device: str, value: Value) -> None:
+        """Make an output do that; raises LookupError when there is no such device, `DriverError`."""
+        task = next((task for task in self._tasks if task.device.name == device), None)
+        if task is None:
+            raise LookupError(f"there is no device {device!r}")
+        await task.command(task.device.channels[0].quantity, value)
+
     async def _status(self) -> dict[str, Any]:
         bus, used_bytes = self._bus, await self._loop.run_in_executor(self._aside, self._used_bytes)
-        return {"last_end": self._last_end} | document(
+        return {"last_end": self._last_end, **self._of_rules()} | document(
             Parts(
                 self.settings,
                 self._clock,
@@ -437,6 +501,10 @@ class Gateway:
             readings_per_s=self._rate.per_s(),
             used_bytes=used_bytes,
         )
+
+    def _of_rules(self) -> dict[str, Any]:
+        open_now = [row for row in self._alarms.rows() if row["state"] != "cleared"]
+        return {"alarms": open_now, "learning": self._alarms.learning(), "outputs": self._outputs.rows()}
 
     def _used_bytes(self) -> int:
         return self._keeper.use(Store.used_bytes)
@@ -520,6 +588,14 @@ class Gateway:
                 self._gaps.tick(holds_bus=is_draining, slack_ms=slack_ms)
             await self._loop.run_in_executor(self._aside, self._gaps.save)
 
+    async def _keep_alarms(self) -> None:
+        """Let time pass for the rules, remember what they told, and see what was calibrated."""
+        while True:
+            await asyncio.sleep(ALARMS_EVERY_S)
+            self._corrector.look()
+            self._alarms.tick()
+            await self._loop.run_in_executor(self._aside, self._alarms.save)
+
     def _settle(self, stored: Mapping[Stream, range]) -> None:
         """Without a cloud nobody acknowledges: all counts as delivered, so that the oldest can make room."""
         for stream, seqs in stored.items():
@@ -533,6 +609,18 @@ class Gateway:
     def _heed_kernel(self) -> None:
         for anchor in self._time.heed_kernel():
             self._put_record(anchor)
+
+
+def _resume(drivers: Sequence[tuple[Device, Any]], latest: Mapping[str, Found]) -> None:
+    """Let them go on counting where they stood."""
+    for device, driver in drivers:
+        if isinstance(driver, PolledDriver | EventDriver):
+            known = {channel.quantity: latest.get(f"{device.name}.{channel.quantity}") for channel in device.channels}
+            driver.resume({quantity: found.record.value for quantity, found in known.items() if found})
+
+
+def _is_simulated(url: str | None) -> bool:
+    return bool(url) and parse_bus_url(url or "").simulated
 
 
 def _anchors(store: Store) -> list[Record]:

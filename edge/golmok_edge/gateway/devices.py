@@ -15,9 +15,22 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple, Protocol, cast
 
 from golmok_cloud_sync.protocol import Record
-from golmok_drivers.api import BusTimeout, Driver, DriverError, EventDriver, PolledDriver, failed
+from golmok_drivers.api import (
+    BusTimeout,
+    CommandError,
+    Driver,
+    DriverError,
+    EventDriver,
+    Identity,
+    OutputDriver,
+    PolledDriver,
+    Reading,
+    Value,
+    failed,
+)
 from golmok_drivers.errors import DriverFloods, DriverHangs, DriverRaises, DriverTalksNonsense, Misbehaved
 from golmok_drivers.sound import sound
+from golmok_drivers.watch import Watch
 from golmok_edge.gateway.clock import Clock, Instant
 from golmok_edge.gateway.convert import records_of, units_of
 from golmok_edge.gateway.health import Allowance, DeviceState, Pauses
@@ -75,11 +88,26 @@ class DeviceTask:
         self._units = units_of(device)
         self._quantities = frozenset(channel.quantity for channel in device.channels)
         self._allowance = Allowance(_most_per_s(device))
+        self._watch = Watch(device.channels, device.still_s)
+        self._is_swapped = False
         self._due_s: float | None = None
         self._stuck: set[asyncio.Task[Any]] = set()
         """What was cut off and has not ended all the same."""
         self._turn = asyncio.Lock()
         """Held from the question until its answer is put, so that no answer is lost at the end."""
+
+    @property
+    def restarts(self) -> int:
+        """How often it was opened anew."""
+        return self.state.restarts
+
+    async def command(self, quantity: str, value: Value) -> None:
+        """Make an output do that; raises `DriverError`, `CommandError` when it is none."""
+        driver = self.driver
+        if not isinstance(driver, OutputDriver):
+            raise CommandError(f"{self.device.name} ({self.device.driver}) does nothing that it could be told")
+        async with asyncio.timeout(self._deadlines.close_s):
+            await driver.command(quantity, value)
 
     async def finish_turn(self) -> None:
         """Wait until what is being measured is put, and ask no more. Cancel the task then."""
@@ -161,11 +189,29 @@ class DeviceTask:
                     if self._took(await self._within(self._deadlines.answer_s, driver.sample)):
                         raise DriverFloods(f"it gave more than {_most_per_s(self.device):g} readings a second")
                     failures = 0
+                    await self._see_who_it_is(driver)
                 except Misbehaved:
                     raise
                 except DriverError as error:
                     self._failed(error)
                     failures += 1
+
+    async def _see_who_it_is(self, driver: PolledDriver) -> None:
+        """Once after it was good again: what was away may have come back as another."""
+        if self.state.part or self.state.state == "bad":
+            return
+        try:
+            identity = await self._within(self._deadlines.answer_s, driver.probe)
+        except Misbehaved:
+            raise
+        except DriverError as error:
+            _log.info("%s does not say who it is: %s", self.device.name, error)
+            return
+        if not isinstance(identity, Identity):
+            raise DriverTalksNonsense(f"its probe gave a {type(identity).__name__}")
+        expected = self.device.serial
+        self._is_swapped = bool(expected and identity.serial and identity.serial != expected)
+        self.state.known_as(self.device.name, identity.part, identity.serial, expected or "")
 
     async def _next_turn(self) -> None:
         interval_s = self.device.interval_s or 10.0
@@ -231,11 +277,20 @@ class DeviceTask:
 
     def _took(self, said: Any) -> float:
         """Store what it gave; the seconds that it must wait until it may give more."""
-        readings = sound(said, self._quantities)
         at = Instant(self._clock.boot, self._clock.mono_ms())
+        readings = self._watch.look(sound(said, self._quantities), at.mono_ms / 1000)
+        if self._is_swapped:
+            readings = [_of_a_stranger(reading) for reading in readings]
         records = records_of(self.device, self._units, readings, at)
         bad = next((record for record in records if record.quality == "bad"), None)
-        self.state.tell(self.device.name, "bad" if bad else "good", bad.reason if bad else "", "", at.mono_ms)
+        worst = bad or next((record for record in records if record.quality == "uncertain"), None)
+        self.state.tell(
+            self.device.name,
+            worst.quality if worst else "good",
+            worst.reason if worst else "",
+            self.state.stranger if self._is_swapped else "",
+            at.mono_ms,
+        )
         if not bad:
             self.state.last_good_mono_ms = at.mono_ms
         self.state.readings += len(records)
@@ -249,8 +304,13 @@ class DeviceTask:
 
     def _failed(self, error: DriverError) -> None:
         at = Instant(self._clock.boot, self._clock.mono_ms())
+        self.state.part = ""  # it may come back as another
         self.state.went_wrong(self.device.name, error, at.mono_ms)
         self._put(records_of(self.device, self._units, failed(self.device.channels, error), at))
+
+
+def _of_a_stranger(reading: Reading) -> Reading:
+    return reading._replace(quality="uncertain", reason="swapped") if reading.quality == "good" else reading
 
 
 def _now_s() -> float:

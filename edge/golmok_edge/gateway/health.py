@@ -22,7 +22,7 @@ class DeviceState:
     """How a device is, for `status` and the pages."""
 
     state: str = "starting"
-    """starting, good, bad (it answers wrongly or not at all)."""
+    """starting, good, uncertain (what it says is doubtful), bad (it answers wrongly or not at all)."""
     reason: str = ""
     detail: str = ""
     last_good_mono_ms: int | None = None
@@ -38,6 +38,21 @@ class DeviceState:
 
     last_trouble: tuple[str, str, int] | None = None
     """What its driver did last that drivers must not do, and when; kept when it is good again."""
+
+    part: str = ""
+    """Who answered the last probe, and his number; empty until it was asked since it was last bad."""
+    serial: str = ""
+    stranger: str = ""
+    """What is to be said of a part that is not the one of the settings."""
+
+    def known_as(self, device: str, part: str, serial: str, expected: str) -> None:
+        """That part answers; `expected` is the number that stands in the settings."""
+        before, self.part, self.serial = self.serial, part, serial
+        self.stranger = ""
+        if expected and serial and serial != expected:
+            self.stranger = f"it is {serial}, not {expected}: swapped? set serial = {serial!r} if it shall stay"
+        if before and serial and before != serial:
+            _log.warning("%s is another %s than before: %s, it was %s", device, part, serial, before)
 
     def went_wrong(self, device: str, error: DriverError, mono_ms: int) -> None:
         """It is bad, for that reason."""

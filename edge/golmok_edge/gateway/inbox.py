@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import logging
 from collections import OrderedDict
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -33,6 +33,7 @@ _MOST_ROUTES: Final = 1_000
 """Topics whose devices are remembered; a sensor that invents topics must not fill the memory."""
 _LONGEST_REMEMBERED: Final = 256
 _PACKET_IDS: Final = 65_535
+_FEW_BITS: Final = 12
 _DISORDER: Final = 2 * RECEIVE_MAXIMUM
 """Packet ids may step back by so many: what the disk refused is stored behind what came after it."""
 
@@ -69,7 +70,10 @@ class Seen:
         """`stored` are (packet id, hash) of those of `session` that are on disk, the oldest first."""
         self.session = session
         # None: stored. The deliveries that wait for the commit are kept without what they say.
-        self._keys: OrderedDict[tuple[int, int], list[Message] | None] = OrderedDict.fromkeys(_near(list(stored)))
+        near = _near(list(stored))
+        self._keys: OrderedDict[tuple[int, int], list[Message] | None] = OrderedDict.fromkeys(near)
+        self._read = near[: -_DISORDER - 1 : -1]
+        """The newest of those that were read from the card, the newest first: only these can come again."""
 
     def __len__(self) -> int:
         return len(self._keys)
@@ -87,12 +91,26 @@ class Seen:
         """A redelivered message: True if it is stored, None if it is on its way (and will be), False if new."""
         key = (message.packet_id, hash64)
         if key not in self._keys:
-            return False
+            return self._is_rotten(*key)
         waiting = self._keys[key]
         if waiting is None:
             return True
         waiting.append(message._replace(topic="", payload=b""))
         return None
+
+    def _is_rotten(self, packet_id: int, hash64: int) -> bool:
+        """Whether it is stored, and what was kept to know it by has rotted on the card: a few of its 80 bits.
+
+        The hash of another message differs in half of its bits.
+        """
+        for at, (its_id, its_hash) in enumerate(self._read):
+            if its_id == packet_id and (its_hash ^ hash64).bit_count() <= _FEW_BITS:
+                return True
+            if its_hash == hash64 and 0 < at < len(self._read) - 1:
+                after, before = self._read[at - 1][0], self._read[at + 1][0]
+                if _is_between(before, packet_id, after) and not _is_between(before, its_id, after):
+                    return True
+        return False
 
     def stored(self, taken: Taken) -> Sequence[Message]:
         """It is on disk: gives the deliveries to acknowledge."""
@@ -107,6 +125,7 @@ class Seen:
         """The broker has forgotten us: a new session, in which packet ids begin anew."""
         self.session += 1
         self._keys.clear()
+        self._read = []
 
     def _note(self, message: Message, hash64: int, waiting: list[Message] | None) -> None:
         key = (message.packet_id, hash64)
@@ -121,6 +140,8 @@ class Inbox:
 
     def __init__(self, listeners: Sequence[Listener]) -> None:
         self.counts = Counts()
+        self.corrected: Callable[[Sequence[Record]], Sequence[Record]] = lambda records: records
+        """What makes of readings what they are when their calibration is heeded."""
         self._listeners = tuple(listeners)
         self._filters: list[tuple[str, Listener]] = []
         self._routes: dict[tuple[str, tuple[int, ...]], list[Listener]] = {}
@@ -148,10 +169,10 @@ class Inbox:
         self.heard(records)
         return records
 
-    def records_of(self, one: Listener, said: Said, at: Instant, waited_ms: int | None) -> list[Record]:
+    def records_of(self, one: Listener, said: Said, at: Instant, waited_ms: int | None) -> Sequence[Record]:
         """What one device said, as it is stored."""
         if said.error is None:
-            return records_of(one.device, one.units, said.readings, at, waited_ms)
+            return self.corrected(records_of(one.device, one.units, said.readings, at, waited_ms))
         self.counts.bad += 1
         return records_of(one.device, one.units, failed(one.device.channels, said.error), at, waited_ms)
 
@@ -193,12 +214,26 @@ def _near(stored: list[tuple[int, int]]) -> list[tuple[int, int]]:
     """Those at the end that lie less than `WINDOW` packet ids back.
 
     Packet ids count up, also for messages of which nothing was stored. What lies further back than the ids reach
-    would pass for another message with the same words.
+    would pass for another message with the same words. One id that fits between none of its neighbours is rotten (it
+    has no check sum), and tells nothing of the others.
     """
-    back = 0
-    for at in range(len(stored) - 1, 0, -1):
-        step = (stored[at][0] - stored[at - 1][0]) % _PACKET_IDS
-        back += step if step < _PACKET_IDS - _DISORDER else 0
+    back, after = 0, stored[-1][0] if stored else 0
+    for at in range(len(stored) - 2, -1, -1):
+        own, before = stored[at][0], stored[max(0, at - 1)][0]
+        step = _steps(own, after)
+        if _steps(before, own) + step >= _PACKET_IDS > _DISORDER > _steps(before, after):
+            continue
+        back, after = back + step, own
         if back >= WINDOW:
-            return stored[at:]
+            return stored[at + 1 :]
     return stored
+
+
+def _is_between(before: int, packet_id: int, after: int) -> bool:
+    return 0 < (packet_id - before) % _PACKET_IDS < (after - before) % _PACKET_IDS < _DISORDER
+
+
+def _steps(begin: int, end: int) -> int:
+    """From one packet id to the other; none where they only stand in another order."""
+    step = (end - begin) % _PACKET_IDS
+    return step if step < _PACKET_IDS - _DISORDER else 0

@@ -18,7 +18,7 @@ from typing import Any, Final
 
 from golmok_cloud_sync.client import Courier
 from golmok_edge.gateway.lostends import told
-from golmok_edge.store import Aside, Store, StoreError, asides, make_room
+from golmok_edge.store import BUSY, Aside, Store, StoreError, asides, make_room
 
 _log = logging.getLogger(__name__)
 
@@ -51,6 +51,8 @@ class Salvager:
     """None: there is no cloud, and what was saved stays here."""
     put_event: Callable[[str, Mapping[str, Any]], None]
     start: Callable[[Path], subprocess.Popen[bytes]]
+    on_events_lost: Callable[[], None] = lambda: None
+    """Events were destroyed: what they told is to be told again."""
     channels: Sequence[str] = ()
     """Those of the settings: each may have lost something with a store whose end cannot be read."""
     known: list[Aside] = field(default_factory=list)
@@ -104,6 +106,8 @@ class Salvager:
             return
         self._salvaging = None
         _, said = process.communicate()
+        if process.returncode == BUSY:
+            return  # one that an earlier life of ours began: it does the same, and will be done soon
         if process.returncode:
             self._wait_until = time.monotonic() + _AGAIN_S
             _log.error("%s: the salvage stopped: %s", folder, said.decode(errors="replace").strip()[-300:])
@@ -156,6 +160,8 @@ class Salvager:
         )
         for value in told(about, self.channels):
             self.put_event("gap.quarantined", value)
+        if about.lost.get("events") or not about.end_known or not about.epoch:
+            self.on_events_lost()
         aside.say(told=True, ends={})
 
 

@@ -224,6 +224,8 @@ def _told(parts: Parts, state: DeviceState) -> dict[str, Any]:
         "state": state.state,
         "reason": state.reason,
         "detail": state.detail,
+        "part": state.part,
+        "serial": state.serial,
         "readings": state.readings,
         "failures": state.failures,
         "restarts": state.restarts,

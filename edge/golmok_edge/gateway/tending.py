@@ -45,6 +45,12 @@ _WORDS: Final[dict[str, tuple[str, str]]] = {
         "게이트웨이를 시작하세요. 파일을 따로 두고 읽을 수 있는 것을 살린 뒤 이어 갑니다. 손으로 하려면: "
         "golmok-gateway store salvage --config {config}",
     ),
+    "todo_covered": (
+        "Nothing is lost: the gateway carries the log over into the file, which writes these pages anew. But think of\n"
+        "a new card.",
+        "잃은 것은 없습니다. 게이트웨이가 로그를 파일로 옮기면서 이 페이지들을 새로 씁니다. 그래도 카드 교체를\n"
+        "생각해 보세요.",
+    ),
     "running": (
         "The gateway runs and salvages by itself; see: golmok-gateway status --config {config}. To do it by hand,\n"
         "stop it first, or name a file with --from.",
@@ -134,7 +140,10 @@ def _told(report: Report, words: Words, *, is_running: bool, config: Path) -> Se
         lines.append(f"  ! {said if fault.stream else fault.what}")
     if len(report.faults) > _MOST_SHOWN:
         lines.append(f"  ! {words('more', count=len(report.faults) - _MOST_SHOWN)}")
-    if not report.whole:
+    lines += [f"  ! {fault.what}" for fault in report.covered[:_MOST_SHOWN]]
+    if report.covered and not report.faults:
+        lines.append(words("todo_covered"))
+    if report.faults:
         lines.append(words("todo_running" if is_running else "todo_stopped", config=config))
     return lines
 
@@ -217,7 +226,7 @@ def _own(settings: Settings) -> list[Aside]:
     try:
         if _is_there(layout):
             try:
-                is_whole = os.path.lexists(layout.file) and verify(layout.folder).whole
+                is_whole = os.path.lexists(layout.file) and not verify(layout.folder).faults
             except StoreDamagedError:
                 is_whole = False
             if not is_whole:

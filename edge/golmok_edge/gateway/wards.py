@@ -9,6 +9,7 @@ from typing import Any
 
 from golmok_drivers import catalogue
 from golmok_drivers.api import Driver, DriverError, MessageDriver
+from golmok_drivers.buses import parse_bus_url
 from golmok_drivers.declare import declared
 from golmok_edge.gateway.clock import Clock
 from golmok_edge.gateway.decoding import Decoder
@@ -69,7 +70,7 @@ class Wards:
     def _ward(self, device: Device) -> Any:
         from golmok_drivers.apart import Ward, options_of
 
-        kind = (device.bus or "").partition("://")[0].removeprefix("sim+")
+        kind = parse_bus_url(device.bus).kind if device.bus else ""
         return Ward(
             device=device.name,
             place=catalogue.where(device.driver),

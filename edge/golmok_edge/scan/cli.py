@@ -9,7 +9,18 @@ import sys
 from collections.abc import Sequence
 from typing import Any, Final
 
-from golmok_edge.scan import calibrate, capture, graycode, line, reconstruct, serve, simulate
+from golmok_edge.scan import (
+    calibrate,
+    capture,
+    compare,
+    graycode,
+    line,
+    measure,
+    reconstruct,
+    report,
+    serve,
+    simulate,
+)
 from golmok_edge.scan.command import Command, told_troubles
 
 _EPILOG: Final = """\
@@ -18,6 +29,9 @@ examples:
   golmok-scan capture scan1 --config gateway.toml               the pictures, from the scanner
   golmok-scan calibrate scan1                                   camera, lasers and turntable from the board's pictures
   golmok-scan reconstruct scan1                                 points and a mesh from the piece's pictures
+  golmok-scan measure scan1 --section 20 --gauge ball:30        sizes in millimetres, and how far to trust them
+  golmok-scan report scan1                                      one page with pictures, for the customer
+  golmok-scan compare scan1 --reference last.stl                how far the model is from a mesh that is right
   golmok-scan line --image l0.png --off off.png --json          the column of the laser's line in each row
   golmok-scan graycode --frames DIR --width 1024 --height 768 --calibration pair.xml --json
 
@@ -28,6 +42,9 @@ COMMANDS: Final[tuple[Command, ...]] = (
     capture.COMMAND,
     calibrate.COMMAND,
     reconstruct.COMMAND,
+    measure.COMMAND,
+    report.COMMAND,
+    compare.COMMAND,
     line.COMMAND,
     graycode.COMMAND,
     serve.COMMAND,

@@ -8,9 +8,11 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from golmok_edge.settings.language import language_of
+
+_MOST_ALIKE: Final = 3
 
 
 @dataclass(frozen=True)
@@ -37,7 +39,21 @@ class Command:
 
 
 def told_troubles(troubles: Sequence[dict[str, Any]]) -> list[str]:
-    """A line for each thing that is wrong, in the user's language."""
-    text = "text_ko" if language_of() == "ko" else "text"
-    marks = {"bad": "!", "note": "-"}
-    return [f"{marks[trouble['weight']]} {trouble[text]}" for trouble in troubles]
+    """What is wrong in the user's language: the worst first, and of many alike the first few."""
+    is_korean = language_of() == "ko"
+    lines = []
+    for weight, mark in (("bad", "!"), ("note", "-")):
+        counts: dict[str, int] = {}
+        for trouble in troubles:
+            if trouble["weight"] != weight:
+                continue
+            counts[trouble["code"]] = counts.get(trouble["code"], 0) + 1
+            if counts[trouble["code"]] <= _MOST_ALIKE:
+                lines.append(f"{mark} {trouble['text_ko' if is_korean else 'text']}")
+        for code, count in counts.items():
+            if count > _MOST_ALIKE:
+                more = count - _MOST_ALIKE
+                lines.append(
+                    f"{mark} … 그 밖에 {more}건 ({code})" if is_korean else f"{mark} … and {more} more ({code})"
+                )
+    return lines

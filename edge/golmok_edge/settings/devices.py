@@ -18,6 +18,7 @@ from msgspec import inspect
 from golmok_drivers import catalogue
 from golmok_drivers.api import BusUrlError, Channel, Driver, DriverError, MessageDriver, PolledDriver, UnknownDriver
 from golmok_drivers.buses import BusUrl, parse_bus_url
+from golmok_drivers.buses.url import EXAMPLES
 from golmok_drivers.declare import declared
 from golmok_drivers.units import is_unit, nearest_unit
 from golmok_edge.settings import locate
@@ -29,9 +30,6 @@ from golmok_edge.settings.shape import Shape
 
 DEFAULT_INTERVAL_S: Final = 10.0
 """How often a polled device is asked when neither the settings nor its driver say."""
-BUSES: Final = {"i2c": "i2c://1", "w1": "w1://0", "gpio": "gpio://"}
-"""Kind of bus -> an example of its URL."""
-
 _W1_ID: Final = re.compile(r"[0-9a-f]{2}-[0-9a-f]{12}")
 _I2C_ADDRESSES: Final = range(0x08, 0x78)
 _HEX: Final = re.compile(r"(0[xX])?[0-9a-fA-F]{1,2}")
@@ -102,6 +100,8 @@ class Devices:
             limits=common.limits,
             options=options,
             channels=channels,
+            serial=common.serial,
+            still_s=common.still_s,
             most_per_s=common.most_per_s or most_per_s_of(driver),
             apart=catalogue.is_foreign(driver) if common.apart is None else common.apart,
             most_mb=common.most_mb,
@@ -170,7 +170,7 @@ class Devices:
         """The bus taken apart, if the device has one and it is right."""
         kind, name, path = driver.info.bus, driver.info.name, (*path, "bus")
         simulated = isinstance(url, str) and url.startswith("sim+")
-        example = f'bus = "sim+{kind}://scenario.toml"' if simulated else f'bus = "{BUSES.get(kind, f"{kind}://")}"'
+        example = f'bus = "sim+{kind}://scenario.toml"' if simulated else f'bus = "{EXAMPLES.get(kind, f"{kind}://")}"'
         if kind == "mqtt":
             if url is not None:
                 self._report.add(path, "bus-needless", driver=name)
@@ -246,10 +246,10 @@ class Devices:
 
     def _note_place(self, bus: BusUrl, options: msgspec.Struct, path: locate.Path) -> None:
         """Two devices cannot be at one address of one bus, or at one pin."""
-        key = next((key for key in ("address", "pin") if key in options.__struct_fields__), None)
+        key = next((key for key in ("address", "select", "pin") if key in options.__struct_fields__), None)
         if key is None or getattr(options, key) is None:
             return
-        place = Address(bus, getattr(options, key))
+        place = Address(bus.plain, getattr(options, key))
         if place in self._places:
             other = self._places[place]
             first, called = self._report.line((*other, key)), shown(self._called.get(other, "?"))

@@ -8,18 +8,21 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterable
+from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias, TypeVar
 
 import msgspec
 
 from golmok_drivers import catalogue
-from golmok_edge.settings import syntax
+from golmok_edge.settings import calibration, syntax
 from golmok_edge.settings.devices import Catalogue, Devices
 from golmok_edge.settings.language import Say
 from golmok_edge.settings.locate import Path as KeyPath
 from golmok_edge.settings.mistakes import Mistake, Report, SettingsError, key_text, kind_of, nearest, shown
 from golmok_edge.settings.model import Cloud, Device, Mqtt, Settings, Site, Store, Web
+from golmok_edge.settings.rulebook import Rulebook
+from golmok_edge.settings.rules import AnyRule
 from golmok_edge.settings.sections import JUDGES
 from golmok_edge.settings.shape import Shape
 from golmok_edge.settings.source import BadSource, read_text
@@ -36,7 +39,10 @@ SECTIONS: Final[dict[str, type[msgspec.Struct]]] = {
     "cloud": Cloud,
     "web": Web,
 }
-"""The sections that the gateway itself knows, beside `device`."""
+"""The sections that the gateway itself knows, beside `device` and `rule`."""
+
+LISTS: Final = ("device", "rule")
+"""What stands in double brackets, as often as wanted."""
 
 _S = TypeVar("_S", bound=msgspec.Struct)
 
@@ -88,6 +94,9 @@ def examine_closely(path: str | Path, *, drivers: Catalogue = catalogue, found: 
         base = Path(path).absolute().parent
         settings = _File(document.data, Shape(report, base, partly=document.partly), found).read(drivers)
     mistakes, warnings = report.in_order()
+    if not mistakes and settings is not None:
+        wrong, doubtful = calibration.examined(Path(path).absolute(), settings.devices, date.today())
+        mistakes, warnings = wrong, [*warnings, *doubtful]
     if mistakes or settings is None:
         return Examination(None, mistakes, warnings)
     version = hashlib.sha256(text.encode()).hexdigest()[:16]
@@ -114,6 +123,7 @@ class _File:
         mqtt, cloud = self._section("mqtt", Mqtt), self._section("cloud", Cloud)
         timezone = "UTC" if site is None or self._report.has(("site", "timezone")) else site.timezone
         devices = self._devices(Devices(self._shape, timezone=timezone, drivers=drivers))
+        rules = self._rules(devices)
         if site is None or store is None or web is None or self._report.mistakes:
             return None
         if mqtt is None and any(device.bus is None for device in devices):
@@ -127,6 +137,7 @@ class _File:
             cloud=cloud,
             web=web,
             devices=devices,
+            rules=rules,
             applications=applications,
         )
 
@@ -157,24 +168,34 @@ class _File:
         )
 
     def _devices(self, devices: Devices) -> tuple[Device, ...]:
-        listed = self._data.get("device", [])
-        if isinstance(listed, dict):
-            self._report.add(("device",), "single-brackets", name="device")
-            listed = []
-        elif not isinstance(listed, list):
-            self._not_a_section("device", listed, "[[device]]")
-            listed = []
-        made = [devices.read(table, ("device", index)) for index, table in enumerate(listed)]
+        made = [devices.read(table, ("device", index)) for index, table in enumerate(self._listed("device"))]
         return tuple(device for device in made if device is not None)
+
+    def _rules(self, devices: tuple[Device, ...]) -> tuple[AnyRule, ...]:
+        is_whole = len(devices) == len(self._listed("device", tell=False)) and not self._shape.partly
+        book = Rulebook(self._shape, devices, is_whole=is_whole)
+        made = [book.read(table, ("rule", index)) for index, table in enumerate(self._listed("rule"))]
+        return tuple(rule for rule in made if rule is not None)
+
+    def _listed(self, name: str, *, tell: bool = True) -> list[Any]:
+        """The tables under `[[name]]`; something else is reported, and none."""
+        listed = self._data.get(name, [])
+        if isinstance(listed, list):
+            return listed
+        if tell and isinstance(listed, dict):
+            self._report.add((name,), "single-brackets", name=name)
+        elif tell:
+            self._not_a_section(name, listed, f"[[{name}]]")
+        return []
 
     def _applications(self) -> dict[str, msgspec.Struct]:
         """The sections that are not ours: those of applications, and mistakes."""
-        strange = [name for name in self._data if name not in SECTIONS and name != "device"]
+        strange = [name for name in self._data if name not in SECTIONS and name not in LISTS]
         points = {point.name: point for point in self._found(APPLICATIONS)} if strange else {}
         made: dict[str, msgspec.Struct] = {}
         for name in strange:
             if name not in points:
-                self._unknown(name, [*SECTIONS, "device", *points])
+                self._unknown(name, [*SECTIONS, *LISTS, *points])
             elif cls := self._struct(points[name]):
                 section = self._section(name, cls)
                 made |= {name: section} if section is not None else {}
@@ -200,7 +221,7 @@ class _File:
                 self._report.add(path, "key-outside", section=section)
                 return
         near = nearest(name, known)
-        header = "[[{}]]" if near == "device" else "[{}]"
+        header = "[[{}]]" if near in LISTS else "[{}]"
         if near:
             self._report.add(path, "unknown-section-near", name=key_text(name), near=header.format(near))
         else:

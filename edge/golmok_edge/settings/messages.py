@@ -631,5 +631,67 @@ MESSAGES: Final[dict[str, Message]] = {
         "닿을 수 없는 한계입니다: {found} {unit}. 부품의 측정 범위: {bounds}",
         "그 범위 안에서 고르십시오",
     ),
+    # --- rules -------------------------------------------------------------------------------------------------
+    "rule-twice": Message(
+        "the name {found} is taken by the rule on line {first}",
+        "give every rule its own name",
+        "이미 쓰는 이름입니다: {found} ({first}행의 규칙)",
+        "규칙마다 다른 이름을 쓰십시오",
+    ),
+    "rule-channel-near": Message(
+        "no device of this file has the channel {found}",
+        "did you mean {near}?",
+        "이 파일의 장치에 이런 채널이 없습니다: {found}",
+        "혹시 {near} 아닙니까?",
+    ),
+    "rule-channel": Message(
+        "no device of this file has the channel {found}",
+        "write device.quantity; there are {known}",
+        "이 파일의 장치에 이런 채널이 없습니다: {found}",
+        "장치.양 꼴로 쓰십시오. 있는 것: {known}",
+    ),
+    "rule-output": Message(
+        "there is no device {found} to switch",
+        "write the name of a device that can be switched ({drivers}), or remove it",
+        "켜고 끌 장치가 없습니다: {found}",
+        "켜고 끌 수 있는 장치({drivers})의 이름을 쓰거나 지우십시오",
+    ),
+    "rule-empty": Message(
+        "the rule says nothing yet about when it is an alarm",
+        "write {example}",
+        "언제 경보인지 규칙에 없습니다",
+        "쓰십시오: {example}",
+    ),
+    "rule-kiln": Message(
+        "most ({found}) is not above the hottest step ({hottest}): every firing would be an alarm",
+        "make most larger",
+        "most({found})가 가장 뜨거운 단계({hottest})보다 높지 않아 소성마다 경보가 됩니다",
+        "most를 더 크게 하십시오",
+    ),
+    "rule-machine": Message(
+        "running_above ({found}) is not above idle_above: the machine would never be idle",
+        "make running_above larger",
+        "running_above({found})가 idle_above보다 크지 않아 대기 상태가 없습니다",
+        "running_above를 더 크게 하십시오",
+    ),
+    # --- calibrations ------------------------------------------------------------------------------------------
+    "calibration-file": Message(
+        "the calibrations cannot be read: {why}",
+        "put back an earlier copy of this file, or move it away and calibrate again",
+        "교정 파일을 읽을 수 없습니다: {why}",
+        "이 파일의 이전 사본을 되돌리거나, 파일을 치우고 다시 교정하십시오",
+    ),
+    "calibration-channel": Message(
+        "the calibration {id} is of a channel that no device has: {found}",
+        "nothing uses it; if the device was renamed, calibrate {near} instead",
+        "없는 채널의 교정입니다: {id} ({found})",
+        "쓰이지 않습니다. 장치 이름이 바뀌었으면 {near} 채널을 교정하십시오",
+    ),
+    "calibration-expired": Message(
+        "the calibration {id} of {found} was valid until {until}: its values are uncertain since then",
+        "calibrate it again: golmok-gateway calibrate {device}",
+        "교정 기한이 지나 값이 불확실합니다: {found} ({id}, {until}까지)",
+        "다시 교정하십시오: golmok-gateway calibrate {device}",
+    ),
 }
 """Code -> what is wrong and what to do, in English and in Korean."""

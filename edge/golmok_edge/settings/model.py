@@ -7,12 +7,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Final, Literal, TypeAlias
+from typing import TYPE_CHECKING, Annotated, Final, Literal, TypeAlias
 
 import msgspec
 from msgspec import Meta
 
 from golmok_drivers.api import Channel
+
+if TYPE_CHECKING:
+    from golmok_edge.settings.rules import AnyRule
 
 NAME_PATTERN: Final = r"^[a-z0-9][a-z0-9-]{0,31}\Z"
 DAY_S: Final = 86_400
@@ -213,6 +216,21 @@ class Limit(Section, frozen=True):
     low: Annotated[float | None, Meta(description="Alarm below this.", examples=[2])] = None
     high: Annotated[float | None, Meta(description="Alarm above this.", examples=[8.0])] = None
     for_s: Annotated[float, Meta(ge=0, le=7 * DAY_S, description="Only when it lasts so long.", examples=[600])] = 0.0
+    hysteresis: Annotated[
+        float, Meta(ge=0, description="It is over only when the value is back by so much.", examples=[0.5])
+    ] = 0.0
+    silent_s: Annotated[
+        Annotated[float, Meta(gt=0, le=31 * DAY_S)] | None,
+        Meta(
+            description="An alarm too when nothing good came for so long; left out: three times its longest normal "
+            "silence, 10 minutes at least.",
+            examples=[900],
+        ),
+    ] = None
+    outputs: Annotated[
+        tuple[Name, ...],
+        Meta(description="Devices (relay, buzzer) that are switched on meanwhile.", examples=[["horn"]]),
+    ] = ()
 
 
 class Common(Section, frozen=True):
@@ -258,6 +276,22 @@ class Common(Section, frozen=True):
             examples=[{"temperature": {"high": 8.0, "for_s": 600}}],
         ),
     ] = msgspec.field(default_factory=dict)
+    serial: Annotated[
+        Annotated[str, Meta(min_length=1, max_length=64)] | None,
+        Meta(
+            description="The number of the part that belongs here, as `devices scan` says it; the values of another "
+            "are uncertain (`swapped`).",
+            examples=["0f3a91c2"],
+        ),
+    ] = None
+    still_s: Annotated[
+        Annotated[float, Meta(ge=0, le=31 * DAY_S)] | None,
+        Meta(
+            description="After so long without the smallest change its values are uncertain (`stuck`); 0 never; left "
+            "out: what its part never does.",
+            examples=[3600],
+        ),
+    ] = None
     most_per_s: Annotated[
         Annotated[float, Meta(ge=0.1, le=100_000)] | None,
         Meta(
@@ -304,6 +338,10 @@ class Device(msgspec.Struct, frozen=True, kw_only=True):
     """The driver's own settings."""
     channels: tuple[Channel, ...]
     """What it measures, in the order in which it is stored."""
+    serial: str | None = None
+    """The number of the part that belongs here."""
+    still_s: float | None = None
+    """How long its values may stay the same; None: what its part allows, 0: for ever."""
     most_per_s: float = MOST_PER_S
     """Readings a second that it may give for long."""
     apart: bool = False
@@ -333,5 +371,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """None: nothing is sent."""
     web: Web
     devices: tuple[Device, ...]
+    rules: tuple[AnyRule, ...] = ()
+    """What is an alarm, beside the devices' own limits."""
     applications: Mapping[str, msgspec.Struct]
     """Sections of applications (entry points `golmok.settings`), those that stand in the file."""

@@ -23,6 +23,7 @@ from golmok_edge.settings.kinds import bounds, example, plain, struct_type, told
 from golmok_edge.settings.language import Say
 from golmok_edge.settings.messages import PHRASES, fill
 from golmok_edge.settings.model import Budgets, Common, Limit
+from golmok_edge.settings.rules import KINDS, Rule
 
 EXAMPLE: Final = """\
 [site]
@@ -90,6 +91,13 @@ _LIMITS: Final = """\
 
 `limits = { temperature = { high = 8.0, for_s = 600 } }`: for each quantity `low`, `high` or both, and `for_s`.
 """
+_RULES: Final = """\
+## `[[rule]]`
+
+What is an alarm beyond the devices' `limits`; as many as wanted. Alarms are events, overtake telemetry, survive a
+restart, and are listed by `golmok-gateway alarms list`. Only good values raise one; one that is not good leaves an
+alarm as it is, and `silence` tells of what is missing. These keys are common to all kinds:
+"""
 _APPLICATIONS: Final = """\
 ## Sections of applications
 
@@ -101,7 +109,7 @@ A section that no installed application registers is a mistake.
 """
 
 
-_COMMON: Final = (*SECTIONS.values(), Budgets, Common, Limit)
+_COMMON: Final = (*SECTIONS.values(), Budgets, Common, Limit, Rule)
 _BESIDE: Final = frozenset(Common.__struct_fields__)
 """Keys that a driver reads too are told of once, among the common ones."""
 
@@ -114,6 +122,7 @@ def page() -> str:
         parts += [f"### `{key}`\n\n{_said(inner)}\n\n{_table(inner)}" for key, inner in _inside(cls)]
     parts += [f"{_DEVICES}\n{_table(Common)}", f"{_LIMITS}\n{_table(Limit)}"]
     parts += [_driver(name) for name in catalogue.names(found=lambda group: ())]
+    parts += [f"{_RULES}\n{_table(Rule)}", *map(_rule, KINDS)]
     return "\n".join([*parts, _APPLICATIONS])
 
 
@@ -127,6 +136,18 @@ def _driver(name: str) -> str:
     return "\n".join(f"{head}\n\n{_table(cls)}" for head, cls in structs)
 
 
+def _rule(kind: str) -> str:
+    cls = KINDS[kind]
+    parts = [f'### `kind = "{kind}"`\n\n{_said(cls)}\n\n{_rows(cls, frozenset(Rule.__struct_fields__) - _own(cls))}']
+    parts += [f"Each of `{key}`: {_said(inner)}\n\n{_rows(inner, frozenset())}" for key, inner in _inside(cls)]
+    return "\n".join(parts)
+
+
+def _own(cls: type[msgspec.Struct]) -> frozenset[str]:
+    """The keys that a kind of rule says itself, also where all have them."""
+    return frozenset(python_inspect.get_annotations(cls))
+
+
 def _inside(cls: type[msgspec.Struct]) -> Iterator[tuple[str, type[msgspec.Struct]]]:
     """The structs that stand in a table or list of this one."""
     for field in struct_type(cls).fields:
@@ -137,8 +158,12 @@ def _inside(cls: type[msgspec.Struct]) -> Iterator[tuple[str, type[msgspec.Struc
 
 
 def _table(cls: type[msgspec.Struct]) -> str:
+    return _rows(cls, frozenset() if cls in _COMMON else _BESIDE)
+
+
+def _rows(cls: type[msgspec.Struct], without: frozenset[str]) -> str:
     rows: list[tuple[str, ...]] = [("key", "type", "default", "meaning", "example"), ("---",) * 5]
-    rows += [_row(field) for field in struct_type(cls).fields if cls in _COMMON or field.encode_name not in _BESIDE]
+    rows += [_row(field) for field in struct_type(cls).fields if field.encode_name not in without]
     return "".join(f"| {' | '.join(row)} |\n" for row in rows)
 
 

@@ -1,14 +1,18 @@
-"""The shop's web server: the owner's page, its curves and its live changes. It only reads, and only for this machine.
+"""The shop's web server: the owner's page, its curves and its live changes, for this machine only.
 
 There is no login yet, so it listens on loopback only; and because every page of the Internet can make a browser send
-requests to loopback, it answers only to names that a person at this machine would type (DNS rebinding).
+requests to loopback, it answers only to names that a person at this machine would type (DNS rebinding). It only reads,
+but for one thing: that somebody has seen an alarm is taken from our own page, as its `Origin` and its kind of content
+say, which no other page can have a browser send.
 """
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
+from functools import partial
 from ipaddress import ip_address
 from typing import Final
 from zoneinfo import ZoneInfo
@@ -25,6 +29,9 @@ from golmok_edge.shop.page import Page
 
 _ASSETS: Final = assets("golmok_cloud_sync.web", "golmok_edge.web")
 _METHODS: Final = ("GET", "HEAD")
+_ACKNOWLEDGE: Final = "/alarms/acknowledge"
+_MOST_BYTES: Final = 1_000
+_BY: Final = {"ko": "화면", "en": "page"}
 
 
 def make_app(settings: Settings, link: Link, page: Page) -> FastAPI:
@@ -33,7 +40,28 @@ def make_app(settings: Settings, link: Link, page: Page) -> FastAPI:
     app.add_middleware(Guard)
     for path, endpoint in _Routes(settings, link, page).table().items():
         app.add_api_route(path, endpoint, methods=list(_METHODS), response_model=None)
+    app.add_api_route(_ACKNOWLEDGE, partial(acknowledge, link), methods=["POST"], response_model=None)
     return app
+
+
+async def acknowledge(link: Link, request: Request) -> Response:
+    """Somebody in front of the page has seen an alarm."""
+    body = b""
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > _MOST_BYTES:
+            return PlainTextResponse("too long", 413)
+    try:
+        alarm = json.loads(body)["alarm"]
+    except (ValueError, KeyError, TypeError, RecursionError):
+        alarm = None
+    if not isinstance(alarm, str):
+        return PlainTextResponse('send {"alarm": "ID"}', 400)
+    try:
+        await link.acknowledge(alarm, _BY[_language(request)])
+    except NoGatewayError as error:
+        return PlainTextResponse(str(error), 409)  # it is over, or the gateway is down: the page shows which
+    return Response(status_code=204)
 
 
 class _Routes:
@@ -113,9 +141,18 @@ def _refusal(scope: Scope) -> Response | None:
     headers = dict(scope["headers"])
     if not is_this_machine(headers.get(b"host", b"").decode("latin-1")):
         return PlainTextResponse("this page is for this machine only: open it as http://127.0.0.1 or localhost", 421)
+    if scope["method"] == "POST" and scope["path"] == _ACKNOWLEDGE:
+        return None if _is_own_page(headers) else PlainTextResponse("only this page itself may do that", 403)
     if scope["method"] not in _METHODS:
         return PlainTextResponse("this page can only be read", 405, headers={"Allow": ", ".join(_METHODS)})
     return None
+
+
+def _is_own_page(headers: dict[bytes, bytes]) -> bool:
+    """Whether our own page sent it. JSON needs a preflight from anywhere else, and that is refused."""
+    host, origin = headers.get(b"host", b""), headers.get(b"origin", b"")
+    is_json = headers.get(b"content-type", b"").partition(b";")[0].strip().lower() == b"application/json"
+    return is_json and origin in (b"http://" + host, b"https://" + host)
 
 
 def is_this_machine(host: str) -> bool:

@@ -36,6 +36,11 @@ class Link:
         async with self._open({"get": get, **arguments}) as reader:
             return await _line(reader, self._answer_s)
 
+    async def acknowledge(self, alarm: str, by: str) -> Row:
+        """Somebody has seen that alarm. Raises `NoGatewayError`."""
+        async with self._open({"do": "acknowledge", "alarm": alarm, "by": by}) as reader:
+            return await _line(reader, self._answer_s)
+
     @asynccontextmanager
     async def watch(self) -> AsyncIterator[AsyncIterator[Row]]:
         """Every value from now on. Raises `NoGatewayError` when the gateway goes."""

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any, Final, NamedTuple
 
+from golmok_cloud_sync.protocol.alarms import Alarm
 from golmok_edge.shop.link import Row
 
 _CULPRITS: Final = {"hangs": "driver", "raises": "driver", "leaks": "driver", "nonsense": "driver", "floods": "floods"}
@@ -36,6 +37,8 @@ class Situation(NamedTuple):
     backlog: int = 0
     culprits: Mapping[str, str] = MappingProxyType({})
     """Device -> `driver` or `floods`, for those that the gateway lets rest so that the others are not held up."""
+    alarms: tuple[Alarm, ...] = ()
+    """Those that stand."""
 
 
 _EVICTING_S: Final = 3_600.0
@@ -65,4 +68,5 @@ def situation(status: Row) -> Situation:
             for row in status["devices"]
             if row["state"] == "bad" and row["reason"] in _CULPRITS
         },
+        alarms=tuple(Alarm(**{name: row[name] for name in Alarm._fields}) for row in status.get("alarms", ())),
     )

@@ -11,7 +11,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
+from golmok_cloud_sync.protocol.alarms import SEVERITIES, Alarm
 from golmok_cloud_sync.web import Language, quantity
+from golmok_cloud_sync.web.alarms import sentence
 from golmok_edge.settings import Device, normal_silence_s
 from golmok_edge.shop.heard import Said
 from golmok_edge.shop.situation import Situation
@@ -30,6 +32,7 @@ _LEVELS: Final[Mapping[str, Level]] = {
     "broken": "bad",
     "disk": "bad",
     "budget": "bad",
+    "rule": "bad",
     "high": "bad",
     "low": "bad",
     "driver": "warn",
@@ -55,6 +58,7 @@ class Finding(NamedTuple):
     device: Device | None = None
     slot: Slot | None = None
     raw: object = None
+    alarm: Alarm | None = None
     age_s: float | None = None
     """For how long, where the data say it themselves."""
     patience_s: float = 0.0
@@ -63,6 +67,8 @@ class Finding(NamedTuple):
     @property
     def key(self) -> str:
         """The same for as long as it is the same trouble."""
+        if self.alarm:
+            return f"{self.kind} {self.alarm.id}"
         return f"{self.kind} {self.slot.channel if self.slot else self.device.name if self.device else ''}"
 
 
@@ -74,6 +80,8 @@ class Trouble(NamedTuple):
     todo: str
     alarm: str
     """What is said aloud: the same for as long as it lasts, so that it is said once."""
+    id: str = ""
+    """Of the alarm, where it is one that nobody has acknowledged."""
 
 
 @dataclass
@@ -99,11 +107,23 @@ def find(
     """Everything that holds now, the most pressing first; `now` is None while the gateway does not answer."""
     if now is None:
         return [Finding("down", age_s=down_s, patience_s=1.0)]
-    found = _of_the_gateway(now)
+    alarms = sorted(now.alarms, key=lambda alarm: (alarm.is_acknowledged, -SEVERITIES.index(alarm.severity)))
+    found = [*_of_the_gateway(now), *(Finding("rule", alarm=alarm) for alarm in alarms)]
+    told = frozenset(alarm.channel for alarm in now.alarms)
     for device in devices:
         culprit = now.culprits.get(device.name)
-        found += [Finding(culprit, device, patience_s=5.0)] if culprit else _of_a_device(device, latest, now_s)
+        ours = [Finding(culprit, device, patience_s=5.0)] if culprit else _of_a_device(device, latest, now_s)
+        found += [finding for finding in ours if not _is_told(finding, told)]
     return sorted(found, key=lambda f: list(_LEVELS).index(f.kind))
+
+
+def _is_told(finding: Finding, alarmed: frozenset[str]) -> bool:
+    """Whether an alarm says it already."""
+    if finding.slot is not None:
+        return finding.slot.channel in alarmed
+    if finding.kind != "silent" or finding.device is None:
+        return False
+    return any(f"{finding.device.name}.{channel.quantity}" in alarmed for channel in finding.device.channels)
 
 
 def _of_the_gateway(now: Situation) -> list[Finding]:
@@ -152,6 +172,8 @@ def _of_a_value(device: Device, slot: Slot, said: Said) -> list[Finding]:
 
 def tell(language: Language, finding: Finding, lasting_s: float, backlog: int) -> Trouble:
     """A finding in words."""
+    if finding.alarm is not None:
+        return _of_an_alarm(language, finding.alarm)
     names = {"duration": duration(language, lasting_s), "count": f"{backlog:,}"}
     if finding.kind == "card" and isinstance(finding.raw, float | int):
         names["months"] = str(max(1, round(finding.raw * 12)))
@@ -162,6 +184,16 @@ def tell(language: Language, finding: Finding, lasting_s: float, backlog: int) -
     keys = (finding.kind, _remedy(finding), f"{finding.kind}_alarm")
     what, todo, alarm = (say(language, key if key in TEXTS else finding.kind, **names) for key in keys)
     return Trouble(_LEVELS[finding.kind], what, todo, alarm if _LEVELS[finding.kind] == "bad" else "")
+
+
+def _of_an_alarm(language: Language, alarm: Alarm) -> Trouble:
+    what = sentence(language, alarm)
+    if alarm.is_acknowledged:
+        return Trouble("warn", what, say(language, "rule_seen", by=alarm.by or "–"), "")
+    level: Level = "warn" if alarm.severity == "notice" else "bad"
+    particular = f"rule_{alarm.what}_do"
+    todo = say(language, particular if particular in TEXTS else "rule_do")
+    return Trouble(level, what, todo, what, alarm.id)
 
 
 def _of_the_slot(language: Language, finding: Finding, slot: Slot) -> dict[str, str]:

@@ -3,7 +3,7 @@
 `Store` is the file, `GroupCommit` the thread that writes to it, `Reader` what pages and tools look with.
 """
 
-from .aside import Aside, asides, make_room, start_salvage
+from .aside import BUSY, Aside, asides, make_room, start_salvage
 from .budget import CALM, LANES, Budgets, Lane, WhenFull, is_calm
 from .errors import (
     BlockDamagedError,
@@ -30,6 +30,7 @@ from .taken import WINDOW, Taken, message_hash
 from .wear import Card, card_of
 
 __all__ = [
+    "BUSY",
     "CALM",
     "EVICTED",
     "LANES",

@@ -11,30 +11,24 @@ from __future__ import annotations
 import os
 import re
 import shutil
-import sqlite3
-import struct
 import subprocess
 import sys
-import time
-from contextlib import closing, suppress
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 import msgspec
 
-from . import rows
-from .finds import Block, Finder, Kept
-from .layout import FILE_NAME, Layout, sync_file, sync_folder
-from .pages import Pages
-from .taken import WINDOW, recent, session_of
+from .layout import FILE_NAME, Layout, mark_of, sync_file, sync_folder
+from .mark import read_mark
 
+BUSY: Final = 4
+"""The exit code of a salvage where another one is at it."""
 KEEP: Final = 3
 """So many damaged files are kept at most, once what could be read of them is in the cloud."""
 _NAME: Final = re.compile(r"damaged-(\d{1,6})")
 _ABOUT: Final = "about.json"
 _SALVAGED: Final = "salvaged"
-_SEARCH_S: Final = 3.0
-_SEARCH_PAGES: Final = 4_000
 
 
 class End(NamedTuple):
@@ -108,6 +102,21 @@ class Aside(NamedTuple):
         return self.file.with_name(f"{self.file.name}.epochs")
 
     @property
+    def mark_file(self) -> Path:
+        """How far it had come."""
+        return mark_of(self.file)
+
+    def known(self) -> tuple[Mapping[str, Any], bool]:
+        """What is known of it beside its pages, as `Store.known` says it, and whether it is sure that it had no more.
+
+        Nothing if it was neither in use when it was set aside, nor has a mark.
+        """
+        if self.about.known:
+            return self.about.known, True
+        mark = read_mark(self.mark_file)
+        return (mark.known(), mark.is_exact(self.about.boot)) if mark else ({}, False)
+
+    @property
     def salvaged(self) -> Path:
         """The folder of the clean copy."""
         return self.folder / _SALVAGED
@@ -166,18 +175,30 @@ def set_aside(layout: Layout, about: About) -> Aside:
     """Move the files of `layout` into a folder of their own. Only with the lock held. Raises OSError."""
     known = asides(layout.folder)
     last = known[-1] if known else None
-    if last and not os.path.lexists(layout.file) and last.file.exists() and not last.wal_file.exists():
+    if last and _is_half_moved(layout, last):
         folder, about = last.folder, last.about  # a death came between the two
     else:
         folder = layout.folder / f"damaged-{(last.number if last else 0) + 1}"
         folder.mkdir()
-        write_about(folder, about)
+        try:
+            write_about(folder, about)
+        except OSError:
+            shutil.rmtree(folder, ignore_errors=True)  # nothing lies there, and the next attempt makes one anew
+            raise
     for path in layout.own_files:
         if os.path.lexists(path):
             path.rename(folder / path.name)
     sync_folder(folder)
     sync_folder(layout.folder)
     return Aside(folder, about)
+
+
+def _is_half_moved(layout: Layout, last: Aside) -> bool:
+    """Whether the file was moved, and what belongs to it was not yet."""
+    left = [path for path in layout.own_files if os.path.lexists(path)]
+    return (
+        layout.file not in left and last.file.exists() and not any((last.folder / path.name).exists() for path in left)
+    )
 
 
 def make_room(folder: Path, keep: int = KEEP) -> list[Path]:
@@ -197,62 +218,3 @@ def start_salvage(folder: Path) -> subprocess.Popen[bytes]:
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
     )
-
-
-# --- the broker's messages
-
-
-class Messages(NamedTuple):
-    """The session with the broker, and the last messages that were taken in it, the oldest first."""
-
-    session: int
-    taken: list[tuple[int, int]]
-
-
-def messages_of(aside: Aside, longest_s: float = _SEARCH_S) -> Messages:
-    """The last messages that a damaged file still tells of, so that those that come again are known.
-
-    Through SQLite as far as that goes, then from the log and the last pages, for so long at most: nothing is taken
-    meanwhile. What it does not find would be stored twice if the broker brought it again.
-    """
-    until = time.monotonic() + longest_s
-    packed, session = _through_sqlite(aside, until)
-    for found_in, blob in _from_pages(aside, until):
-        packed.setdefault(blob, found_in)
-    session = max([session, *map(session_of, packed)])
-    newest_first = sorted(packed, key=lambda blob: packed[blob], reverse=True)
-    return Messages(session, recent([blob for blob in newest_first if session_of(blob) == session], session))
-
-
-def _through_sqlite(aside: Aside, until: float) -> tuple[dict[bytes, int], int]:
-    packed: dict[bytes, int] = {}
-    session = count = 0
-    try:
-        uri = f"{aside.file.absolute().as_uri()}?mode=ro"
-        with closing(sqlite3.connect(uri, uri=True, isolation_level=None)) as db:
-            db.set_progress_handler(lambda: time.monotonic() > until, 10_000)
-            db.execute("PRAGMA cell_size_check = ON")
-            session = int(rows.hints(db).get("session", 0))
-            state = rows.load_state(db)
-            for at, blob in enumerate(rows.taken_back(db, state.ends)):
-                packed.setdefault(blob, 2**60 - at)
-                count += len(blob) // 10
-                if count > WINDOW or session_of(blob) < session or time.monotonic() > until:
-                    break
-    except (sqlite3.Error, ValueError, TypeError, OverflowError, struct.error, OSError):
-        pass  # what was found until then
-    return {blob: at for blob, at in packed.items() if len(blob) >= 18 and len(blob) % 10 == 8}, session
-
-
-def _from_pages(aside: Aside, until: float) -> list[tuple[int, bytes]]:
-    found: list[tuple[int, bytes]] = []
-    finder = Finder()
-    with suppress(OSError), Pages(aside.file, aside.wal_file) as pages:
-        newest = [(frame.page, pages.frame(frame)) for frame in reversed(pages.frames)]
-        last = range(pages.count, max(0, pages.count - _SEARCH_PAGES), -1)
-        for number, page in (*newest, *((n, pages.page(n)) for n in last)):
-            if time.monotonic() > until:
-                break
-            finds = finder.finds(page, pages.rows(page, number))
-            found += [(one.messages, one.taken) for one in finds if isinstance(one, Block | Kept) and one.taken]
-    return found

@@ -21,7 +21,7 @@ LANES: Final[tuple[Lane, ...]] = ("vital", "calm", "telemetry")
 TELEMETRY: Final = frozenset[Stream]({"readings", "files"})
 EVICTABLE: Final = frozenset[Stream]({"readings"})
 """A file is a person's work: it is refused while there is no room, never thrown away."""
-CALM: Final = ("clock.", "gateway.", "gap.", "store.")
+CALM: Final = ("clock.", "gateway.", "gap.", "store.", "machine.", "calibration.")
 """Events of which nobody is in a hurry to hear: a thousand gateways that start together must not all call at once."""
 UNLIMITED: Final = 1 << 53
 _LEAST_STEP, _MOST_STEP = 16 << 10, 1 << 20

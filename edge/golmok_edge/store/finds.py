@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from contextlib import suppress
+from itertools import pairwise
 from typing import Final, NamedTuple
 
 import zstandard
@@ -18,12 +19,14 @@ from golmok_cloud_sync.protocol.record import STREAMS, Record, Stream
 from . import rows
 from .packing import BodyError, Unpacker, stream_at
 from .pages import PageRows, Row
+from .taken import is_packed, unpack_taken
 
 _MAGIC: Final = b"\x28\xb5\x2f\xfd"
 _MOST_TEXT: Final = 255
 _REMEMBERED: Final = 4_096
 _LARGEST: Final = 1 << 20
 _BEYOND: Final = 2**53
+_NEAR_ID: Final = 256
 
 
 class Block(NamedTuple):
@@ -88,29 +91,31 @@ class Finder:
 
     def __init__(self) -> None:
         self._unpacker = Unpacker()
-        self._seen: dict[tuple[int, int], None] = {}
+        self._seen: dict[tuple[int, int], bool] = {}
+        """Rows that were looked at lately, and whether they were something."""
 
     def finds(self, page: bytes, said: PageRows) -> Iterator[Find]:
         """All that a page holds. Where its order is lost, the bytes themselves are searched for blocks."""
-        is_whole = said.is_whole
-        for row in filter(self._is_new, said.rows):
-            find = self._find(row)
-            if find is not None:
-                yield find
-            elif len(row.columns) == 9:
-                is_whole = False
-        if not is_whole:
+        is_known = said.is_whole
+        for row in said.rows:
+            key = (-1 if row.id is None else row.id, hash(row.columns))
+            if key not in self._seen:  # the log has a page once for each commit that added to it
+                find = self._find(row)
+                self._remember(key, is_known=find is not None)
+                if find is not None:
+                    yield find
+            is_known = is_known and self._seen[key]
+        if not is_known:
             yield from self._searched(page)
 
-    def _is_new(self, row: Row) -> bool:
-        """Whether it was not looked at lately: the log has a page once for each commit that added to it."""
-        key = (-1 if row.id is None else row.id, hash(row.columns))
-        if key in self._seen:
-            return False
+    def is_block(self, row: Row) -> bool:
+        """Whether a row is a whole block."""
+        return isinstance(self._find(row), Block)
+
+    def _remember(self, key: tuple[int, int], *, is_known: bool) -> None:
         if len(self._seen) >= _REMEMBERED:
             self._seen.clear()
-        self._seen[key] = None
-        return True
+        self._seen[key] = is_known
 
     def _find(self, row: Row) -> Find | None:
         match row:
@@ -126,7 +131,7 @@ class Finder:
             case Row(None, (str(stream), int(lo), int(hi), str(reason), str(counts))):
                 return _void(stream, lo, hi, reason, counts)
             case Row(None, (str(stream), int(first), int(messages), int(before), bytes(taken))):
-                return Kept(stream, first, messages, before, taken) if stream in STREAMS and _is_taken(taken) else None
+                return Kept(stream, first, messages, before, taken) if stream in STREAMS and is_packed(taken) else None
         return None
 
     def _block(self, row_id: int, body: bytes, boot: object, more: tuple[object, object, object]) -> Block | None:
@@ -140,11 +145,10 @@ class Finder:
         if first_seq != row_id:
             return Block(stream, first_seq, records, body)
         messages, before, taken = more
-        is_good = isinstance(messages, int) and isinstance(before, int) and messages >= 0 and before >= 0
-        if not is_good or not (taken is None or (isinstance(taken, bytes) and _is_taken(taken))):
-            messages, before, taken = 0, 0, None
+        if not (isinstance(messages, int) and isinstance(before, int) and messages >= 0 and before >= 0):
+            messages, before = 0, 0
         run = boot if isinstance(boot, int) and 0 < boot < _BEYOND else None
-        return Block(stream, first_seq, records, body, run, messages, before, taken)  # type: ignore[arg-type]  # seen above
+        return Block(stream, first_seq, records, body, run, messages, before, taken if is_packed(taken) else None)
 
     def _searched(self, page: bytes) -> Iterator[Block]:
         at = page.find(_MAGIC)
@@ -153,7 +157,7 @@ class Finder:
                 body = _frame(page[at:])
                 place, records = self._unpacker.examine(body)
                 if place:
-                    yield Block(*stream_at(place), records, body)
+                    yield Block(*stream_at(place), records, body, taken=_taken_before(page, at))
             at = page.find(_MAGIC, at + 1)
 
 
@@ -168,6 +172,19 @@ def _frame(rest: bytes) -> bytes:
     return rest[: len(rest) - len(one.unused_data)]
 
 
+def _taken_before(page: bytes, at: int) -> bytes | None:
+    """The broker's messages, which stand right before the body in a row: they begin with the number of a session.
+
+    Packet ids count up, so bytes that are something else are not taken for messages.
+    """
+    for begin in range(at - 18, page.rfind(_MAGIC, 0, at), -10):
+        if page[begin + 4 : begin + 8] == b"\0\0\0\0" and page[begin : begin + 4] != b"\0\0\0\0":
+            ids = [packet_id for packet_id, _ in unpack_taken(page[begin:at])]
+            steps = sum(0 < (after - before) % 65_535 < _NEAR_ID for before, after in pairwise(ids))
+            return page[begin:at] if 4 * steps >= 3 * (len(ids) - 1) else None
+    return None
+
+
 def _void(stream: str, lo: int, hi: int, reason: str, counts: str) -> Void | None:
     try:
         known = json.loads(counts)
@@ -176,7 +193,3 @@ def _void(stream: str, lo: int, hi: int, reason: str, counts: str) -> Void | Non
     good = isinstance(known, dict) and all(type(n) is int and n >= 0 for n in known.values())
     good = good and 0 < lo < hi < _BEYOND and reason.isprintable() and 0 < len(reason) <= _MOST_TEXT
     return Void(stream, lo, hi, reason, counts) if good and stream in STREAMS else None
-
-
-def _is_taken(taken: bytes) -> bool:
-    return len(taken) >= 18 and len(taken) % 10 == 8

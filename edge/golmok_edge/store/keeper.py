@@ -21,9 +21,10 @@ import msgspec
 from golmok_cloud_sync.protocol.frame import Void
 from golmok_cloud_sync.protocol.record import Record, Stream
 
-from .aside import About, Aside, messages_of, set_aside
+from .aside import About, Aside, set_aside
 from .errors import BlockDamagedError, StoreClosedError, StoreDamagedError, StoreError, StoreUnusableError
 from .layout import Layout, forget_cached
+from .messages import messages_of
 from .reader import Reader
 from .store import Store
 from .taken import Taken
@@ -64,11 +65,16 @@ class Keeper:
         open_store: Callable[[Path], Store],
         when: Callable[[], When],
         on_set_aside: Callable[[Aside], None] = lambda _: None,
+        on_given_up: Callable[[Stream], None] = lambda _: None,
     ) -> None:
-        """Open the store in `folder`; if it is damaged, in its place a new one. Raises `StoreError`."""
+        """Open the store in `folder`; if it is damaged, in its place a new one. Raises `StoreError`.
+
+        `on_given_up` is told the stream of each block that is voided alone.
+        """
         self.counts = Counts()
         self._layout = Layout(folder)
-        self._open_store, self._when, self._on_set_aside = open_store, when, on_set_aside
+        self._open_store, self._when = open_store, when
+        self._on_set_aside, self._on_given_up = on_set_aside, on_given_up
         self._lock = threading.RLock()
         self._written = 0
         self._is_closed = False
@@ -149,8 +155,7 @@ class Keeper:
         self, do: Callable[[Store], _Done], store: Store, only: Store | None, first: StoreDamagedError
     ) -> _Done:
         """It seemed to be damaged. Look from the card, void what is rotten alone, set aside what is more."""
-        seen = {_block(first)}
-        given_up = 0
+        seen, given_up = {_block(first)}, set[tuple[Stream, int] | None]()
         try:
             while True:
                 try:
@@ -161,11 +166,13 @@ class Keeper:
                     if _block(error) not in seen:
                         seen.add(_block(error))
                         continue
-                    if (given_up := given_up + 1) > MOST_BLOCKS:
-                        raise
+                    if _block(error) in given_up or len(given_up) >= MOST_BLOCKS:
+                        raise  # it is still there: its row is not where it should be
+                    given_up.add(_block(error))
                     _log.error("rotten, given up: %s", error)
                     store.quarantine(error.stream, error.first_seq)
                     self.counts.quarantined_blocks += 1
+                    self._on_given_up(error.stream)
                     seen.discard(_block(error))
                 else:
                     self.counts.misreads += not given_up
@@ -198,9 +205,8 @@ class Keeper:
     def _anew(self, why: str, known: dict[str, object] | None, store: Store | None = None) -> Store:
         aside = self._moved(why, known, store)
         fresh = self._open_store(self._layout.folder)
-        messages = messages_of(aside)
-        session = store.broker_session if store else messages.session
-        fresh.adopt(session, messages.taken if messages.session == session else [], self._written)
+        messages = messages_of(aside, store.broker_session if store else None)
+        fresh.adopt(messages.session, messages.taken, self._written)
         if store:
             fresh.wear = store.wear
         self.counts.set_aside += 1

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, NamedTuple
 
+from . import rows
 from .errors import (
     StoreError,
     StoreLockedError,
@@ -25,9 +26,12 @@ from .errors import (
     StoreUnusableError,
     damaged,
     explained,
+    explained_rows,
     refused,
 )
-from .pages import PAGE_BYTES, lost_commits
+from .mark import read_mark
+from .pagefile import PAGE_BYTES
+from .wal import lost_commits
 
 FILE_NAME: Final = "store.db"
 _WAL_MODE: Final = bytes((2, 2, 0, 64, 32, 32))
@@ -76,7 +80,12 @@ class Layout:
 
         The log never without its file: what stands without a log passes for whole.
         """
-        return [self.file, self.wal_file, self.folder / f"{FILE_NAME}-shm", self.epochs_file]
+        return [self.file, self.wal_file, self.folder / f"{FILE_NAME}-shm", self.epochs_file, self.mark_file]
+
+    @property
+    def mark_file(self) -> Path:
+        """How far the store has come; see `mark.py`."""
+        return mark_of(self.file)
 
     @property
     def wal_file(self) -> Path:
@@ -149,6 +158,7 @@ class Layout:
         self.look()
         if lost := lost_commits(self.wal_file, self.file):  # before SQLite opens it, and removes it
             raise damaged(self.wal_file, f"{lost} commits lie behind something that cannot be read")
+        self._compare_with_mark(schema)
         version = self._version()
         if version > schema.version and self._steps() != version:
             raise damaged(self.file, f"it says that it is of version {version}, and is not")
@@ -159,6 +169,17 @@ class Layout:
             )
         if version < schema.version:
             _migrate(schema, self.file)
+
+    def _compare_with_mark(self, schema: Schema) -> None:
+        """See that all is there that was, before SQLite is let at it: it removes a log that it cannot read."""
+        mark = read_mark(self.mark_file)
+        if mark is None:
+            return
+        uri = f"{self.file.absolute().as_uri()}?mode=ro"
+        with explained_rows(self.file), contextlib.closing(sqlite3.connect(uri, uri=True)) as database:
+            (version,) = database.execute("PRAGMA user_version").fetchone()
+            if version <= schema.version and (gone := rows.lacks(database, mark)):
+                raise damaged(self.file, gone)
 
     def look(self) -> None:
         """Raise `StoreDamagedError` when the first bytes or the size show that this is no whole store."""
@@ -202,12 +223,20 @@ class Layout:
     def _make(self, schema: Schema) -> None:
         if self.wal_file.exists() and self.wal_file.stat().st_size:
             raise damaged(self.file, "it is gone, but its log is still there")
+        if (mark := read_mark(self.mark_file)) and any(mark.last.values()):
+            raise damaged(self.file, f"it is gone, and had {sum(mark.last.values())} records")
         for leftover in self.folder.glob(f"{FILE_NAME}.new*"):
             leftover.unlink()
         _migrate(schema, self.new_file)
         sync_file(self.new_file)
+        self.mark_file.unlink(missing_ok=True)
         self.new_file.rename(self.file)
         sync_folder(self.folder)
+
+
+def mark_of(file: Path) -> Path:
+    """Where it is said how far the store in `file` has come."""
+    return file.with_name(f"{file.name}.mark")
 
 
 def _wrong(header: bytes, size: int, *, has_log: bool) -> str | None:
@@ -246,6 +275,23 @@ def forget_cached(path: Path) -> None:
 def sync_folder(path: Path) -> None:
     """See that the names in the folder `path` are on disk."""
     sync_file(path)
+
+
+def replace_file(path: Path, content: bytes, mode: int = 0o600) -> None:
+    """Put `content` in the place of what stands in `path`, whole or not at all. Raises OSError."""
+    new = path.with_name(path.name + ".new")
+    try:
+        descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, mode)
+        with open(descriptor, "wb") as file:  # noqa: PTH123  # made with its mode
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        new.rename(path)
+        sync_folder(path.parent)
+    except OSError:
+        with contextlib.suppress(OSError):
+            new.unlink(missing_ok=True)
+        raise
 
 
 def _migrate(schema: Schema, file: Path) -> None:

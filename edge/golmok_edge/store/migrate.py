@@ -13,7 +13,7 @@ from typing import Final
 from sqlite_utils import Database, Migrations
 
 from golmok_cloud_sync.protocol.record import STREAMS
-from golmok_edge.store.pages import PAGE_BYTES
+from golmok_edge.store.pagefile import PAGE_BYTES
 
 steps: Final = Migrations("golmok.store")
 

@@ -27,7 +27,7 @@ from . import rows
 from .errors import BlockDamagedError, damaged, damaged_block, explained, explained_rows
 from .layout import Layout, forget_cached
 from .packing import BodyError, Unpacker, place_of
-from .pages import PAGE_BYTES
+from .pagefile import PAGE_BYTES
 
 TRIMMED: Final = "trimmed"
 """The reason where records were deleted after they had been acknowledged, and somebody asks for them again."""

@@ -17,6 +17,7 @@ from typing import Final, NamedTuple
 from golmok_cloud_sync.protocol.record import STREAMS, Stream
 
 from . import rows
+from .errors import OddRowError
 from .packing import BodyError, Unpacker
 from .taken import WINDOW
 
@@ -82,8 +83,11 @@ class Remover(NamedTuple):
         return Evicted(end - begin, used - self.state.used[stream])
 
     def quarantine(self, stream: Stream, first_seq: int) -> None:
-        """Void what the block that begins with `first_seq` held, and delete it. It is damaged: it is asked nothing."""
-        with suppress(struct.error, TypeError):  # its messages may be readable still
+        """Void what the block that begins with `first_seq` held, and delete it. It is damaged: it is asked nothing.
+
+        Raises `OddRowError` where it is not in its place, so that nobody knows what it held.
+        """
+        with suppress(struct.error, TypeError, OddRowError):  # its messages may be readable still
             rows.keep_taken(self.db, stream, first_seq, self.state.messages - WINDOW, self.session)
         at, end = first_seq, min(self.state.ends[stream].last + 1, rows.next_block(self.db, stream, first_seq))
         while at < end:
@@ -93,7 +97,9 @@ class Remover(NamedTuple):
             hi = min(end, rows.next_void(self.db, stream, at))
             self.db.execute("INSERT INTO void VALUES (?, ?, ?, ?, '{}')", (stream, at, hi, QUARANTINED))
             at = hi
-        self.db.execute(f"DELETE FROM {rows.table(stream)} WHERE first_seq = ?", (first_seq,))  # noqa: S608  # our names
+        done = self.db.execute(f"DELETE FROM {rows.table(stream)} WHERE first_seq = ?", (first_seq,))  # noqa: S608  # our names
+        if done.rowcount != 1:
+            raise OddRowError(f"{stream} {first_seq} stands where it cannot be found")
 
     def trim(self, acked: Mapping[Stream, int], streams: Sequence[Stream] = STREAMS) -> Trimmed:
         """Delete some of the oldest acknowledged blocks of the least urgent of `streams` that has any."""

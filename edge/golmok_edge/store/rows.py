@@ -17,8 +17,9 @@ from zlib import crc32
 from golmok_cloud_sync.protocol.record import STREAMS, Stream
 
 from .errors import OddRowError
-from .pages import PAGE_BYTES
-from .taken import session_of
+from .mark import Mark
+from .pagefile import PAGE_BYTES
+from .taken import is_packed, session_of
 
 END: Final = 2**63 - 1
 """Beyond every seq."""
@@ -166,7 +167,7 @@ def base(db: sqlite3.Connection, stream: Stream) -> int:
 def _epoch(epoch: str, bases: str) -> Epoch:
     known = json.loads(bases)
     found = Epoch(epoch, {stream: known.get(stream, 0) for stream in STREAMS})
-    if known.get("check", found.check) != found.check:  # the first stores had none
+    if known.get("check") != found.check:
         raise OddRowError(f"epoch {epoch!r} is not as it was written")
     return found
 
@@ -327,6 +328,17 @@ def seek(db: sqlite3.Connection, stream: Stream, boot: int, mono_ms: int) -> int
     return int(lo)
 
 
+def lacks(db: sqlite3.Connection, mark: Mark) -> str | None:
+    """What is gone of what a file had when the mark was written beside it; None if nothing is."""
+    for stream, was in mark.last.items():
+        last = last_seq(db, stream, base(db, stream))
+        if last < was:
+            return f"the end of {stream} is gone: it had {was}, and has {last}"
+    if hints(db).get("session", 0) < mark.session:
+        return "what it knew last of the broker is gone"
+    return None
+
+
 # --- voids
 
 
@@ -352,12 +364,15 @@ def adopt_taken(db: sqlite3.Connection, packed: bytes, count: int) -> None:
     db.execute("INSERT INTO taken VALUES (?, 0, ?, -1, ?)", (STREAMS[-1], count, packed))
 
 
-def taken_back(db: sqlite3.Connection, ends: Mapping[Stream, End]) -> Iterator[bytes]:
-    """The taken messages of each commit, the newest commit first: each block names the one before it."""
+def taken_back(db: sqlite3.Connection, ends: Mapping[Stream, End]) -> Iterator[tuple[int, bytes]]:
+    """The taken messages of each commit, the newest commit first: each block names the one before it.
+
+    Each with how many had been taken by then.
+    """
     heads = {stream: _taken_row(db, stream, end.taken_at) for stream, end in ends.items()}
     while found := {stream: row for stream, row in heads.items() if row}:
         stream, row = max(found.items(), key=lambda item: item[1])
-        yield row[2]
+        yield row[0], row[2]
         heads[stream] = _taken_row(db, stream, row[1])
 
 
@@ -375,4 +390,6 @@ def _taken_row(db: sqlite3.Connection, stream: Stream, first_seq: int) -> tuple[
         "UNION ALL SELECT messages, taken_before, taken FROM taken WHERE stream = ? AND first_seq = ?",
         (first_seq, stream, first_seq),
     ).fetchone()
+    if row and not (isinstance(row[0], int) and isinstance(row[1], int) and is_packed(row[2])):
+        raise OddRowError(f"what {stream} {first_seq} came in cannot be read")
     return row

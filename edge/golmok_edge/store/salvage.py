@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import shutil
 import sqlite3
 import sys
 import time
@@ -18,23 +19,26 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, suppress
 from heapq import merge
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from golmok_cloud_sync.protocol.record import STREAMS, Stream
 
 from . import rows
-from .aside import Aside, End, read_aside
-from .errors import StoreError
+from .aside import BUSY, Aside, End, read_aside
+from .errors import StoreError, StoreLockedError
 from .finds import Block, Boot, Find, Finder, Found, Hint, Kept, Void
 from .layout import SCHEMA, Layout, sync_file, sync_folder
+from .messages import is_of_use, most_of_rest
 from .packing import Unpacker, place_of
-from .pages import Pages
+from .pages import PageRows, Pages
 from .reader import TRIMMED
 from .removal import QUARANTINED
 
 CHUNK: Final = 256
 """Pages between two commits."""
 _TELL_S: Final = 1.0
+_GENTLE: Final = 10
+"""How nice it is to others: enough for the taking of readings to come first, and not so much that it never ends."""
 _SPARE: Final = "spare"
 _FAR: Final = 1 << 20
 """A void further beyond the last record than this was not written by us."""
@@ -67,6 +71,9 @@ class Salvage:
         layout.make_folder()
         lock = layout.lock()
         try:
+            if self._aside.salvaged.exists():  # one that was at it has just come to its end
+                shutil.rmtree(layout.folder)
+                return self._aside
             if not layout.file.exists():
                 layout.prepare(SCHEMA)
             with closing(sqlite3.connect(layout.file, isolation_level=None)) as db:
@@ -89,7 +96,8 @@ class Salvage:
 
     def _read(self, db: sqlite3.Connection, tell: Callable[[Aside], None]) -> None:
         with Pages(self._aside.file, self._aside.wal_file) as pages:
-            total = pages.count + len(pages.frames)
+            total = pages.count + len(pages.log.frames) + len(pages.log.rest)
+            most = most_of_rest(self._aside)
             done = int(self._note(db, "progress", "pages") or 0)
             self._aside = self._aside.say(state="salvaging", pages=total, done_pages=done)
             self._boots = {int(run): boot for run, boot in self._notes(db, "boot")}
@@ -99,9 +107,12 @@ class Salvage:
             while done < total:
                 began = time.monotonic()
                 db.execute("BEGIN IMMEDIATE")
-                for number, page in _pages(pages, done, min(done + CHUNK, total)):
-                    for find in self._finder.finds(page, pages.rows(page, number)):
-                        self._keep(db, find)
+                for place in range(done, min(done + CHUNK, total)):
+                    page, said = _looked_at(pages, place)
+                    is_of_rest = place >= pages.count + len(pages.log.frames)
+                    for find in self._finder.finds(page, said):
+                        if not is_of_rest or is_of_use(find, most):
+                            self._keep(db, find)
                 done = min(done + CHUNK, total)
                 self._keep_note(db, "progress", "pages", done)
                 for stream, name in self._moved:
@@ -193,12 +204,16 @@ class Salvage:
             rows.keep_epoch(db, epoch)
         bases = epochs[-1].bases if epochs else dict.fromkeys(STREAMS, 0)
         hints = {name: int(value) for name, value in self._notes(db, "hint")}
-        known: Mapping[str, Any] = self._aside.about.known or {"last": _ends_by_sqlite(self._aside)}
+        known, is_sure = self._aside.known()
+        if not known and (ends := _ends_by_sqlite(self._aside)):
+            known, is_sure = {"last": ends}, True
         acked = known.get("acked") or {stream: hints.get(f"acked.{stream}", 0) for stream in STREAMS}
         lost = dict.fromkeys(STREAMS, 0)
         for stream in STREAMS:
             _order_times(db, stream)
             last = int((known.get("last") or {}).get(stream, hints.get(f"counted.{stream}", 0)))
+            if is_sure:
+                _drop_strangers(db, stream, last)
             lost[stream] = self._fill(db, stream, bases[stream], int(acked.get(stream, 0)), last)
         self._keep_hints(db, hints, {stream: int(acked.get(stream, 0)) for stream in STREAMS})
         records = sum(db.execute(f"SELECT IFNULL(SUM(count), 0) FROM {s}").fetchone()[0] for s in STREAMS)  # noqa: S608  # our names
@@ -211,10 +226,10 @@ class Salvage:
             done_pages=self._aside.about.pages,
             records=records,
             lost={stream: n for stream, n in lost.items() if n},
-            end_known=bool(known.get("last")),
+            end_known=is_sure,
             last_boot=last_boot,
             last_mono_ms=last_mono_ms,
-            ends={} if known.get("last") else self._ends,
+            ends={} if is_sure else self._ends,
             first=first,
         )
 
@@ -226,13 +241,13 @@ class Salvage:
                 epoch = rows.parse_epoch(said["epoch"], json.dumps({**said["bases"], "check": said["check"]}))
                 if epoch and epoch not in found:
                     found.append(epoch)
-        known = self._aside.about.known
+        known, is_sure = self._aside.known()
         if known:
             found.append(rows.Epoch(known["epoch"], {s: int(known["bases"].get(s, 0)) for s in STREAMS}))
         by_name = {epoch.epoch: epoch for epoch in found}
         # Bases only rise; the last in that order is the one that the store was in.
         ordered = sorted(by_name.values(), key=lambda epoch: sum(epoch.bases.values()))
-        if known:
+        if is_sure:
             ordered.sort(key=lambda epoch: epoch.epoch == known["epoch"])
         return ordered
 
@@ -269,10 +284,9 @@ class Salvage:
                 at = hi
 
     def _keep_hints(self, db: sqlite3.Connection, hints: Mapping[str, int], acked: Mapping[Stream, int]) -> None:
+        """Not where an epoch was sealed: that may be of one left long ago. If this one is, the cloud says so."""
         for stream in STREAMS:
             rows.save_hint(db, f"acked.{stream}", acked[stream])
-            if f"sealed.{stream}" in hints:
-                rows.save_hint(db, f"sealed.{stream}", hints[f"sealed.{stream}"])
         rows.save_hint(db, "session", hints.get("session", 0))
 
     # --- notes
@@ -288,14 +302,16 @@ class Salvage:
         return db.execute("SELECT name, value FROM salvage_note WHERE kind = ? ORDER BY name", (kind,)).fetchall()
 
 
-def _pages(pages: Pages, begin: int, end: int) -> Iterator[tuple[int, bytes]]:
-    """Pages begin to end-1: those of the file, then those of the log, so that what is newer comes later."""
-    for at in range(begin, end):
-        if at < pages.count:
-            yield at + 1, pages.page(at + 1)
-        else:
-            frame = pages.frames[at - pages.count]
-            yield frame.page, pages.frame(frame)
+def _looked_at(pages: Pages, place: int) -> tuple[bytes, PageRows]:
+    """The page at a place and its rows: those of the file, of the log, so that newer comes later, and of its rest."""
+    if place < pages.count:
+        page = pages.page(place + 1)
+        return page, pages.rows(page, place + 1)
+    place -= pages.count
+    is_of_rest = place >= len(pages.log.frames)
+    frame = pages.log.rest[place - len(pages.log.frames)] if is_of_rest else pages.log.frames[place]
+    page = pages.frame(frame)
+    return page, pages.rows(page, frame.page, is_of_rest=is_of_rest)
 
 
 def _ends(db: sqlite3.Connection, stream: Stream) -> list[tuple[int]]:
@@ -305,10 +321,9 @@ def _ends(db: sqlite3.Connection, stream: Stream) -> list[tuple[int]]:
 
 def _ends_by_sqlite(aside: Aside) -> dict[Stream, int] | None:
     """Where the streams end, if SQLite can still tell that of all of them, and the last blocks are what they say."""
-    has_log = aside.wal_file.exists() and aside.wal_file.stat().st_size > 0
-    if aside.source and has_log:
-        return None  # SQLite would make a file beside it
-    how = "mode=ro" if has_log else "mode=ro&immutable=1"
+    if aside.wal_file.exists() and aside.wal_file.stat().st_size > 0:
+        return None  # it passes over in silence what it cannot read at the end of a log
+    how = "mode=ro&immutable=1"
     unpacker, ends = Unpacker(), {}
     try:
         with closing(sqlite3.connect(f"{aside.file.absolute().as_uri()}?{how}", uri=True)) as db:
@@ -346,6 +361,20 @@ def _reasons(lo: int, hi: int, acked: int) -> Iterator[tuple[int, int, str]]:
         yield lo, middle, TRIMMED
     if middle < hi:
         yield middle, hi, QUARANTINED
+
+
+def _drop_strangers(db: sqlite3.Connection, stream: Stream, last: int) -> None:
+    """Leave out what lies beyond the end, but for what follows right on it and was committed when nobody had said so.
+
+    Bytes of another store may lie about in a file: of one that stood there before.
+    """
+    at, name = last, rows.table(stream)
+    query = f"SELECT first_seq, count FROM {name} WHERE first_seq > ? ORDER BY first_seq"  # noqa: S608  # our names
+    for first, count in db.execute(query, (last,)).fetchall():
+        if first != at + 1:
+            db.execute(f"DELETE FROM {name} WHERE first_seq = ?", (first,))  # noqa: S608  # our names
+        else:
+            at = first + count - 1
 
 
 def _order_times(db: sqlite3.Connection, stream: Stream) -> None:
@@ -393,12 +422,12 @@ def main() -> int:
     parser.add_argument("folder", type=Path)
     parser.add_argument("--gently", action="store_true")
     args = parser.parse_args()
-    os.nice(19 if args.gently else 0)
+    os.nice(_GENTLE if args.gently else 0)
     try:
         Salvage(read_aside(args.folder), gently=args.gently).run()
     except (StoreError, OSError, sqlite3.Error) as error:
         print(error, file=sys.stderr)
-        return 1
+        return BUSY if isinstance(error, StoreLockedError) else 1
     return 0
 
 

@@ -31,6 +31,7 @@ from .ballast import Ballast, free_bytes
 from .bound import UNKNOWN, Bound
 from .budget import EVICTABLE, TELEMETRY, Budgets, is_calm
 from .errors import (
+    StoreDamagedError,
     StoreError,
     StoreFullError,
     StoreOverBudgetError,
@@ -43,8 +44,9 @@ from .errors import (
     refused,
 )
 from .layout import SCHEMA, Layout, Schema, forget_cached
+from .mark import Mark, MarkFile
 from .packing import Block, BodyError, Packer, Unpacker, blocks_of, place_of
-from .pages import PAGE_BYTES
+from .pagefile import PAGE_BYTES
 from .reader import PRAGMAS, TRIMMED, Reader
 from .removal import Remover, Trimmed
 from .taken import Taken, pack_taken, recent
@@ -112,6 +114,7 @@ class Store:
         self._is_closed = False
         self._is_stale = False
         self._layout = layout
+        self._mark = MarkFile(layout.mark_file)
         self._db = self._connect()
         try:
             self._read_all()
@@ -121,6 +124,7 @@ class Store:
             raise
         self._bytes_written, self._acked = self._hinted()
         self._spare_epochs()
+        self._keep_mark(sync=True)
 
     @classmethod
     def open(
@@ -161,9 +165,12 @@ class Store:
             self._is_closed = True
             try:
                 self._carry_over()  # now, so that it is counted
-                with suppress(StoreFullError, StoreWriteError), self._transaction() as db:
+                # They only help. What is damaged the next start finds, which can set it aside.
+                with suppress(StoreFullError, StoreWriteError, StoreDamagedError), self._transaction() as db:
                     self._save_hints(db, self._state)
+                self._keep_mark(sync=True, is_final=True)
             finally:
+                self._mark.close()
                 # The last to let go removes the log, unless it may only read: then its room is still ours when we
                 # come back to a disk that is full.
                 for one in (self.reader, self._db) if self._ballast.make() else (self._db, self.reader):
@@ -174,6 +181,7 @@ class Store:
         """Let go of a file that is damaged and was moved away, without writing to it."""
         with self._lock:
             self._is_closed = True
+            self._mark.close()
             self.reader.close()
             self._db.close()
             os.close(self._lock_descriptor)
@@ -198,7 +206,9 @@ class Store:
             are_calm = all(map(is_calm, batch.get("events", ())))
             self._admit(_sizes(packed, messages), are_calm=are_calm)
             work = partial(self._append, packed, messages, count)
-            return self._insisting(work, may_use_ballast=TELEMETRY.isdisjoint(packed))
+            ranges = self._insisting(work, may_use_ballast=TELEMETRY.isdisjoint(packed))
+            self._keep_mark()
+            return ranges
 
     def note_acked(self, stream: Stream, seq: int) -> None:
         """The cloud has everything up to `seq`. It may also fall, when the cloud has lost what it had.
@@ -255,13 +265,17 @@ class Store:
             epoch = self._insisting(partial(self._begin_epoch, on_disk))
             self._epoch, self._bases, self._acked, self._sealed = epoch.epoch, on_disk, dict(on_disk), None
             self._spare_epochs()
+            self._keep_mark()
             for stream in STREAMS:
                 self._fill_hole(stream)
             return self._epoch
 
     def quarantine(self, stream: Stream, first_seq: int) -> None:
-        """The block that begins with record `first_seq` (on disk) is damaged: its records can never come."""
-        with self._lock:
+        """The block that begins with record `first_seq` (on disk) is damaged: its records can never come.
+
+        Raises `StoreDamagedError` where more than that is damaged.
+        """
+        with self._lock, explained_rows(self._file):
             self._insisting(lambda: self._removing(lambda remover: remover.quarantine(stream, first_seq)))
 
     def adopt(self, session: int, taken: Sequence[tuple[int, int]], bytes_written: int = 0) -> None:
@@ -275,6 +289,7 @@ class Store:
                 self._state = rows.load_state(db)
             self._session = session
             self._bytes_written += bytes_written
+            self._keep_mark()
 
     def reread(self) -> None:
         """Forget what was read before, in the process and in the kernel, and read it from the card.
@@ -296,6 +311,7 @@ class Store:
         with self._lock:
             self._insisting(partial(self._save_hint, "session", self._session + 1))
             self._session += 1
+            self._keep_mark()
             return self._session
 
     def trim(self, budget_bytes: int) -> Trimmed:
@@ -383,8 +399,8 @@ class Store:
 
     def taken_recently(self) -> list[tuple[int, int]]:
         """(packet id, hash) of the last 32,768 messages that were taken in the current broker session."""
-        with self._lock, explained(self._file):
-            return recent(rows.taken_back(self._db, self._state.ends), self._session)
+        with self._lock, explained_rows(self._file):
+            return recent((one for _, one in rows.taken_back(self._db, self._state.ends)), self._session)
 
     def used_bytes(self) -> int:
         """What the records take on disk: the file without its free pages (beside it lies a log of some 4 MB)."""
@@ -561,11 +577,11 @@ class Store:
         with self._transaction(2 * sum(sizes)) as db:
             state = self._state.copy()
             state.messages += count
+            bearer = _bearer(packed)
             for stream, blocks in packed.items():
                 before = state.ends[stream].last
                 for one in blocks:
-                    self._insert(db, state, stream, one, messages)
-                    messages = None
+                    self._insert(db, state, stream, one, messages if one is bearer else None)
                 base = self._bases[stream]
                 ranges[stream] = range(before + 1 - base, state.ends[stream].last + 1 - base)
             if ranges and self._clock() >= self._save_hints_at:
@@ -661,6 +677,23 @@ class Store:
             self._save_hints(db, self._state, bases)
         return epoch
 
+    def _keep_mark(self, *, sync: bool = False, is_final: bool = False) -> None:
+        """Say beside the file how far it has come: what is on disk, and nobody knows of yet."""
+        written = thread_bytes_written()
+        self._mark.write(
+            Mark(
+                epoch=self._epoch,
+                bases=self._bases,
+                last={stream: end.last for stream, end in self._state.ends.items()},
+                acked=self._acked,
+                session=self._session,
+                boot=self._state.boot[1],
+                is_final=is_final,
+            ),
+            sync=sync,
+        )
+        self._wrote(thread_bytes_written() - written)
+
     def _save_hint(self, name: str, value: int) -> None:
         with self._transaction() as db:
             rows.save_hint(db, name, value)
@@ -676,7 +709,7 @@ class Store:
 
     def _removing(self, work: Callable[[Remover], _Done]) -> _Done:
         """One transaction that deletes, with the count of what is left."""
-        with self._transaction() as db:
+        with explained_rows(self._file), self._transaction() as db:
             state = self._state.copy()
             done = work(Remover(db, state, self._session))
             if state.used != self._state.used:  # else nothing is written, which a full disk would refuse
@@ -723,6 +756,8 @@ class Store:
             for stream, end in self._state.ends.items():
                 if end.last < max(hints.get(f"counted.{stream}", 0), hints.get(f"acked.{stream}", 0)):
                     raise damaged(self._file, f"the end of {stream} is gone")
+            if (mark := self._mark.read()) and (gone := rows.lacks(db, mark)):
+                raise damaged(self._file, gone)
         self._save_hints_at = self._clock() + HINT_INTERVAL_S
         self._ballast.make()
 
@@ -760,11 +795,16 @@ class Store:
                     raise damaged(self._file, f"{stream} {first}: {error}") from error
 
 
+def _bearer(packed: Mapping[Stream, Sequence[_Packed]]) -> _Packed | None:
+    """The block that bears the messages: of what they became, which is mostly readings; both then share a page."""
+    return next((blocks[0] for stream in reversed(STREAMS) if (blocks := packed.get(stream))), None)
+
+
 def _sizes(packed: Mapping[Stream, Sequence[_Packed]], messages: bytes | None) -> dict[Stream, int]:
-    """What these rows take in the file; the first bears the messages."""
-    sizes = dict.fromkeys(packed, 0)
+    """What these rows take in the file."""
+    sizes, bearer = dict.fromkeys(packed, 0), _bearer(packed)
     for stream, blocks in packed.items():
         for one in blocks:
-            sizes[stream] += rows.row_bytes(len(one.body), None if messages is None else len(messages))
-            messages = None
+            taken = len(messages) if messages is not None and one is bearer else None
+            sizes[stream] += rows.row_bytes(len(one.body), taken)
     return sizes

@@ -11,10 +11,11 @@ import struct
 from collections.abc import Iterable
 from hashlib import blake2b
 from itertools import chain
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, TypeGuard
 
 WINDOW: Final = 32_768
 """Messages of a session to compare with."""
+_BEGAN_BEFORE: Final = 3
 _SESSION: Final = struct.Struct("<Q")
 _MESSAGE: Final = struct.Struct("<HQ")
 
@@ -43,10 +44,21 @@ def pack_taken(taken: Iterable[Taken]) -> tuple[bytes | None, int]:
     return _SESSION.pack(session) + b"".join(_MESSAGE.pack(m.packet_id, m.hash64) for m in newest), len(newest)
 
 
+def is_packed(packed: object) -> TypeGuard[bytes]:
+    """Whether it has the shape of what `pack_taken` gives; its messages have no check sum."""
+    size = len(packed) - _SESSION.size if isinstance(packed, bytes) else 0
+    return size > 0 and size % _MESSAGE.size == 0
+
+
 def session_of(packed: bytes) -> int:
     """The session that `packed` belongs to."""
     (session,) = _SESSION.unpack_from(packed)
     return int(session)
+
+
+def is_of(packed: bytes, session: int) -> bool:
+    """Whether messages are of the present session: those of former ones name an earlier one."""
+    return session_of(packed) >= session
 
 
 def unpack_taken(packed: bytes) -> list[tuple[int, int]]:
@@ -55,13 +67,18 @@ def unpack_taken(packed: bytes) -> list[tuple[int, int]]:
 
 
 def recent(packed: Iterable[bytes], session: int) -> list[tuple[int, int]]:
-    """The last `WINDOW` messages of `session`, oldest first, from blocks' bytes, newest first."""
+    """The last `WINDOW` messages of `session`, oldest first, from blocks' bytes, newest first.
+
+    One block that names an earlier session may be rotten; some in a row are where this one began. One that names a
+    later session is rotten, and of this one.
+    """
     groups: list[list[tuple[int, int]]] = []
-    count = 0
+    count = earlier = 0
     for one in packed:
-        if session_of(one) == session:
+        if is_of(one, session):
             groups.append(unpack_taken(one))
-            count += len(groups[-1])
-        if session_of(one) < session or count >= WINDOW:
+            count, earlier = count + len(groups[-1]), 0
+        earlier += not is_of(one, session)
+        if earlier >= _BEGAN_BEFORE or count >= WINDOW:
             break
     return list(chain.from_iterable(reversed(groups)))[-WINDOW:]

@@ -1,5 +1,6 @@
 """Reads a whole store, as a technician asks for it: each block and its check sum, the seqs, SQLite's own check.
 
+File and log are looked at together, as SQLite reads them, and each for itself, as they stand on the card: `hidden.py`.
 Also while a gateway writes to it: everything is read in short pieces, each of one state of the file.
 """
 
@@ -19,6 +20,7 @@ from golmok_cloud_sync.protocol.record import STREAMS, Stream
 
 from . import rows
 from .errors import StoreError, explain, explained_rows
+from .hidden import gone_at_next_start, rotten_behind_log
 from .layout import SCHEMA, Layout, forget_cached
 from .packing import BodyError, Unpacker, place_of
 from .reader import PRAGMAS
@@ -56,6 +58,8 @@ class Report(msgspec.Struct):
     epoch: str = ""
     streams: dict[str, StreamReport] = {}
     faults: list[Fault] = []
+    covered: list[Fault] = []
+    """What is not as it was written, while the log has it anew: nothing of it is lost."""
 
     def note(self, what: str, stream: str = "", first: int | None = None, last: int | None = None) -> None:
         """One fault more."""
@@ -77,9 +81,10 @@ def verify(folder: Path, tell: Callable[[float], None] = lambda _: None) -> Repo
                 db.execute(f"PRAGMA {pragma}")
             _check_whole(db, report, tell)
             _check_streams(db, layout.file, report, tell)
+        _check_hidden(layout, report)
     except StoreError as error:
         report.note(_plain(error, layout.file))
-    report.whole = not report.faults
+    report.whole = not report.faults and not report.covered
     tell(1.0)
     return report
 
@@ -100,6 +105,15 @@ def _check_whole(db: sqlite3.Connection, report: Report, tell: Callable[[float],
         report.note("it has no epoch")
     else:
         report.epoch = epochs[-1].epoch
+
+
+def _check_hidden(layout: Layout, report: Report) -> None:
+    for what, stream in gone_at_next_start(layout):
+        report.note(what, stream or "")
+    report.covered += [
+        Fault(f"page {number} of the file is not as it was written; the log has it whole, so nothing of it is lost")
+        for number in rotten_behind_log(layout)[:_MOST_FAULTS]
+    ]
 
 
 def _check_streams(db: sqlite3.Connection, file: Path, report: Report, tell: Callable[[float], None]) -> None:

@@ -45,6 +45,13 @@ TEXTS: Final[Words] = table("""
     low_alarm        | {device} {quantity} {limit}보다 낮습니다 | {device} {quantity} is below {limit}
     low              | {device} {quantity} {value}: {limit}보다 낮은 지 {duration}째입니다 | {device} {quantity} {value}: below {limit} for {duration}
     low_do           | 그 자리를 직접 확인해 주세요.            | Please go and look at it.
+    rule_do          | 그 자리를 직접 확인해 주세요.            | Please go and look at it.
+    rule_silent_do   | 센서의 전선과 전원을 확인해 주세요. 그동안은 아무도 지켜보지 못합니다. | Please check the sensor's cable and power: nobody watches it meanwhile.
+    rule_left_do     | 닫거나 꺼 주세요.                        | Please shut it, or switch it off.
+    rule_too-hot_do  | 바로 가마의 전원을 끊어 주세요.          | Switch the kiln off at once.
+    rule_abnormal_do | 기계를 멈추고 소리와 진동을 확인해 주세요. | Please stop the machine, and listen and feel what is wrong.
+    rule_seen        | 확인하신 분: {by}. 괜찮아지면 저절로 사라집니다. | Seen by {by}. It goes away by itself when all is well.
+    rule_button      | 확인했습니다                             | I have seen it
     bad              | {device} {quantity} 값을 믿을 수 없습니다 | {device} {quantity}: the value cannot be trusted
     bad_do           | 센서가 빠지거나 젖지 않았는지 확인해 주세요. 계속되면 설치하신 분에게 알려 주세요. | Please check that the sensor is plugged in and dry. If this stays, tell whoever installed it.
     clock            | 아직 시각을 모릅니다                     | The time of day is not known yet

@@ -68,6 +68,7 @@ def calibrate(dataset: Dataset, progress: Progress = lambda done, total: None) -
     Raises `CalibrationError` where there is no result at all.
     """
     seen = Reader(dataset).read(progress)
+    dataset.calibration_file.unlink(missing_ok=True)  # what was found before is no result of these pictures
     result = Calibrator(dataset, seen).run()
     dataset.write_json(dataset.calibration_file, result.rig.document())
     return result

@@ -24,7 +24,10 @@ _LOW_MM: Final = 1.2
 _NEIGHBOURS: Final = 16
 _NEAR_MM: Final = 2.5
 _AGREEING: Final = 6
-_OFF_MM: Final = 0.35
+_OFF_MM: Final = 0.25
+_BEND: Final = 0.2
+"""So much of the distance to its neighbours a point may lie beside their plane: surfaces are curved."""
+
 _CELLS: Final = 96
 _SMALLEST_PART: Final = 0.01
 
@@ -81,8 +84,13 @@ def _fits(points: Floats, near: Floats, there: Mask) -> Mask:
     off = np.abs(((points - middle) * axes[:, :, 0]).sum(1))
     rough = np.sqrt(np.maximum(values[:, 0], 0))
     # A plane is known where neighbours lie to all sides and flat.
-    known = (count >= _AGREEING) & (values[:, 1] > 0.05 * values[:, 2]) & (rough < 0.25 * np.sqrt(values[:, 1]))
-    return np.asarray(~(known & (off > np.maximum(_OFF_MM, 4 * rough))))
+    wide = np.sqrt(np.square(centred).sum((1, 2)) / np.maximum(count, 1))
+    known = (
+        (count >= _AGREEING)
+        & (values[:, 1] > 0.05 * values[:, 2])
+        & (rough < 0.25 * np.sqrt(np.maximum(values[:, 1], 0)))
+    )
+    return np.asarray(~(known & (off > np.maximum(_OFF_MM + _BEND * wide, 4 * rough))))
 
 
 def in_large_parts(points: npt.NDArray[np.float32]) -> Mask:

@@ -153,6 +153,11 @@ class Dataset:
         return self.folder / "points"
 
     @property
+    def reconstruction_file(self) -> Path:
+        """What reconstructing said of the points: verdict, troubles, figures."""
+        return self.folder / "reconstruction.json"
+
+    @property
     def report_file(self) -> Path:
         """What measuring found."""
         return self.folder / "report.json"
@@ -174,9 +179,9 @@ class Dataset:
         """The board on the table."""
         return self.folder / "calib" / "table" / f"{index:03d}_{light}.png"
 
-    def frame_file(self, index: int, light: Light) -> Path:
-        """The piece on the table."""
-        return self.folder / "frames" / f"{index:04d}_{light}.png"
+    def frame_file(self, index: int, light: Light, shorter: int = 0) -> Path:
+        """The piece on the table; `shorter` numbers exposures of the same that are each shorter than the one before."""
+        return self.folder / "frames" / f"{index:04d}_{light}{f'_{shorter}' if shorter else ''}.png"
 
     def camera_pictures(self) -> list[int]:
         """Which of the board's pictures are there, in order; holes are allowed, the board may not have been seen."""

@@ -33,6 +33,11 @@ _NEIGHBOURS: Final = np.arange(-_ROWS, _ROWS + 1, dtype=np.float32)
 _ROWS_WEIGHTS: Final = np.exp(-0.5 * np.square(_NEIGHBOURS / 2.0)).astype(np.float32)
 """Rows of this weight (sigma 2) are taken together: 0.4 mm on the usual rig, less than what lies between its lines."""
 
+_ROWS_VARIANCE: Final = float((_ROWS_WEIGHTS * np.square(_NEIGHBOURS)).sum() / _ROWS_WEIGHTS.sum())
+_BEND_ROWS: Final = 14
+_CALM_ROWS: Final = 5
+_MOST_PULL_PX: Final = 0.08
+
 _POWERS: Final = np.stack([_NEIGHBOURS**0, _NEIGHBOURS, _NEIGHBOURS**2], axis=1)
 
 _WINDOW: Final = 1.3  # times the line's sigma
@@ -42,6 +47,7 @@ _FAINTEST_DN: Final = 1.5
 _SURE: Final = 2.2
 _FEWEST_ROWS: Final = 4
 _ROUGH: Final = 0.08
+_ANYHOW: Final = 2.0
 _STEEPEST: Final = 1.1
 _STANDS_OUT: Final = 1.2
 _LEAST_IN_AMBIENT: Final = 0.3
@@ -75,6 +81,10 @@ def find_line(image: Picture, off: Picture | None = None, columns: tuple[int, in
     left, right = columns or (0, image.shape[1])
     image, off = _alike(image[:, left:right], None if off is None else off[:, left:right])
     found = _in_ambient_light(image) if off is None else _in_difference(image, off)
+    return _line(image, off, found, left)
+
+
+def _line(image: Picture, off: Picture | None, found: _Found | None, left: int = 0) -> Line:
     if found is None:
         return Line(np.full(len(image), np.nan), np.zeros(len(image), np.float32), 0.0)
     return _Strip(image, off, found).line(left)
@@ -85,14 +95,25 @@ def find_points(image: Picture, off: Picture | None = None) -> tuple[Floats, Sin
 
     Where the line lies flatter than 45 degrees (on the top of a piece) it is followed from column to column.
     """
-    upright = find_line(image, off)
-    lying = find_line(_turned(image), None if off is None else _turned(off))
-    pixels, contrast = [], []
-    for line, order in ((upright, (0, 1)), (lying, (1, 0))):
-        rows = np.flatnonzero(np.isfinite(line.x) & (_steepness(line.x) <= _STEEPEST))
-        pixels.append(np.column_stack([line.x[rows], rows])[:, order])
-        contrast.append(line.contrast_dn[rows])
-    return np.concatenate(pixels), np.concatenate(contrast)
+    upright, lying = find_line(image, off), _lying(image, off)
+    rows, columns = (np.flatnonzero(np.isfinite(each.x) & (_steepness(each.x) <= _STEEPEST))
+                     for each in (upright, lying))  # fmt: skip
+    columns = columns[~_is_upright(upright, lying, columns)]
+    pixels = [np.column_stack([upright.x[rows], rows]), np.column_stack([columns, lying.x[columns]])]
+    return np.concatenate(pixels), np.concatenate([upright.contrast_dn[rows], lying.contrast_dn[columns]])
+
+
+def _is_upright(upright: Line, lying: Line, columns: Ints) -> Mask:
+    """Which columns of the lying line are of the upright one, steep as it is: there, speckle looks like a flat line."""
+    rows = np.clip(np.rint(lying.x[columns]).astype(np.int64), 0, len(upright.x) - 1)
+    near = np.abs(upright.x[rows] - columns) <= 2 * upright.sigma_px + 2
+    return np.asarray(near & (_steepness(upright.x)[rows] <= 1))
+
+
+def _lying(image: Picture, off: Picture | None) -> Line:
+    """From column to column. No path through the whole picture: the line need not lead from side to side."""
+    image, off = _alike(_turned(image), None if off is None else _turned(off))
+    return _line(image, off, _in_ambient_light(image) if off is None else _in_difference(image, off, _ANYHOW))
 
 
 def _turned(picture: Picture) -> Picture:
@@ -142,13 +163,13 @@ def _in_ambient_light(image: Picture) -> _Found | None:
     return _Found(_to_rows(path.columns, len(image)), _sigma_px(half, path.columns), mix)
 
 
-def _in_difference(image: Picture, off: Picture) -> _Found:
-    """Every second row will do for a start: it halves what must be read."""
+def _in_difference(image: Picture, off: Picture, rough: float = _ROUGH) -> _Found:
+    """Every second row will do for a start: it halves what must be read. `rough` as in `_brightest`."""
     light = np.asarray(cv2.subtract(image[::2], off[::2]), np.uint8)
     some = _halved(light)  # of the picture a quarter high, half as wide
     mix = best_mix(some, ambient=False) if image.ndim == 3 else None
     some = some if mix is None else mix.of(some)
-    columns = _brightest(some)
+    columns = _brightest(some, rough)
     if columns is None:
         half = np.asarray(cv2.subtract(_halved(image), _halved(off)), np.uint8)
         half = half if mix is None else mix.of(half)
@@ -163,15 +184,15 @@ def _halved(image: Picture) -> Picture:
     return np.asarray(cv2.resize(whole, (width, height), interpolation=cv2.INTER_AREA), np.uint8)
 
 
-def _brightest(some: Picture) -> Ints | None:
-    """For each row of the difference the column of its brightest place; nothing where those make no line."""
+def _brightest(some: Picture, rough: float) -> Ints | None:
+    """For each row of the difference its brightest place; nothing where more than `rough` of them do not follow."""
     smooth = np.asarray(cv2.blur(some, (3, 3)))
     columns = smooth.argmax(1)
     top = smooth[np.arange(len(columns)), columns]
     sample = smooth[::8, ::16].ravel()
     seen = top >= int(np.partition(sample, len(sample) // 2)[len(sample) // 2]) + 2
     jumps = (np.abs(columns[1:] - columns[:-1]) > 8) & seen[1:] & seen[:-1]
-    if np.count_nonzero(jumps) > _ROUGH * max(int(np.count_nonzero(seen)), 1):
+    if np.count_nonzero(jumps) > rough * max(int(np.count_nonzero(seen)), 1):
         return None
     return np.asarray(columns)
 
@@ -257,6 +278,7 @@ class _Strip:
         sure = _sure(contrast, least) & within
         sure = _without_strays(sure, columns, contrast, _jump_px(sigma))
         x_found = np.where(sure, columns.astype(float) + left, np.nan)
+        x_found -= _flattened(x_found)
         return Line(x_found, np.where(sure, contrast, np.float32(0)), sigma)
 
     def _settled(self, x: Singles) -> tuple[Singles, Singles]:
@@ -331,6 +353,20 @@ def _straightened(columns: Singles, light: Singles, jump_px: float) -> Singles:
     s0, s1, s2 = moments.T
     s2 = s2 + np.float32(0.05) * s0  # a line needs rows on both sides, else it swings: this makes it level there
     return np.asarray(columns + (s2 * aside[:, 0] - s1 * aside[:, 1]) / np.maximum(s0 * s2 - s1 * s1, 1e-9))
+
+
+def _flattened(x: Floats) -> Floats:
+    """How far straightening has pulled a line that bends towards the inside of its bend: by half of its bend times
+    the variance of the weights; 0 where the bend is not known."""
+    pull = np.zeros(len(x))
+    edge = _BEND_ROWS + _CALM_ROWS
+    if len(x) > 2 * edge:
+        # Of a mean over some rows: the bend of a single one is mostly its noise.
+        calm = np.convolve(x, np.full(2 * _CALM_ROWS + 1, 1 / (2 * _CALM_ROWS + 1)), "valid")
+        bend = (calm[2 * _BEND_ROWS :] - 2 * calm[_BEND_ROWS:-_BEND_ROWS] + calm[: -2 * _BEND_ROWS]) / _BEND_ROWS**2
+        pull[edge:-edge] = np.nan_to_num(_ROWS_VARIANCE / 2 * bend)
+    # A jump is no bend.
+    return np.where(np.abs(pull) < _MOST_PULL_PX, pull, 0)
 
 
 def _sure(contrast: Singles, least: float) -> Mask:

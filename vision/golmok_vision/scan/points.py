@@ -26,6 +26,9 @@ PLATE_MM: Final = 0.3
 STILL_MM: Final = 1.2
 """What lies nearer to z = 0 is taken for the plate when its height is measured."""
 _TABLE_STEP: Final = 4
+WHITE: Final = 250
+"""An eight-bit level from here on may be any."""
+
 _FEWEST_ON_PLATE: Final = 20
 
 
@@ -56,6 +59,8 @@ class Stop(NamedTuple):
     off: Picture
     lit: tuple[Picture | None, ...]
     color: Picture | None
+    shorter: tuple[Stop, ...] = ()
+    """The same by shorter exposures, for where this one is white."""
 
 
 @dataclass(frozen=True)
@@ -90,6 +95,12 @@ class Triangulator:
                 plate.append(float("nan"))
                 continue
             found = line_pixels(picture, stop.off)
+            brighter = picture
+            for darker in stop.shorter:
+                shorter = darker.lit[laser]
+                if shorter is not None:
+                    found = bracketed(found, brighter, line_pixels(shorter, darker.off))
+                    brighter = shorter
             there = self.triangulate(found, laser)
             radius = np.hypot(there[:, 0], there[:, 1])
             near = radius < self._reach_mm
@@ -125,6 +136,20 @@ def line_pixels(picture: Picture, off: Picture) -> Floats:
     """The line's pixels (n, 2)."""
     pixels, _ = find_points(picture, off)
     return pixels
+
+
+def bracketed(found: Floats, picture: Picture, darker: Floats) -> Floats:
+    """The points of a picture, and in its white places those that a shorter exposure has there; in order of rows."""
+    together = np.concatenate([found[~_is_white(picture, found)], darker[_is_white(picture, darker)]])
+    return together[np.lexsort((together[:, 0], together[:, 1]))]
+
+
+def _is_white(picture: Picture, pixels: Floats) -> Mask:
+    """Where the picture is overexposed at pixels (n, 2) or beside them."""
+    height, width = picture.shape[:2]
+    x, y = np.rint(pixels).astype(np.int64).T
+    beside = [picture[np.clip(y, 0, height - 1), np.clip(x + k, 0, width - 1)] for k in (-1, 0, 1)]
+    return np.asarray(np.max(beside, axis=0) >= WHITE)
 
 
 def _plate_mm(points: Floats) -> float:

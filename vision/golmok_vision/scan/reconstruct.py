@@ -22,10 +22,10 @@ from golmok_vision.scan.cloud import Cloud, write_cloud
 from golmok_vision.scan.dataset import LASERS, Dataset, Picture
 from golmok_vision.scan.errors import PictureDamagedError, PictureMissingError, ReconstructionError
 from golmok_vision.scan.evidence import Progress
-from golmok_vision.scan.points import FramePoints, Stop, Triangulator
+from golmok_vision.scan.points import WHITE, FramePoints, Stop, Triangulator
 from golmok_vision.scan.register import moved, register
 from golmok_vision.scan.rig import Rig
-from golmok_vision.scan.shelf import Record, Shelf
+from golmok_vision.scan.shelf import MOST_EXPOSURES, Record, Shelf
 from golmok_vision.scan.trouble import Trouble, is_good
 from golmok_vision.scan.watch import Watcher, judge
 
@@ -41,7 +41,7 @@ FIT_LIMIT_MM: Final = 0.2
 _FEWEST_POINTS: Final = 500
 _MOST_BAD: Final = 0.15
 _WIDEST_GAP_DEG: Final = 20.0
-_WHITE, _MOST_WHITE = 250, 0.25
+_MOST_WHITE: Final = 0.25
 _BLACK: Final = 4
 
 
@@ -76,6 +76,9 @@ def reconstruct(
         for done in scan.measure(threads):
             progress(before + done, total)
         before += scan.frames
+    for kind in ("ply", "stl", "glb", "obj"):  # what was made before is no result of these pictures
+        dataset.mesh_file(kind).unlink(missing_ok=True)
+    dataset.cloud_file.unlink(missing_ok=True)
     points = together([scan.points() for scan in scans], [scan.frames for scan in scans])
     dataset.write_bytes(dataset.cloud_file, write_cloud(points.cloud))
     return points
@@ -147,12 +150,22 @@ class Scan:
             return Record(nothing, (None,) * len(LASERS), tuple(troubles))
         lit = tuple(self._picture(frame, light, troubles) for light in LASERS)
         standing = tuple(None if p is None else self._watcher.look(p, off, i) for i, p in enumerate(lit))
-        found = self._triangulator.measure(Stop(off, lit, self._colored(frame, troubles)), self._steps[frame])
+        stop = Stop(off, lit, self._colored(frame, troubles), tuple(self._shorter(frame, troubles)))
+        found = self._triangulator.measure(stop, self._steps[frame])
         return Record(found, standing, tuple(troubles))
 
-    def _picture(self, frame: int, light: Any, troubles: list[Trouble]) -> Picture | None:
+    def _shorter(self, frame: int, troubles: list[Trouble]) -> Iterator[Stop]:
+        """Shorter exposures of the same, if there are any."""
+        for nth in range(1, MOST_EXPOSURES):
+            if not self._dataset.frame_file(frame, "off", nth).exists():
+                return
+            off = self._picture(frame, "off", troubles, nth)
+            if off is not None:
+                yield Stop(off, tuple(self._picture(frame, light, troubles, nth) for light in LASERS), None)
+
+    def _picture(self, frame: int, light: Any, troubles: list[Trouble], shorter: int = 0) -> Picture | None:
         """One picture that can be used, or nothing and why."""
-        file = self._dataset.frame_file(frame, light)
+        file = self._dataset.frame_file(frame, light, shorter)
         lens = self._rig.lens
         try:
             picture = next(self._dataset.read_pictures([file], (lens.width, lens.height)))
@@ -164,7 +177,7 @@ class Scan:
         if int(some.max()) <= _BLACK:
             troubles.append(Trouble("picture-black", "note", name))
             return None
-        if np.count_nonzero(some >= _WHITE) > _MOST_WHITE * some.size:
+        if np.count_nonzero(some >= WHITE) > _MOST_WHITE * some.size:
             troubles.append(Trouble("picture-white", "note", name))
             return None
         return picture
@@ -193,11 +206,12 @@ class Scan:
         troubles += verdict.troubles
         everything = joined([_kept(record, k, verdict.left_out[k]) for k, record in enumerate(records)])
         cloud = everything[is_piece(everything)]
-        if len(cloud) < _FEWEST_POINTS // 10:
-            raise ReconstructionError([*troubles, Trouble("empty", "bad")])
         total = len(LASERS) * len(records)
         if spoilt > _MOST_BAD * total:
             troubles.append(Trouble("many-bad", "bad", {"count": spoilt, "total": total}))
+        if len(cloud) < _FEWEST_POINTS // 10:
+            # With the pictures gone or all moved the table need not be empty.
+            raise ReconstructionError(troubles if not is_good(troubles) else [*troubles, Trouble("empty", "bad")])
         if len(cloud) < _FEWEST_POINTS:
             troubles.append(Trouble("few-points", "bad", {"count": len(cloud)}))
         troubles += self._turn_troubles(records)

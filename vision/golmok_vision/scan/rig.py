@@ -58,12 +58,16 @@ class Lens:
     def project(self, in_camera: npt.ArrayLike) -> Floats:
         """Pixels (n, 2) of points (n, 3) in the camera's frame (x right, y down, z forward)."""
         points = np.asarray(in_camera, float).reshape(-1, 1, 3)
+        if not len(points):  # OpenCV takes no empty list
+            return np.zeros((0, 2))
         pixels, _ = cv2.projectPoints(points, np.zeros(3), np.zeros(3), self.matrix, np.array(self.distortion))
         return np.asarray(pixels, float).reshape(-1, 2)
 
     def rays(self, pixels: npt.ArrayLike) -> Floats:
         """Where the rays through pixels (n, 2) pierce the plane z = 1 of the camera's frame, (n, 2)."""
         points = np.asarray(pixels, float).reshape(-1, 1, 2)
+        if not len(points):
+            return np.zeros((0, 2))
         ideal = cv2.undistortPoints(points, self.matrix, np.array(self.distortion), None, None, None, _ROUNDS)
         return np.asarray(ideal, float).reshape(-1, 2)
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import struct
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,11 +23,12 @@ from golmok_vision.scan.rig import Rig
 from golmok_vision.scan.trouble import Trouble
 from golmok_vision.scan.watch import Standing
 
-_VERSION: Final = 1
+_VERSION: Final = 4
 """Raised whenever the same pictures would give other points."""
 
+MOST_EXPOSURES: Final = 4
 _LIGHTS: Final[tuple[Light, ...]] = ("off", *LASERS, "color")
-_DAMAGED: Final = (ValueError, KeyError, OSError, EOFError, zipfile.BadZipFile)
+_DAMAGED: Final = (ValueError, KeyError, OSError, EOFError, NotImplementedError, struct.error, zipfile.BadZipFile)
 
 
 @dataclass(frozen=True)
@@ -73,11 +75,9 @@ class Shelf:
         return self._dataset.points_folder / f"{frame:04d}.npz"
 
     def _key(self, frame: int) -> str:
-        parts = [self._basis]
-        for light in _LIGHTS:
-            file = self._dataset.frame_file(frame, light)
-            parts.append(f"{file.stat().st_size}.{file.stat().st_mtime_ns}" if file.exists() else "-")
-        return " ".join(parts)
+        files = [self._dataset.frame_file(frame, light, k) for k in range(MOST_EXPOSURES) for light in _LIGHTS]
+        parts = [f"{file.stat().st_size}.{file.stat().st_mtime_ns}" if file.exists() else "-" for file in files]
+        return " ".join([self._basis, *parts])
 
 
 def _record(kept: Any) -> Record:

@@ -81,9 +81,10 @@ TEXTS: Final[dict[str, Words]] = {
     # --- camera
     "few-views": Words(
         "the board was found in fewer than 4 pictures",
-        "take 20 pictures of the board in the hand, all over the picture",
+        "take 20 pictures of the board in the hand, all over the picture, and see that dictionary in [board] is "
+        "that of the printed board",
         "보정판이 보이는 사진이 4장보다 적습니다",
-        "보정판을 손에 들고 화면 곳곳에서 20장 찍으세요",
+        "보정판을 손에 들고 화면 곳곳에서 20장 찍고 [board]의 dictionary가 인쇄한 것과 같은지 보세요",
     ),
     "few-hand": Words(
         "the board was found in {count} pictures in the hand",
@@ -264,9 +265,9 @@ TEXTS: Final[dict[str, Words]] = {
     ),
     "part-turn": Words(
         "{degrees:.0f} degrees of the turn were not scanned",
-        "set nominal_per_turn to {measured:.0f} and scan again: a whole turn is needed",
+        "a whole turn has {measured:.0f} steps of the motor: set nominal_per_turn to that and scan all around again",
         "한 바퀴 중 {degrees:.0f}도가 스캔되지 않았습니다",
-        "nominal_per_turn 값을 고치고 (잰 값 {measured:.0f}) 한 바퀴를 다시 스캔하세요",
+        "한 바퀴는 모터 {measured:.0f}스텝입니다. nominal_per_turn 값을 그렇게 고치고 한 바퀴를 다시 스캔하세요",
     ),
     "many-bad": Words(
         "{count} of {total} pictures with a laser cannot be used",
@@ -298,6 +299,25 @@ TEXTS: Final[dict[str, Words]] = {
         "look at the model; if it is wrong, stick a few crumbs of clay onto the piece and scan both poses again",
         "자세 {nth}: 첫 자세와 여러 방향으로 맞습니다",
         "모델을 확인하고 틀렸으면 물건에 작은 점토를 몇 개 붙이고 두 자세를 다시 스캔하세요",
+    ),
+    # --- the model
+    "much-invented": Words(
+        "{share:.0%} of the surface was never seen and is invented",
+        "look at the red places in the pictures; scan the piece a second time lying otherwise, and give both",
+        "표면의 {share:.0%}는 보이지 않아 추정한 것입니다",
+        "그림의 붉은 곳을 확인하고, 물건을 다르게 눕혀 한 번 더 스캔해 함께 넣으세요",
+    ),
+    "scale-wrong": Words(
+        "the gauge of {true:g} mm measures {measured:.3f} mm ({percent:+.2f} %)",
+        "measure the board's squares with a caliper, correct square_mm and marker_mm, calibrate and scan again",
+        "{true:g} mm 게이지가 {measured:.3f} mm로 측정됩니다 ({percent:+.2f} %)",
+        "보정판의 칸을 캘리퍼로 재서 square_mm와 marker_mm를 고치고 보정과 스캔을 다시 하세요",
+    ),
+    "scale-unchecked": Words(
+        "nothing of known size was measured: all lengths may be wrong by {percent:.1f} %",
+        "scan a ball or a cylinder of known diameter with the same calibration, and give --gauge",
+        "크기를 아는 물체로 확인하지 않았습니다. 모든 길이가 {percent:.1f} %까지 틀릴 수 있습니다",
+        "지름을 아는 공이나 원기둥을 같은 보정으로 스캔하고 --gauge로 알려 주세요",
     ),
     # --- size
     "board-size": Words(

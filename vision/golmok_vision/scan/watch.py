@@ -27,22 +27,24 @@ _ACROSS: Final = 0.05
 """Of the picture's width: how far aside the line is looked for."""
 
 _INNER, _OUTER = 0.6, 0.97
-_CLEAR: Final = 6.0
+_CLEAR: Final = 4.5
+_TOGETHER: Final = 7
+_ENOUGH, _MOST = 0.2, 0.5
 _ASIDE: Final = 1.2 / 1640
 _MOVED: Final = 0.8 / 1640
 _MOST_SINGLE: Final = 0.1
 
 
 class Standing(NamedTuple):
-    """Where a laser's line on the plate is: so many pixels beside where it should be; how clear that is (or not)."""
+    """Where a laser's line on the plate is: so many pixels beside where it should be, seen on such a share of it."""
 
     aside_px: float
-    clear: float
+    share: float
 
     @property
     def is_seen(self) -> bool:
         """Whether there is such a line: the piece may stand before it."""
-        return self.clear > _CLEAR
+        return self.share > 0
 
 
 class Watcher:
@@ -74,15 +76,34 @@ class Watcher:
         across = (at[:, :1] + aside).astype(np.float32)
         down = np.repeat(at[:, 1:], len(aside), axis=1).astype(np.float32)
         lit, dark = (cv2.remap(each, across, down, cv2.INTER_LINEAR).astype(np.float32) for each in (picture, off))
-        profile = np.minimum(lit - dark, 40.0).mean(0)
-        smooth = np.convolve(profile, [0.25, 0.5, 0.25], "same")
-        level = float(np.median(smooth))
-        noise = 1.5 * float(np.median(np.abs(smooth - level))) + 0.05
-        top = int(smooth[1:-1].argmax()) + 1
-        near = slice(max(top - 3, 0), top + 4)
-        weight = np.maximum(smooth[near] - level, 0)
-        where = float((weight * aside[near]).sum() / max(float(weight.sum()), 1e-6))
-        return Standing(where, float((smooth[top] - level) / noise))
+        return standing(np.asarray(cv2.blur(lit - dark, (3, _TOGETHER)), float), aside)
+
+
+def standing(profiles: Floats, aside: npt.NDArray[np.int64]) -> Standing:
+    """Where a line parallel to the expected one is: `profiles` has a row for each place along it, columns `aside`.
+
+    Each place votes for where it is brightest. A fifth of the votes for where the line should be is enough: the
+    piece may stand before the rest. To say that it is elsewhere takes most of the votes: the line on a piece that
+    reaches so far is not parallel.
+    """
+    level = np.median(profiles, axis=1)
+    noise = 1.5 * np.median(np.abs(profiles - level[:, None]), axis=1) + 0.1
+    top = profiles.argmax(1)
+    clear = (profiles[np.arange(len(top)), top] - level) / noise
+    votes = aside[top[clear > _CLEAR]].astype(float)
+    if len(votes) < 4:
+        return Standing(0.0, 0.0)
+    counts = np.array([np.count_nonzero(np.abs(votes - px) <= _tolerance(px)) for px in votes])
+    for middle, needed in ((0.0, _ENOUGH), (float(votes[counts.argmax()]), _MOST)):
+        near = votes[np.abs(votes - middle) <= _tolerance(middle)]
+        if len(near) >= needed * len(top):
+            return Standing(float(near.mean()), len(near) / len(top))
+    return Standing(0.0, 0.0)
+
+
+def _tolerance(px: float) -> float:
+    """A sheet that was turned shifts its line not everywhere by the same."""
+    return 2.0 + 0.12 * abs(px)
 
 
 @dataclass(frozen=True)

@@ -72,6 +72,13 @@ TEXTS: Final = table("""
     show_gaps        | 빈 구간 {count}개                      | Gaps: {count}
     gaps_file        | 빈 구간을 CSV로 받기                   | Gaps as CSV
     range            | 최저 {least} · 최고 {most}             | Low {least} · high {most}
+    alarms           | 경보                                   | Alarms
+    raised           | 아직 아무도 확인하지 않음              | Nobody has seen it yet
+    escalated        | 다시 알렸으나 아직 확인하지 않음       | Told again, nobody has seen it yet
+    acknowledged     | 확인함:                                | Seen by
+    push             | 이 기기로 경보 받기                    | Tell this device of alarms
+    push_stop        | 이 기기로 경보 그만 받기               | Stop telling this device
+    push_refused     | 브라우저가 알림을 허락하지 않았습니다. | The browser did not allow it.
     chart_words      | 마지막 {now}, 최저 {least}, 최고 {most}, 빈 구간 {gaps}개 | Last {now}, least {least}, most {most}, {gaps} gaps
 """)
 

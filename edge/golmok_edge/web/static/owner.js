@@ -47,6 +47,16 @@ const on = {
   },
 };
 
+// Whoever stands in front of it has seen an alarm: it is quiet from then on.
+byId("now").addEventListener("click", async ({ target }) => {
+  const alarm = target.dataset?.acknowledge;
+  if (!alarm) return;
+  target.disabled = true;
+  const answer = await fetch("/alarms/acknowledge", { method: "POST", body: JSON.stringify({ alarm }),
+    headers: { "Content-Type": "application/json" } }).catch(() => null);
+  if (!answer?.ok) target.disabled = false; // the next news draws it anew
+});
+
 mount();
 tickAges();
 setInterval(loadAll, REDRAW_MS);

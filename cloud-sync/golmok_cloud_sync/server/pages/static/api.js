@@ -31,6 +31,14 @@ export async function get(path) {
   return answer.json();
 }
 
+// Whether the cloud did what it was asked to.
+export async function send(method, path, document) {
+  const body = document === undefined ? undefined : JSON.stringify(document);
+  const kind = body === undefined ? {} : { "Content-Type": "application/json" };
+  const answer = await fetch(path, { method, body, headers: { ...headers, ...kind } }).catch(() => null);
+  return Boolean(answer?.ok);
+}
+
 // What is at `path` as a file of that kind, null when it did not come.
 export async function download(path, kind) {
   const answer = await fetch(path, { headers: { ...headers, Accept: kind }, cache: "no-store" }).catch(() => null);

@@ -2,6 +2,7 @@
 // be thousands.
 
 import { ageOf, get, listen, quantity, shown, split, token } from "./api.js";
+import { offerPush, showAlarms } from "./alarms.js";
 import { byId, el, icon, number, say, setAge, texts } from "./dom.js";
 
 const ROWS = 60;
@@ -96,4 +97,6 @@ byId("states").append(...["all", ...STATES].map((state) => {
 byId("search").addEventListener("input", ({ target }) => want({ words: target.value.trim().toLowerCase() }));
 byId("more").addEventListener("click", () => want({ most: wanted.most + ROWS }));
 setInterval(fetchAll, 60_000); // a gateway grows late by saying nothing
-listen("/v1/live", on, { open: fetchAll });
+const askAlarms = showAlarms("/v1/alarms");
+listen("/v1/live", on, { open: () => { fetchAll(); askAlarms(); } });
+offerPush();

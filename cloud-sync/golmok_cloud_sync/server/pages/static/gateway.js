@@ -1,5 +1,6 @@
 // One gateway: what it is, what its channels say, and a chart for each.
 
+import { showAlarms } from "./alarms.js";
 import { ageOf, download, get, listen, quantity, reason, shown, split, states } from "./api.js";
 import { Chart } from "./chart.js";
 import { byId, el, icon, number, say, setAge, texts } from "./dom.js";
@@ -109,6 +110,7 @@ byId("gaps-file").addEventListener("click", async () => {
 });
 byId("ranges").addEventListener("click", ({ target: { dataset } }) => dataset.range && (location.hash = dataset.range));
 addEventListener("hashchange", redraw);
+showAlarms(`${path}/alarms`);
 setInterval(refresh, 60_000); // also: a gateway grows late by saying nothing
 listen(`/v1/live?gateway=${encodeURIComponent(gateway)}`, { gateway: facts, value: show }, {
   open: refresh, missing: () => (byId("unknown").hidden = false) });

@@ -1,0 +1,115 @@
+"""A motion detector (HC-SR501 or its like) at a pin: whether somebody moves, and how often.
+
+Data sheet: https://www.mpja.com/download/31227sc.pdf. Its output is high for as long as it is set (at least 2.5 s)
+after something warm has moved. Cut off, the pin's pull-down says that nobody moves: nothing can tell that from an
+empty room.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from typing import Annotated, Any, ClassVar, Final
+
+import msgspec
+
+from golmok_drivers.api import Channel, DriverInfo, EventDriver, Gpio, GpioInput, Identity, Reading, Settings, World
+
+MOTION: Final = Channel("motion")
+
+
+class PirSettings(Settings):
+    """A motion detector whose output is high while something moves."""
+
+    pin: Annotated[int, msgspec.Meta(ge=0, le=27, description="The pin's BCM number (GPIO17 is 17).", examples=[5])]
+    hold_s: Annotated[
+        float,
+        msgspec.Meta(ge=0, le=3600, description="Motion counts until it has been quiet for so long.", examples=[10]),
+    ] = 0.0
+    expect_s: Annotated[float, msgspec.Meta(gt=0)] | None = None
+
+
+class PirDriver(EventDriver):
+    """Says whether something moves, at the start and at each change."""
+
+    api = 1
+    info = DriverInfo(
+        "pir",
+        title="Motion detector (PIR)",
+        title_ko="인체 감지 센서 (PIR)",
+        bus="gpio",
+        datasheet="https://www.mpja.com/download/31227sc.pdf",
+        channels=(MOTION,),
+        wiring=(("VCC", "5 V (pin 2)"), ("GND", "GND (pin 6)"), ("OUT", "the pin, such as GPIO5 (pin 29)")),
+        note="Its output is 3.3 V although it lives from 5 V. It needs a minute to warm up.",
+        examples=({"pin": 5}, {"pin": 6}),
+    )
+    Settings = PirSettings
+
+    def __init__(self, settings: Any, *, timezone: str = "UTC") -> None:
+        """See `Driver`."""
+        super().__init__(settings, timezone=timezone)
+        self._pin: GpioInput | None = None
+        self._edge = asyncio.Event()
+
+    async def open(self, bus: Gpio) -> None:
+        """See `Driver.open`."""
+        self._pin = await bus.input(self.settings.pin, pull_up=False, on_edge=self._edge.set)
+
+    async def probe(self) -> Identity:
+        """A detector cannot say who it is."""
+        return Identity("PIR", f"pin {self.settings.pin}")
+
+    async def events(self) -> AsyncIterator[Sequence[Reading]]:
+        """See `EventDriver.events`."""
+        last: bool | None = None
+        while self._pin is not None:
+            self._edge.clear()
+            now = self._pin.is_high
+            if last and not now and await self._moves_again():
+                continue
+            if self._pin is not None and now != last:
+                last = now
+                yield (Reading(MOTION.quantity, now),)
+            await self._edge.wait()
+
+    async def close(self) -> None:
+        """See `Driver.close`."""
+        pin, self._pin = self._pin, None
+        self._edge.set()
+        if pin:
+            pin.close()
+
+    async def _moves_again(self) -> bool:
+        """Whether something moves within `hold_s`."""
+        if not self.settings.hold_s:
+            return False
+        try:
+            async with asyncio.timeout(self.settings.hold_s):
+                await self._edge.wait()
+        except TimeoutError:
+            return False
+        return True
+
+
+class PirTwin:
+    """A detector that sees what goes on in front of it."""
+
+    api: ClassVar[int] = 1
+
+    def __init__(self, settings: PirSettings, world: World) -> None:
+        self._world = world
+        self.pin: int = settings.pin
+
+    @classmethod
+    def defaults(cls, settings: Any) -> dict[str, dict[str, Any]]:
+        """Somebody comes by now and then."""
+        return {"motion": {"kind": "door", "openings_per_h": 60.0, "open_s": 6.0}}
+
+    def level(self, pull_up: bool) -> bool:
+        """See `GpioTwin.level`."""
+        return self._world.feel("motion") >= 0.5
+
+    def read(self, is_high: bool, pull_up: bool) -> None:
+        """See `GpioTwin.read`."""
+        self._world.give("motion", is_high)

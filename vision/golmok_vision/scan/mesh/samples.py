@@ -1,0 +1,288 @@
+"""From a cloud to samples of a surface: thinned, without strays, each with its normal and how the surface bends there.
+
+Normals need no guess of what is outside: a point was seen from the camera's side. At an edge the two faces must not be
+mixed, so neighbours count less the more their normals differ (as Oztireli et al. do it, Eurographics 2009); positions
+are then smoothed by a quadric fitted to the neighbours (jets: Cazals & Pouget 2005), which keeps round things round.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Final, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
+from scipy.spatial import cKDTree
+
+from golmok_vision.scan.cloud import Cloud, Singles
+from golmok_vision.scan.errors import MeshError
+
+Ints: TypeAlias = npt.NDArray[np.int64]
+Mask: TypeAlias = npt.NDArray[np.bool_]
+
+_NEIGHBOURS: Final = 20
+_LEAST_SAMPLES: Final = 200
+_MOST_SAMPLES: Final = 90_000
+_FINEST_MM: Final = 0.15
+_LINES_SHARE: Final = 0.35
+_FEWEST_STOPS: Final = 8
+
+_ROUNDS: Final = 3
+"""Of filtering normals."""
+
+_SAME_FACE: Final = 0.35
+"""How far normals of one face differ (length of the difference): noise and bend over the neighbourhood."""
+
+_CHUNK: Final = 20_000
+"""Rows worked on at a time: what lies between is neighbours x rows x a matrix each, and memory is short on a Pi."""
+
+_THICKEST: Final = 0.12
+"""Of the spread of neighbours, how much may run across the surface. On a surface it is 0.01, in a cloud 0.2."""
+
+_NARROWEST: Final = 0.03
+"""And how much must run along its second direction: on a surface 0.4, on a line nothing."""
+
+_MOST_AGAINST: Final = 0.15
+
+_SMALLEST_PIECE: Final = 0.02
+"""Of all samples: what hangs together and has less is a stray, not a piece."""
+
+
+@dataclass(frozen=True)
+class Samples:
+    """n places of the surface, float32, mm, turntable's frame; about `spacing_mm` apart.
+
+    `normals` point outward. `bends` (n, 6) holds the symmetric matrix K (xx, yy, zz, xy, xz, yz) of each sample's
+    quadric: the surface is where `normal . r == r K r`, r from the sample. `neighbours` (n, k) names the nearest
+    samples, the sample itself first. `areas` are mm2 of surface for each.
+    """
+
+    points: Singles
+    normals: Singles
+    bends: Singles
+    neighbours: npt.NDArray[np.int32]
+    areas: Singles
+    colours: Singles
+    spacing_mm: float
+    tree: cKDTree
+
+    def __len__(self) -> int:
+        return len(self.points)
+
+    def nearest(self, places: Singles, near_mm: float) -> tuple[Singles, Ints]:
+        """How far the nearest sample is, and which: exactly up to `near_mm`, beyond to a fifth.
+
+        Far from all samples many are about equally near, and looking for the very nearest takes seconds.
+        """
+        away, which = self.tree.query(places, distance_upper_bound=near_mm)
+        far = np.flatnonzero(np.isinf(away))
+        away[far], which[far] = self.tree.query(places[far], eps=0.2)
+        return np.asarray(away, np.float32), np.asarray(which, np.int64)
+
+
+def samples_of(cloud: Cloud) -> Samples:
+    """Samples of the cloud's surface; raises `MeshError` where the points are too few or form no surface."""
+    points, towards, colours = _thinned(cloud)
+    keep = _no_strays(points)
+    points, towards, colours = points[keep], towards[keep], colours[keep]
+    if len(points) < _LEAST_SAMPLES:
+        raise MeshError(
+            f"only {len(points)} places of a surface were measured: is the piece on the table, and in the light of the "
+            f"lasers? Capture again, a dark piece with a longer exposure"
+        )
+    tree = cKDTree(points)
+    distances, neighbours = tree.query(points, k=_NEIGHBOURS)
+    spacing = float(np.median(distances[:, 1]))
+    neighbours = neighbours.astype(np.int32)
+    normals = _normals(points, towards, neighbours)
+    _require_agreement(normals, neighbours)
+    normals = _filtered(points, normals, neighbours, float(np.median(distances[:, _NEIGHBOURS // 2])))
+    reach = float(np.median(distances[:, -1]))
+    smooth, bends = _on_quadrics(points, normals, neighbours, reach)
+    areas = np.pi * np.square(distances[:, 8]) / 8.5
+    areas = np.minimum(areas, 4 * np.median(areas))
+    return Samples(
+        smooth, normals, bends, neighbours, areas.astype(np.float32), colours, spacing, cKDTree(smooth)
+    )  # fmt: skip
+
+
+# --- thinning
+
+
+def _thinned(cloud: Cloud) -> tuple[Singles, Singles, Singles]:
+    """The mean of the points of each small cube: positions, where they were seen from, colours."""
+    points = cloud.points.astype(float)
+    if not len(points):
+        raise MeshError("the cloud is empty: is the piece on the table? Capture again")
+    if not np.isfinite(points).all():
+        raise MeshError("the cloud holds points that are no numbers: run `golmok-scan reconstruct` again")
+    edge = max(_edge(points), _LINES_SHARE * _between_lines(cloud))
+    order, first = _cells(points, edge)
+    counts = np.diff(np.append(first, len(points)))[:, None]
+
+    def mean(of: npt.NDArray[Any]) -> Singles:
+        return np.asarray(np.add.reduceat(of[order].astype(float), first, axis=0) / counts, np.float32)
+
+    return mean(points), mean(cloud.towards), mean(cloud.colour)
+
+
+def _between_lines(cloud: Cloud) -> float:
+    """How far one laser line is from the next, mm; 0 where the frames do not tell.
+
+    Along a line points lie much closer. Of a scan of few stops a neighbourhood by number would be a piece of one line.
+    """
+    stops = len(np.unique(cloud.frame))
+    if stops < _FEWEST_STOPS:
+        return 0.0
+    radius = float(np.median(np.hypot(cloud.points[:, 0], cloud.points[:, 1])))
+    return 2 * np.pi * radius / (stops * len(np.unique(cloud.laser)))
+
+
+def _edge(points: npt.NDArray[np.float64]) -> float:
+    """Of the cubes: so that about as many samples are left as there is time for."""
+    coarse = 1.0
+    for _ in range(3):
+        used = len(_cells(points, coarse)[1])
+        finer = coarse * float(np.sqrt(used / _MOST_SAMPLES))
+        if finer >= coarse or used >= 0.5 * len(points):
+            break
+        coarse = max(finer, _FINEST_MM)
+    return coarse
+
+
+def _cells(points: npt.NDArray[np.float64], edge: float) -> tuple[Ints, Ints]:
+    """Points in the order of their cubes, and where in that order each cube begins."""
+    cell = np.floor((points - points.min(0)) / edge).astype(np.int64)
+    wide = cell.max(0) + 1
+    key = (cell[:, 0] * wide[1] + cell[:, 1]) * wide[2] + cell[:, 2]
+    order = np.argsort(key, kind="stable")
+    return order, np.flatnonzero(np.diff(key[order], prepend=-1))
+
+
+# --- strays
+
+
+def _no_strays(points: Singles) -> Mask:
+    """Not what is far from its neighbours, and not small heaps that hang together with nothing."""
+    if len(points) <= _NEIGHBOURS:
+        return np.ones(len(points), bool)
+    distances, neighbours = cKDTree(points).query(points, k=7)
+    near = float(np.median(distances[:, 6]))
+    dense = distances[:, 6] < 2.5 * near
+    linked = dense[:, None] & dense[neighbours] & (distances < 3.0 * near)
+    row, column = np.nonzero(linked)
+    graph = coo_array((np.ones(len(row), np.int8), (row, neighbours[row, column])), shape=(len(points),) * 2)
+    _, piece = connected_components(graph, directed=False)
+    sizes = np.bincount(piece)
+    return np.asarray(dense & (sizes[piece] >= _SMALLEST_PIECE * dense.sum()))
+
+
+# --- normals
+
+
+def _chunks(count: int) -> Iterator[slice]:
+    return (slice(at, min(at + _CHUNK, count)) for at in range(0, count, _CHUNK))
+
+
+def _normals(points: Singles, towards: Singles, neighbours: npt.NDArray[np.int32]) -> Singles:
+    """Across the plane through each sample's neighbours, on the camera's side."""
+    normals, spreads = np.empty_like(points), np.empty_like(points)
+    for part in _chunks(len(points)):
+        around = points[neighbours[part]]
+        around = around - around.mean(1, keepdims=True)
+        spreads[part], axes = np.linalg.eigh(np.einsum("nki,nkj->nij", around, around))
+        normals[part] = axes[:, :, 0]
+    _require_sheet(spreads)
+    behind = np.einsum("ni,ni->n", normals, towards) < 0
+    normals[behind] *= -1
+    return normals
+
+
+def _require_sheet(spreads: Singles) -> None:
+    """Points around a point of a surface spread two ways and not the third: neither a cloud nor a thread does."""
+    share = spreads / np.maximum(spreads.sum(1, keepdims=True), 1e-12)
+    if float(np.median(share[:, 0])) > _THICKEST or float(np.median(share[:, 1])) < _NARROWEST:
+        raise MeshError(
+            "the points lie on no surface: what was measured is noise or a single line; look at the pictures, and "
+            "shield the piece from sunlight"
+        )
+
+
+def _require_agreement(normals: Singles, neighbours: npt.NDArray[np.int32]) -> None:
+    """Next to each other points look the same way; where many do not, they were seen from where nobody stood."""
+    against = [np.einsum("ni,ni->n", normals, normals[neighbours[:, k]]) < 0 for k in (1, 2, 3)]
+    if float(np.mean(against)) > _MOST_AGAINST:
+        raise MeshError(
+            "neighbouring points contradict each other about which side is outside: the turntable turned otherwise "
+            "than was believed, or a laser moved; calibrate again"
+        )
+
+
+def _filtered(points: Singles, normals: Singles, neighbours: npt.NDArray[np.int32], reach: float) -> Singles:
+    """The mean over the neighbours on the same face."""
+    for _ in range(_ROUNDS):
+        smooth = np.empty_like(normals)
+        for part in _chunks(len(points)):
+            around = normals[neighbours[part]]
+            apart = np.square(points[neighbours[part]] - points[part, None]).sum(2) / reach**2
+            unlike = np.square(around - normals[part, None]).sum(2) / _SAME_FACE**2
+            smooth[part] = np.einsum("nk,nki->ni", np.exp(-apart - unlike), around)
+        normals = smooth / np.maximum(np.linalg.norm(smooth, axis=1, keepdims=True), 1e-12)
+    return normals
+
+
+# --- quadrics
+
+
+def _on_quadrics(
+    points: Singles, normals: Singles, neighbours: npt.NDArray[np.int32], reach: float
+) -> tuple[Singles, Singles]:
+    """Each sample moved along its normal onto the quadric through its neighbours, and how that bends."""
+    smooth, bends = np.empty_like(points), np.empty((len(points), 6), np.float32)
+    for part in _chunks(len(points)):
+        n, p = normals[part], points[part]
+        one, other = _across(n)
+        around = points[neighbours[part]] - p[:, None]
+        # In units of the reach, so that one ridge serves all scales.
+        u, v, h = (np.einsum("nki,ni->nk", around, axis) / reach for axis in (one, other, n))
+        unlike = np.square(normals[neighbours[part]] - n[:, None]).sum(2) / (2 * _SAME_FACE) ** 2
+        weights = np.exp(-1.5 * (u * u + v * v) - unlike)
+        terms = np.stack([np.ones_like(u), u, v, u * u, u * v, v * v], axis=2)
+        found = _fitted(terms, h, weights)
+        away = np.abs(h - np.einsum("nkt,nt->nk", terms, found))
+        tolerance = 3 * np.median(away, axis=1, keepdims=True) + 1e-6
+        found = _fitted(terms, h, weights / (1 + np.square(away / tolerance)))
+        smooth[part] = p + n * (found[:, :1] * reach)
+        d, e, f = (found[:, i, None] / reach for i in (3, 4, 5))
+        bends[part] = _matrix(d, e, f, one, other)
+    return smooth, bends
+
+
+def _across(normals: Singles) -> tuple[Singles, Singles]:
+    """Two directions in the plane, each at right angles to the other."""
+    helper = np.where(np.abs(normals[:, 2:]) < 0.7, [[0.0, 0.0, 1.0]], [[1.0, 0.0, 0.0]]).astype(np.float32)
+    one = np.cross(normals, helper)
+    one /= np.linalg.norm(one, axis=1, keepdims=True)
+    return one, np.cross(normals, one)
+
+
+_RIDGE: Final = np.diag([1e-4, 1e-3, 1e-3, 2e-2, 2e-2, 2e-2]).astype(np.float32)
+
+
+def _fitted(terms: Singles, heights: Singles, weights: Singles) -> Singles:
+    weights = weights / weights.sum(1, keepdims=True)
+    weighted = terms * weights[:, :, None]
+    left = np.matmul(weighted.transpose(0, 2, 1), terms) + _RIDGE
+    right = np.einsum("nkt,nk->nt", weighted, heights)
+    return np.asarray(np.linalg.solve(left, right[:, :, None])[:, :, 0], np.float32)
+
+
+def _matrix(d: Singles, e: Singles, f: Singles, one: Singles, other: Singles) -> Singles:
+    """The quadric d u2 + e u v + f v2 as a matrix of space: xx, yy, zz, xy, xz, yz."""
+    rows, columns = (0, 1, 2, 0, 0, 1), (0, 1, 2, 1, 2, 2)
+    a, b = one[:, rows] * one[:, columns], other[:, rows] * other[:, columns]
+    mixed = (one[:, rows] * other[:, columns] + other[:, rows] * one[:, columns]) / 2
+    return np.asarray(d * a + e * mixed + f * b, np.float32)
