@@ -108,13 +108,13 @@ def test_the_check_alone_takes_nothing(mesh: Path, tmp_path: Path, capsys: pytes
 
 def test_settings_say_which_scanner(mesh: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     file = tmp_path / "gateway.toml"
-    file.write_text(f'[site]\ngateway = "gw-1"\n[scan]\ncamera = "sim+camera://{mesh}"\nlaser_ms = 60\ngain = 2\n')
-    order = ["capture", str(tmp_path / "scan"), "--config", str(file), *SMALL, "--json"]
+    file.write_text(f'[site]\ngateway = "gw-1"\n[scan]\ncamera = "sim+camera://{mesh}"\nlaser_ms = 45\n')
+    order = ["capture", str(tmp_path / "scan"), "--config", str(file), "--scale", "0.5", "--check", "--json"]
     assert cli.main(order) == 1
     burnt = said(capsys)["troubles"]
     assert isinstance(burnt, list)
     assert {each["code"] for each in burnt} == {"line-burnt"}
-    assert "laser_ms to 20" in burnt[0]["text"]
+    assert "laser_ms to 15" in burnt[0]["text"]
     file.write_text('[site]\ngateway = "gw-1"\n')
     assert cli.main(order) == 2
     assert "no section [scan]" in str(said(capsys)["error"])

@@ -66,6 +66,7 @@ const showModel = async (scan) => {
   if (!scan.files.includes("mesh.glb")) return void (said.textContent = texts.no_model);
   if (!document.body.dataset.viewer) return void (said.textContent = texts.no_viewer);
   try {
+    said.textContent = "…";
     const { show } = await import("/static/model.js");
     await show(byId("stage"), address(scan.name, "mesh.glb"));
     said.textContent = "";
