@@ -20,6 +20,7 @@ from typing import Any, NamedTuple
 import msgspec
 import pytest
 
+from golmok_cloud_sync.notify import channels_of, read_config
 from golmok_cloud_sync.protocol import Frame, decode, decode_request
 from golmok_cloud_sync.server.metrics import Metrics, render
 from golmok_drivers import catalogue, errors
@@ -71,7 +72,17 @@ TOML = blocks("toml")
 
 @pytest.mark.parametrize("block", TOML, ids=str)
 def test_a_toml_block_says_what_it_is(block: Block) -> None:
-    assert block.words[:1] in (["settings"], ["device"], ["section"], ["mistakes"], ["scenario"]), str(block)
+    known = (["settings"], ["device"], ["section"], ["mistakes"], ["scenario"], ["notify"])
+    assert block.words[:1] in known, str(block)
+
+
+@pytest.mark.parametrize("block", [b for b in TOML if b.words[0] == "notify"], ids=str)
+def test_settings_of_notices_are_good(block: Block, tmp_path: Path) -> None:
+    (tmp_path / "notify.toml").write_text(block.text, encoding="utf-8")
+    for named in re.findall(r'_file = "(.*?)"', block.text):
+        (tmp_path / named).write_text("secret\n", encoding="utf-8")
+        (tmp_path / named).chmod(0o600)
+    assert len(channels_of(read_config(tmp_path / "notify.toml"))) == 2
 
 
 @pytest.mark.parametrize("block", [b for b in TOML if b.words[0] in ("settings", "device", "section")], ids=str)

@@ -43,11 +43,13 @@ from golmok_drivers.errors import (
     ResetValue,
     ScenarioError,
     Shorted,
+    Silent,
     UnknownDriver,
     Unplugged,
     WrongApi,
     WrongPart,
 )
+from golmok_drivers.radio import Advert, Ble, BleLink, BleTwin, Broadcast, Counters, Listening, Peripheral
 from golmok_drivers.topics import check_filter, topic_matches
 from golmok_drivers.units import UNITS, is_unit, nearest_unit, quantity_name, unit_sign
 
@@ -59,6 +61,11 @@ __all__ = [
     "UART_WIRING",
     "UNITS",
     "W1_WIRING",
+    "Advert",
+    "Ble",
+    "BleLink",
+    "BleTwin",
+    "Broadcast",
     "Bus",
     "BusBackoff",
     "BusClosed",
@@ -68,6 +75,7 @@ __all__ = [
     "BusUrlError",
     "Channel",
     "CommandError",
+    "Counters",
     "CrcError",
     "Driver",
     "DriverError",
@@ -82,6 +90,7 @@ __all__ = [
     "I2CTwin",
     "Identity",
     "Line",
+    "Listening",
     "MessageDriver",
     "MqttTwin",
     "NotReady",
@@ -93,6 +102,7 @@ __all__ = [
     "OutputTwin",
     "Overrun",
     "PayloadError",
+    "Peripheral",
     "PolledDriver",
     "Publication",
     "PulseTwin",
@@ -102,6 +112,7 @@ __all__ = [
     "ScenarioError",
     "Settings",
     "Shorted",
+    "Silent",
     "Spi",
     "SpiLine",
     "SpiTwin",
@@ -152,7 +163,8 @@ class Channel:
 
     `low` and `high` bound what the part can measure; None where that has no meaning (states, texts). A part that
     lives never gives the same value for `still_s` seconds, and never scatters by more than `noise` (its standard
-    deviation) from one value to the next; None where it may.
+    deviation) from one value to the next; None where it may. `is_event`: it happens at a moment (a button is pressed)
+    instead of lasting; it is stored as an event, at once.
     """
 
     quantity: str
@@ -163,14 +175,15 @@ class Channel:
     accuracy: float | None = None
     still_s: float | None = None
     noise: float | None = None
+    is_event: bool = False
 
 
 @dataclass(frozen=True)
 class DriverInfo:
     """What a driver is for, for people and for the settings check.
 
-    `bus` is the bus URL's scheme without `sim+`: i2c, spi, uart, w1, gpio, mqtt. `interval_s` is how often a polled
-    device is asked if the settings do not say; `expect_s` how long an event or message driven one may be
+    `bus` is the bus URL's scheme without `sim+`: i2c, spi, uart, w1, gpio, ble, mqtt. `interval_s` is how often a
+    polled device is asked if the settings do not say; `expect_s` how long an event or message driven one may be
     silent (None: as long as it likes). `wiring` says which of its pins goes where, `note` what else one must know to
     wire it. `examples` are settings of two devices of this kind that can stand on one bus: they are what the
     documentation shows and what the conformance suite runs.
@@ -236,7 +249,7 @@ class Settings(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
 class Driver(ABC):
     """What all three kinds of driver have in common.
 
-    `probe` and `close` may be called at any time after `open`; `close` also twice.
+    `probe` and `close` may be called at any time after `open`, `probe` not while it measures; `close` also twice.
     """
 
     api: ClassVar[int]

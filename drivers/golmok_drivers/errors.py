@@ -44,6 +44,12 @@ class Unplugged(BusError):
     reason = "unplugged"
 
 
+class Silent(BusTimeout):
+    """A device that speaks by itself was not heard for longer than it is ever silent."""
+
+    reason = "silent"
+
+
 class Shorted(BusError):
     """The line is shorted: it reads all zeros, which have a right checksum."""
 
@@ -102,6 +108,16 @@ class PayloadError(DriverError, ValueError):
     """A message or a text that is not what its device sends."""
 
     reason = "parse"
+
+
+class RefusedError(DriverError):
+    """A message that can be read but is not believed: recorded and sent again, say. Each has the reason of its own."""
+
+    reason = "refused"
+
+    def __init__(self, text: str, reason: str = "refused") -> None:
+        super().__init__(text)
+        self.reason = reason  # type: ignore[misc]  # of this one
 
 
 class CommandError(DriverError, ValueError):

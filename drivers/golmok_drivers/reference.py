@@ -80,6 +80,7 @@ _WHAT: Final[Mapping[str, str]] = {
     "uart": "`/dev/ttyUSB0`: an RS-485 or TTL adapter; better its name below `/dev/serial/by-id`",
     "w1": "`/sys/bus/w1/devices`",
     "gpio": "the board's pins; `apt install python3-lgpio`",
+    "ble": "Bluetooth radios, `ble://hci0,hci1` several together; `apt install bluez`",
 }
 
 

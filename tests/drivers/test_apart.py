@@ -17,10 +17,11 @@ from hypothesis import strategies as st
 from golmok_drivers import catalogue, errors
 from golmok_drivers.apart import ApartDriver, Bounds, Nursery, Use, Ward, apart, options_of, use_of
 from golmok_drivers.apart.wire import Unpacker, error_of, packed, told
-from golmok_drivers.api import BusNack, Driver, DriverError, EventDriver, PolledDriver, Reading
+from golmok_drivers.api import BusError, BusNack, Driver, DriverError, EventDriver, PolledDriver, Reading
 from golmok_drivers.declare import declared
 from golmok_drivers.errors import DriverHangs, DriverRaises, DriverTalksNonsense
 from golmok_drivers.twins import SimDevice, simulate
+from tests.drivers.air import needs_dbus
 
 PATIENCE_S = 30.0
 
@@ -129,6 +130,22 @@ async def first(driver: Driver) -> Sequence[Reading]:
         return await driver.sample()
     assert isinstance(driver, EventDriver)
     return await anext(aiter(driver.events()))
+
+
+@needs_dbus
+async def test_a_bluetooth_driver_apart_listens_and_what_has_a_key_says_that_it_cannot_be_believed_there() -> None:
+    async with stage() as shop:
+        driver, bus = shop.make("bthome", "ble://hci0", address="A4:C1:38:0B:5E:ED", every_s=1)
+        for _ in range(2):
+            await driver.open(bus)
+            assert {reading.quantity for reading in await first(driver)} == {"temperature", "humidity", "battery"}
+            assert (await driver.probe()).serial == "A4:C1:38:0B:5E:ED"
+            await driver.close()
+    async with stage() as shop:
+        driver, bus = shop.make("bthome", "ble://hci0", address="A4:C1:38:0B:5E:ED", every_s=1, key="0" * 32)
+        await driver.open(bus)
+        with pytest.raises(BusError, match="apart = false"):
+            await first(driver)
 
 
 async def test_errors_of_the_bus_come_through_as_themselves() -> None:

@@ -86,7 +86,18 @@ def test_unknown_names_get_the_nearest() -> None:
 
 def test_the_gateway_stays_lean() -> None:
     """Loading every driver brings in no library that a bus would not open for itself."""
-    heavy = ["numpy", "pydantic", "fastapi", "sqlite_utils", "paho", "gpiozero", "smbus2", "lgpio"]
+    heavy = [
+        "numpy",
+        "pydantic",
+        "fastapi",
+        "sqlite_utils",
+        "paho",
+        "gpiozero",
+        "smbus2",
+        "lgpio",
+        "bleak",
+        "dbus_fast",
+    ]
     code = (
         "import sys; from golmok_drivers import catalogue, buses;"
         "[catalogue.load(n) and catalogue.twin(n) for n in catalogue.names()];"

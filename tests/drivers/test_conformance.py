@@ -49,7 +49,13 @@ REASONS = {
 
 POLLED = [name for name in ALL if issubclass(catalogue.load(name), PolledDriver)]
 OUTPUTS = [name for name in ALL if issubclass(catalogue.load(name), OutputDriver)]
-EVENTS = [name for name in ALL if issubclass(catalogue.load(name), EventDriver) and name not in OUTPUTS]
+EVENTS = [
+    name
+    for name in ALL
+    if issubclass(catalogue.load(name), EventDriver)
+    and name not in OUTPUTS
+    and catalogue.load(name).info.bus != "ble"  # test_ble_conformance
+]
 MESSAGES = [name for name in ALL if issubclass(catalogue.load(name), MessageDriver)]
 SWEEPERS = {"ads1115", "lis3dh"}
 """Those that ask hundreds of times in a row, and cannot be waited for each time."""
@@ -197,7 +203,7 @@ def test_its_examples_are_right(name: str) -> None:
     for example in kind.info.examples:
         msgspec.convert(example, kind.Settings)
     assert kind.info.bus == "mqtt" or len(kind.info.examples) > 1, "two that can stand on one bus"
-    assert kind.info.bus == "mqtt" or kind.info.wiring
+    assert kind.info.bus in ("mqtt", "ble") or kind.info.wiring
 
 
 @pytest.mark.parametrize("name", ALL)
@@ -563,3 +569,77 @@ async def test_an_output_on_a_closed_bus_fails_by_name(tmp_path: Path, name: str
         await it.bus.close()
         with pytest.raises(DriverError):
             await it.driver.command(it.driver.channels[0].quantity, True)
+
+
+@pytest.mark.parametrize("name", WIRED)
+@pytest.mark.parametrize("fault", ["crc", "garbage"])
+async def test_no_wrong_value_is_ever_good(tmp_path: Path, name: str, fault: str) -> None:
+    async with shop(tmp_path, name, {"kind": fault, "start_s": 1}) as it:
+        await it.read()
+        before, seen = it.given(), []
+        for turn in range(12):
+            it.now = 2.0 + turn
+            seen += [reading for reading in await it.read() if reading.quality == "good"]
+        assert it.known(seen) == it.given()[len(before) :], "what is good is what the part said"
+
+
+@pytest.mark.parametrize("name", WIRED)
+async def test_two_faults_at_once_are_one_bad_reading(tmp_path: Path, name: str) -> None:
+    both = [{"kind": kind, "start_s": 10, "duration_s": 10} for kind in ("unplugged", "crc")]
+    async with shop(tmp_path, name, *both) as it:
+        it.now = 15
+        readings = await it.read()
+        assert {reading.quality for reading in readings} == {"bad"}
+        assert len(readings) == len(it.driver.channels)
+        it.now = 25
+        assert await recovers(it)
+
+
+@pytest.mark.parametrize("name", WIRED)
+async def test_cancelled_at_every_await_it_measures_again(tmp_path: Path, name: str) -> None:
+    async with shop(tmp_path, name) as it:
+        for awaits in range(8):
+            task = asyncio.create_task(it.read())
+            for _ in range(awaits):
+                await asyncio.sleep(0)
+            task.cancel()
+            with suppress(asyncio.CancelledError):
+                await task
+        assert await recovers(it)
+
+
+@pytest.mark.parametrize("name", WIRED)
+async def test_after_it_hung_it_is_left_alone_for_a_while(tmp_path: Path, name: str) -> None:
+    async with shop(tmp_path, name, {"kind": "timeout"}) as it:
+        await it.read()
+        started = time.monotonic()
+        again = await it.read()
+        assert {reading.reason for reading in again} == {"timeout"}
+        assert time.monotonic() - started < 0.4, "it is not even tried"
+
+
+@pytest.mark.parametrize("name", WIRED)
+async def test_closed_while_it_measures_and_opened_twice(tmp_path: Path, name: str) -> None:
+    async with shop(tmp_path, name) as it:
+        running = asyncio.create_task(it.read())
+        await asyncio.sleep(0)
+        await it.driver.close()
+        await asyncio.wait([running])
+        for _ in range(2):
+            with suppress(DriverError):  # on a busy machine the bus may still be waiting for the one that was closed
+                await it.driver.open(it.bus)
+        assert await recovers(it)
+
+
+@pytest.mark.parametrize("name", WIRED)
+async def test_who_it_is_can_be_asked_at_any_time(tmp_path: Path, name: str) -> None:
+    async with shop(tmp_path, name, {"kind": "unplugged", "start_s": 5, "duration_s": 5}) as it:
+        before = await it.driver.probe()
+        assert await recovers(it)
+        assert await it.driver.probe() == before
+        it.now = 7
+        with pytest.raises(DriverError):
+            await it.driver.probe()
+        it.now = 12
+        assert await recovers(it)
+        assert await it.driver.probe() == before

@@ -314,5 +314,6 @@ def _judge_holes(case: Case, times: Mapping[str, list[float]], done: Judgement) 
         limit_s = case.limits[channel.partition(".")[0]]
         for begin, end in holes(sorted(moments), limit_s + TOLERANCE_S, case.began_at, case.ended_at):
             if not covered(case, channel, begin, end):
-                text = f"{channel}: nothing for {end - begin:.1f} s from {begin:.1f}, and no gap says so"
+                when = f"from {begin - case.began_at:.1f} s on, until {case.ended_at - end:.1f} s before the end"
+                text = f"{channel}: nothing for {end - begin:.1f} s, {when}, and no gap says so"
                 done.findings.append(Finding("unnamed_gaps", text))

@@ -7,6 +7,7 @@ import random
 import shutil
 import socket
 import sys
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -230,7 +231,9 @@ class Shop:
         while (now := self._unsalvaged()) < left:  # one after the other, and gently: on a busy machine it takes long
             left = now
             if until(self._is_synced, deadline_s, 0.1):
-                break
+                time.sleep(self.site.commit_s + 0.5)  # the gap that a commit ended is told in the next one
+                if until(self._is_synced, deadline_s, 0.1):
+                    break
         else:
             raise StuckError(f"{self.site.name}: not all is in the cloud within {deadline_s:g} s: {self._backlog()}")
 

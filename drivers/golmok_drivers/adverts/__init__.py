@@ -12,12 +12,16 @@ from golmok_drivers.adverts import bthome, ibeacon, ruuvi
 from golmok_drivers.adverts.bthome import Cipher, EncryptedError, PlainError
 from golmok_drivers.errors import PayloadError
 
-__all__ = ["Cipher", "EncryptedError", "PlainError", "decode"]
+__all__ = ["COMPANIES", "SERVICES", "Cipher", "EncryptedError", "PlainError", "decode"]
 
 _BY_COMPANY: Final[dict[int, Callable[[bytes], Mapping[str, Any]]]] = {
     ibeacon.COMPANY: ibeacon.decode,
     ruuvi.COMPANY: ruuvi.decode,
 }
+SERVICES: Final = (bthome.UUID,)
+"""The UUIDs whose service data somebody here reads."""
+COMPANIES: Final = tuple(_BY_COMPANY)
+"""The companies whose manufacturer data somebody here reads."""
 
 
 def decode(

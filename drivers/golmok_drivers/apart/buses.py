@@ -8,6 +8,7 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import Any, Final, Protocol, TypeVar
 
+from golmok_drivers.apart.ble import FarBle
 from golmok_drivers.api import I2CLine, SpiLine
 from golmok_drivers.errors import BusClosed, BusError, BusTimeout, BusUrlError
 
@@ -220,4 +221,6 @@ def far_bus(kind: str, ask: Asker, levels: socket.socket, give_back: Callable[[i
             return FarOneWire(ask)
         case "gpio":
             return FarPins(ask, levels, give_back)
+        case "ble":
+            return FarBle(ask)
     raise BusUrlError(f"there is no bus of kind {kind!r}")

@@ -20,6 +20,7 @@ from typing import Any, Final, NamedTuple
 
 import msgspec
 
+from golmok_drivers.apart.ble import NearBle
 from golmok_drivers.apart.nursery import Nursery
 from golmok_drivers.apart.wire import Message, Unpacker, error_of, packed, told
 from golmok_drivers.errors import (
@@ -97,6 +98,7 @@ class Cell:
         self._waiting: dict[int, asyncio.Future[Any]] = {}
         self._bus: Any = None
         self._pins: dict[int, Any] = {}
+        self._ble = NearBle()
         self._edges: set[int] = set()
         """Pins of whose edge it was told and has not heard yet."""
         self._asking: set[asyncio.Task[None]] = set()
@@ -287,6 +289,8 @@ class Cell:
                 return self._bus.read(device, file, timeout_s=_bounded(timeout_s))  # type: ignore[no-any-return]
             case "gpio", "input", [int(pin), bool(pull_up)]:
                 return self._claim(pin, pull_up)
+            case "ble", _, _:
+                return self._ble.answer(self._bus, method, args)
         raise DriverTalksNonsense(f"its bus cannot be asked {method} so")
 
     async def _claim(self, pin: int, pull_up: bool) -> int:
@@ -324,6 +328,7 @@ class Cell:
             return 2
 
     def _give_all_back(self) -> None:
+        self._ble.close()
         pins = list(self._pins.values())
         self._pins.clear()
         self._edges.clear()

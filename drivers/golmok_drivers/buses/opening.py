@@ -7,8 +7,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from golmok_drivers.buses.url import BusUrl, parse_bus_url
+from golmok_drivers.errors import BusError
 
 if TYPE_CHECKING:
+    from golmok_drivers.radio import Counters
     from golmok_drivers.twins import Simulation
 
 SYSFS_W1: Final = Path("/sys/bus/w1/devices")
@@ -20,14 +22,19 @@ def open_bus(
     base: Path,
     simulation: Simulation | None = None,
     w1_folder: Path = SYSFS_W1,
+    counters: Callable[[], Counters] | None = None,
 ) -> Any:
     """Open the bus; call it in a running event loop. Raises `BusUrlError`, `BusError`, `ScenarioError`.
 
     `base` is the folder that relative paths start from. With a `simulation` every bus is its simulated one,
     whether or not the URL says `sim+`; without one a `sim+` URL plays the devices that its scenario file names.
+    `counters` gives where the counters of Bluetooth devices with a key are kept; a real radio needs it.
     """
     parsed = parse_bus_url(url)
-    bus = _opened(parsed, url, base=base, simulation=simulation, w1_folder=w1_folder)
+    if parsed.kind == "ble" and not (simulation or parsed.simulated or parsed.replayed):
+        bus = _open_ble(parsed.where, counters)
+    else:
+        bus = _opened(parsed, url, base=base, simulation=simulation, w1_folder=w1_folder)
     if not parsed.record_to:
         return bus
     from golmok_drivers.buses.record import RECORDED
@@ -85,3 +92,11 @@ def _open_gpio() -> Any:
     from golmok_drivers.buses.gpio import Pins
 
     return Pins()
+
+
+def _open_ble(where: str, counters: Callable[[], Counters] | None) -> Any:
+    from golmok_drivers.buses.ble import BleRadio
+
+    if counters is None:
+        raise BusError(f"ble://{where}: nobody keeps the counters of buttons here")
+    return BleRadio(where.split(",") if where else (), counters())

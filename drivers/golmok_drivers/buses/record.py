@@ -20,6 +20,7 @@ from golmok_drivers.api import (
     SpiLine,
     Uart,
 )
+from golmok_drivers.buses.bletrace import RecordedBle
 from golmok_drivers.buses.trace import TraceWriter
 from golmok_drivers.errors import DriverError
 
@@ -234,5 +235,6 @@ RECORDED: Final[dict[str, Callable[[Any, TraceWriter], Any]]] = {
     "uart": RecordedUart,
     "w1": RecordedOneWire,
     "gpio": RecordedGpio,
+    "ble": RecordedBle,
 }
 """Kind of bus -> what records it."""

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Final, TypeVar
 
 from golmok_drivers.api import I2CLine, SpiLine
+from golmok_drivers.buses.bletrace import ReplayedBle
 from golmok_drivers.buses.trace import Event, Script, read_trace
 from golmok_drivers.errors import BusClosed, BusError
 
@@ -230,5 +231,6 @@ REPLAYED: Final[dict[str, Callable[[Path, str], Any]]] = {
     "uart": ReplayedUart,
     "w1": ReplayedOneWire,
     "gpio": ReplayedGpio,
+    "ble": ReplayedBle,
 }
 """Kind of bus -> what plays its traces."""

@@ -16,12 +16,20 @@ from urllib.parse import parse_qsl
 from golmok_drivers.errors import BusUrlError
 
 EXAMPLES: Final[Mapping[str, str]] = MappingProxyType(
-    {"i2c": "i2c://1", "spi": "spi://0", "uart": "uart://ttyUSB0", "w1": "w1://0", "gpio": "gpio://"}
+    {
+        "i2c": "i2c://1",
+        "spi": "spi://0",
+        "uart": "uart://ttyUSB0",
+        "w1": "w1://0",
+        "gpio": "gpio://",
+        "ble": "ble://hci0",
+    }
 )
 """Kind of bus -> an example of its URL."""
 KINDS: Final = tuple(EXAMPLES)
 """The buses that have a URL."""
 
+_ADAPTERS: Final = re.compile(r"(hci\d{1,2}(,hci\d{1,2})*)?")
 _PORT: Final = re.compile(r"[A-Za-z][\w.:-]*|/dev/[\w./:+-]+", re.ASCII)
 _SPEEDS: Final = frozenset({1200, 2400, 4800, 9600, 19_200, 38_400, 57_600, 115_200, 230_400})
 _OPTIONS: Final[Mapping[str, frozenset[str]]] = MappingProxyType({"uart": frozenset({"baud", "parity"})})
@@ -87,6 +95,9 @@ def _judge_where(url: str, where: str, kind: str, prefix: str) -> None:
     elif kind == "gpio":
         if where:
             raise BusUrlError(f"{url!r}: the board's pins are one bus without a number; write 'gpio://'")
+    elif kind == "ble":
+        if not _ADAPTERS.fullmatch(where):
+            raise BusUrlError(f"{url!r}: Bluetooth radios are hci0, hci1 …; write 'ble://hci0' or 'ble://hci0,hci1'")
     elif kind == "uart":
         if not _PORT.fullmatch(where) or ".." in where:
             raise BusUrlError(f"{url!r}: a serial line has a port, a name below /dev; write {EXAMPLES[kind]!r}")

@@ -43,6 +43,7 @@ class _Placed(NamedTuple):
 
 
 _ENDS: Final = {"i2c": SimI2C, "spi": SimSpi, "uart": SimUart, "w1": SimOneWire, "gpio": SimPins}
+_BUSES: Final = (*_ENDS, "ble")
 
 
 def day_clock(timezone: str = "UTC") -> Callable[[], float]:
@@ -69,6 +70,12 @@ class Simulation:
         others = [
             self._others[name] for name, entry in self._placed.items() if _stands_on(entry.device.bus, url, parsed)
         ]
+        if parsed.kind == "ble":
+            from golmok_drivers.twins.air import SimBle  # bleak and dbus-fast: only where there is Bluetooth
+
+            return SimBle(
+                others, self._ledger, parsed.where.split(",") if not parsed.simulated and parsed.where else ()
+            )
         end: Any = _ENDS[parsed.kind]
         return end(others, self._ledger) if parsed.kind == "gpio" else end(url, others, self._ledger)
 
@@ -165,10 +172,10 @@ def _tables(defaults: dict[str, dict[str, Any]], part: Part, device: str) -> dic
 
 def _stranger(name: str, part: Part, scenario: Scenario) -> _Placed:
     """A device that stands only in the scenario."""
-    if not part.driver or part.bus not in (*_ENDS, "mqtt"):
+    if not part.driver or part.bus not in (*_BUSES, "mqtt"):
         raise ScenarioError(
             f"device.{name} is not in the settings; to put it on a bus all the same it needs `driver` and "
-            f"`bus` (one of {', '.join(_ENDS)}, mqtt)"
+            f"`bus` (one of {', '.join(_BUSES)}, mqtt)"
         )
     try:
         settings = msgspec.convert(part.settings, catalogue.load(part.driver).Settings)

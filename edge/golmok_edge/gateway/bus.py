@@ -188,6 +188,11 @@ class LocalBus:
         if self._mqtt.is_connected:
             self._mqtt.publish(topic, payload, qos=0, retain=True)
 
+    def publish_once(self, topic: str, payload: bytes) -> None:
+        """Publish to those who listen now, if there is a connection: who comes later shall not take it for new."""
+        if self._mqtt.is_connected:
+            self._mqtt.publish(topic, payload, qos=0)
+
     def committed(self, commit: Commit) -> None:
         """Acknowledge the messages whose records are on disk. Called in the store's thread."""
         taken = [taken for item in commit.items for taken in item.taken]

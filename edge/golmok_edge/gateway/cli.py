@@ -309,6 +309,47 @@ def _add_ble(parser: argparse.ArgumentParser) -> None:
     decode.add_argument("source", type=Path, metavar="FILE", help="lines of JSON; - reads standard input")
     decode.add_argument("--json", action="store_true", help="answer in lines of JSON")
     decode.set_defaults(run=_decode_adverts)
+    scan = commands.add_parser(
+        "scan",
+        help="what is heard, with the settings to paste",
+        description="Listen for a while: each device that can be read with the [[device]] block to paste.",
+    )
+    scan.add_argument("--bus", default="ble://", metavar="URL", help="the radio: ble://hci0, or a simulated one")
+    scan.add_argument("--seconds", type=_seconds, default=10.0, metavar="S", help="how long to listen (10)")
+    scan.add_argument("--json", action="store_true", help="print one JSON document")
+    scan.add_argument("--lang", choices=["en", "ko"], help="language of the list")
+    scan.set_defaults(run=_scan_adverts)
+    renew = commands.add_parser(
+        "battery-changed",
+        help="let a call button count from the beginning, after its battery was changed",
+        description="Some call buttons count from the beginning after their battery was changed, and are refused then. "
+        "This lets one of them in again: press it three times within a minute.",
+    )
+    renew.add_argument("device", metavar="DEVICE", help="the device's name in the settings")
+    _config(renew)
+    renew.add_argument("--json", action="store_true", help="print one JSON document")
+    renew.add_argument("--lang", choices=["en", "ko"], help="language of the messages")
+    renew.set_defaults(run=_renew)
+
+
+def _seconds(text: str) -> float:
+    seconds = float(text)
+    if not 0 < seconds <= 600:
+        raise ValueError(text)
+    return seconds
+
+
+def _scan_adverts(args: argparse.Namespace) -> int:
+    from golmok_edge.gateway import ble_scan
+
+    return ble_scan.run(args.bus, args.seconds, json=args.json, lang=args.lang)
+
+
+def _renew(args: argparse.Namespace) -> int:
+    from golmok_edge.gateway import ble_renewal
+
+    settings = check.read(args.config)
+    return 2 if settings is None else ble_renewal.run(settings, args.device, json=args.json, lang=args.lang)
 
 
 def _config(parser: argparse.ArgumentParser) -> None:

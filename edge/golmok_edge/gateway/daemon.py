@@ -26,6 +26,7 @@ from golmok_edge.gateway.burden import Burden, Limits, OverburdenedError, last_e
 from golmok_edge.gateway.bus import LocalBus
 from golmok_edge.gateway.clock import Clock, SystemClock
 from golmok_edge.gateway.correcting import Corrector
+from golmok_edge.gateway.counters import CounterFile
 from golmok_edge.gateway.decoding import Decoder
 from golmok_edge.gateway.devices import Buses, Deadlines, DeviceTask
 from golmok_edge.gateway.ending import LastResort
@@ -115,11 +116,19 @@ class Gateway:
             f"{device.name}.{channel.quantity}": silence_s
             for device in settings.devices
             if (silence_s := normal_silence_s(device)) is not None
-            for channel in device.channels
+            for channel in device.lasting
         }
         self._channels = {
-            f"{device.name}.{channel.quantity}" for device in settings.devices for channel in device.channels
+            f"{device.name}.{channel.quantity}" for device in settings.devices for channel in device.lasting
         }
+        self._happening = frozenset(
+            f"{device.name}.{channel.quantity}"
+            for device in settings.devices
+            for channel in device.channels
+            if channel.is_event
+        )
+        """Channels of devices that are events: they do not wait for the next commit."""
+        self._counters: CounterFile | None = None
 
     def stop(self) -> None:
         """Come to an end: commit what is there, say goodbye."""
@@ -229,6 +238,7 @@ class Gateway:
         self._simulation = self._simulate()
         if self._simulation:
             stack.callback(self._simulation.close)
+        stack.callback(self._close_counters)
         buses = Buses(settings.file.parent, self._open_one_bus)
         stack.push_async_callback(buses.close)
         self._tasks = [
@@ -310,7 +320,7 @@ class Gateway:
             self._put_event,
             start_salvage,
             self._tell_gaps_again,
-            [f"{device.name}.{channel.quantity}" for device in self.settings.devices for channel in device.channels],
+            [f"{device.name}.{channel.quantity}" for device in self.settings.devices for channel in device.lasting],
         )
 
     def _open_courier(self, stack: AsyncExitStack, *, is_new_boot: bool) -> None:
@@ -369,7 +379,9 @@ class Gateway:
             clock=self._clock,
             on_open=self._on_bus_open,
         )
-        self._publisher = Publisher(gateway, self.settings.site.title, self._bus.publish, self._live.row)
+        self._publisher = Publisher(
+            gateway, self.settings.site.title, self._bus.publish, self._live.row, self._bus.publish_once
+        )
         for decoder in self._decoders:
             decoder.on_topics = self._bus.learn
         self._bus.inbox.corrected = self._corrector.applied
@@ -397,7 +409,18 @@ class Gateway:
 
     def _open_one_bus(self, url: str) -> Any:
         is_simulated = self._twins or _is_simulated(url)
-        return open_bus(url, base=self.settings.file.parent, simulation=self._simulation if is_simulated else None)
+        simulation = self._simulation if is_simulated else None
+        return open_bus(url, base=self.settings.file.parent, simulation=simulation, counters=self._open_counters)
+
+    def _open_counters(self) -> CounterFile:
+        """Where the counters of Bluetooth devices with a key are kept: opened by the first radio."""
+        if self._counters is None:
+            self._counters = CounterFile(self.settings.store.path, self._clock)
+        return self._counters
+
+    def _close_counters(self) -> None:
+        if self._counters is not None:
+            self._counters.close()
 
     async def _publish_twins(self, simulation: Simulation, bus: LocalBus) -> None:
         mqtt = self.settings.mqtt
@@ -416,6 +439,11 @@ class Gateway:
     # --- the way of a reading; `_on_…` run in other threads
 
     def _put_readings(self, records: Sequence[Record]) -> None:
+        if self._happening:
+            for record in records:
+                if record.channel in self._happening:
+                    self._put_record(record)
+            records = [record for record in records if record.channel not in self._happening]
         if records:
             self._group.put(Item("readings", self._corrector.applied(records)))
 
@@ -447,6 +475,11 @@ class Gateway:
         if records:
             newest = newest_of(records, commit.ranges["readings"])
             self._loop.call_soon_threadsafe(self._tell, newest, len(records))
+        if self._happening and (events := commit.records.get("events")):
+            seqs = commit.ranges["events"]
+            happened = [(one, seq) for one, seq in zip(events, seqs, strict=True) if one.channel in self._happening]
+            if happened:
+                self._loop.call_soon_threadsafe(self._tell_happened, happened)
 
     def _on_refuse(self, items: Sequence[Item], error: Exception) -> None:
         self._events.refused(items)
@@ -464,6 +497,11 @@ class Gateway:
         self._live.committed(newest)
         if self._bus:
             self._publisher.committed(newest, self._expire_s)
+
+    def _tell_happened(self, happened: Sequence[tuple[Record, int]]) -> None:
+        if self._bus:
+            for record, seq in happened:
+                self._publisher.happened(Newest(seq, record))
 
     def _on_bus_open(self) -> None:
         self._loop.call_soon_threadsafe(self._say_all)

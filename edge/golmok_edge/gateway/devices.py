@@ -306,7 +306,7 @@ class DeviceTask:
         at = Instant(self._clock.boot, self._clock.mono_ms())
         self.state.part = ""  # it may come back as another
         self.state.went_wrong(self.device.name, error, at.mono_ms)
-        self._put(records_of(self.device, self._units, failed(self.device.channels, error), at))
+        self._put(records_of(self.device, self._units, failed(self.device.lasting, error), at))
 
 
 def _of_a_stranger(reading: Reading) -> Reading:

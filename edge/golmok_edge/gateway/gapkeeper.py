@@ -55,7 +55,7 @@ def watched_of(devices: Iterable[Device]) -> list[Watched]:
         silence_s, interval_s = normal_silence_s(device), device.interval_s
         limit_ms = None if silence_s is None else round(silence_s * 1000)
         interval_ms = None if interval_s is None else max(1, round(interval_s * 1000))
-        for channel in device.channels:
+        for channel in device.lasting:
             name = f"{device.name}.{channel.quantity}"
             found.append(Watched(name, device.name, limit_ms, interval_ms, device.bus is None))
     return found

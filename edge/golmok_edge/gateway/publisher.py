@@ -15,9 +15,16 @@ class Publisher:
     """Tells the local bus each channel's newest value after a commit, and Home Assistant what there is."""
 
     def __init__(
-        self, gateway: str, title: str, publish: Callable[[str, bytes], None], row: Callable[[Newest], dict[str, Any]]
+        self,
+        gateway: str,
+        title: str,
+        publish: Callable[[str, bytes], None],
+        row: Callable[[Newest], dict[str, Any]],
+        publish_once: Callable[[str, bytes], None] | None = None,
     ) -> None:
+        """`publish` keeps what it publishes for those who come later, `publish_once` does not."""
         self._gateway, self._title, self._publish, self._row = gateway, title, publish, row
+        self._publish_once = publish_once or publish
         self._announced: set[str] = set()
 
     def committed(self, newest: Mapping[str, Newest], expire_s: Mapping[str, float]) -> None:
@@ -26,9 +33,16 @@ class Publisher:
             if channel not in self._announced and one.record.value is not None:  # else what it is is not known yet
                 self._announced.add(channel)
                 self._announce(channel, one.record, expire_s.get(channel))
-            row = self._row(one)
-            fields = {key: row[key] for key in ("ts", "value", "unit", "quality", "seq")}
-            self._publish(self._topic(channel), json.dumps(fields, ensure_ascii=False, allow_nan=False).encode())
+            self._publish(self._topic(channel), self._said(one))
+
+    def happened(self, event: Newest) -> None:
+        """Something happened at a device: a button was pressed. Nobody hears of it twice."""
+        self._publish_once(self._topic(event.record.channel), self._said(event))
+
+    def _said(self, one: Newest) -> bytes:
+        row = self._row(one)
+        fields = {key: row[key] for key in ("ts", "value", "unit", "quality", "seq")}
+        return json.dumps(fields, ensure_ascii=False, allow_nan=False).encode()
 
     def again(self) -> None:
         """The broker may have forgotten what it was told."""

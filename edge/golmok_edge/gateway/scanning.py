@@ -96,13 +96,15 @@ def blocks(scan: Scan) -> list[str]:
 
 
 async def _all(scan: Scan) -> None:
-    urls = dict.fromkeys(device.bus for device in scan.devices if device.bus)
+    urls = dict.fromkeys(device.bus for device in scan.devices if device.bus and not _is_on_the_air(device))
     if scan.simulation is None:
         known = {parse_bus_url(url).plain for url in urls}
         urls |= dict.fromkeys(url for url in present_buses() if parse_bus_url(url) not in known)
     else:
         kinds = {parse_bus_url(url).kind for url in urls}
-        urls |= dict.fromkeys(url for kind, url in EXAMPLES.items() if kind not in kinds and kind != "gpio")
+        urls |= dict.fromkeys(
+            url for kind, url in EXAMPLES.items() if kind not in kinds and kind not in ("gpio", "ble")
+        )
     for url in urls:
         await _wired(scan, url)
     for scanner in SCANNERS.values():
@@ -236,8 +238,30 @@ async def _listened(scan: Scan) -> dict[str, bytes]:
     return heard
 
 
-SCANNERS: Final[dict[str, Scanner]] = {"mqtt": _heard}
-"""What else is looked for, beside the buses that have a URL: name -> scanner. Bluetooth adverts belong here."""
+def _is_on_the_air(device: Device) -> bool:
+    return catalogue.load(device.driver).info.bus == "ble"
+
+
+async def _on_the_air(scan: Scan) -> None:
+    """Who broadcasts: the settings' Bluetooth devices, and others."""
+    from golmok_edge.gateway import ble_scan
+
+    mine = [device for device in scan.devices if _is_on_the_air(device)]
+    radios = ble_scan.present_radios() if scan.simulation is None else []
+    for url in dict.fromkeys([device.bus or "" for device in mine] or radios):
+        print(f"listening on {url} …", file=sys.stderr)
+        devices = [device for device in mine if device.bus == url]
+        try:
+            rows, found = await ble_scan.examined(url, devices, scan.listen_s, scan.base, scan.simulation)
+        except DriverError as error:
+            scan.troubles[url] = str(error)
+            continue
+        scan.known += rows
+        scan.found += found
+
+
+SCANNERS: Final[dict[str, Scanner]] = {"mqtt": _heard, "ble": _on_the_air}
+"""What else is looked for, beside the buses on which each place can be asked: name -> scanner."""
 
 
 def _simulate(settings: Settings) -> Simulation:

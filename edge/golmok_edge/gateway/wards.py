@@ -44,8 +44,9 @@ class Wards:
         return driver
 
     def elsewhere(self, device: Device) -> Callable[[], Driver] | None:
-        """What makes the driver in a process of its own; None if it is in one."""
-        return None if device.apart else partial(self.apart, device)
+        """What makes the driver in a process of its own; None if it is in one, or could do less there (Bluetooth)."""
+        is_on_the_air = catalogue.load(device.driver).info.bus == "ble"
+        return None if device.apart or is_on_the_air else partial(self.apart, device)
 
     def end(self) -> None:
         """End all processes."""

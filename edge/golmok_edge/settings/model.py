@@ -253,8 +253,8 @@ class Common(Section, frozen=True):
     bus: Annotated[
         Text | None,
         Meta(
-            description="The bus it is wired to: i2c://1, w1://0, gpio://, or with sim+ before it a simulated one. "
-            "Devices on MQTT have none.",
+            description="The bus it is wired to: i2c://1, w1://0, gpio://, ble://hci0, or with sim+ before it a "
+            "simulated one. Devices on MQTT have none.",
             examples=["w1://0"],
         ),
     ] = None
@@ -348,6 +348,11 @@ class Device(msgspec.Struct, frozen=True, kw_only=True):
     """Whether its driver runs in a process of its own."""
     most_mb: int = MOST_MB
     """What that process may take beyond what it took at first."""
+
+    @property
+    def lasting(self) -> tuple[Channel, ...]:
+        """The channels that have a value at any time; the others are events, which are stored as such."""
+        return tuple(channel for channel in self.channels if not channel.is_event)
 
 
 def normal_silence_s(device: Device) -> float | None:

@@ -105,6 +105,8 @@ class Disk:
     def apply(self, entry: AnyEntry) -> None:
         """Go on by one entry of the journal."""
         self._at += 1
+        if isinstance(entry, Write | Content | Size) and self._is_nowhere(entry.path):
+            return
         match entry:
             case Mark(body):
                 self.marks.append(body)
@@ -178,6 +180,13 @@ class Disk:
         for folder in folders:
             at = self._now[at, folder]
         return at, name
+
+    def _is_nowhere(self, path: str) -> bool:
+        """Whether its folder was removed: a file that is still open can be written on, and nobody will see it."""
+        at: int | None = _ROOT
+        for folder in path.split("/")[:-1]:
+            at = None if at is None else self._now.get((at, folder))
+        return at is None
 
     def _find(self, path: str) -> int | None:
         return self._now.get(self._place(path))
