@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import json
 import re
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
+from http.client import HTTPException
 from typing import Any, Final
 from urllib.request import urlopen
 
 _PAGE: Final = 50_000
+_PATIENCE_S: Final = 60.0
 _NEXT: Final = re.compile(r'<(?:http://[^/]*)?([^>]*)>; rel="next"')
 
 
@@ -62,10 +65,23 @@ def gaps(url: str, gateway: str) -> list[GapLine]:
 
 def _lines(url: str, path: str | None) -> Iterator[dict[str, Any]]:
     while path:
-        with urlopen(url + path, timeout=60) as reply:
-            yield from map(json.loads, filter(None, reply.read().split(b"\n")))
-            found = _NEXT.search(reply.headers.get("Link") or "")
+        body, link = _page(url + path)
+        yield from map(json.loads, filter(None, body.split(b"\n")))
+        found = _NEXT.search(link)
         path = found[1] if found else None
+
+
+def _page(url: str) -> tuple[bytes, str]:
+    """A page and its `Link`. A fault of another shop may end the cloud just now: then it is asked again."""
+    end = time.monotonic() + _PATIENCE_S
+    while True:
+        try:
+            with urlopen(url, timeout=60) as reply:
+                return reply.read(), reply.headers.get("Link") or ""
+        except (OSError, HTTPException):
+            if time.monotonic() > end:
+                raise
+            time.sleep(0.2)
 
 
 def _row(line: dict[str, Any]) -> Row:

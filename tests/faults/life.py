@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from http.client import HTTPException
 from pathlib import Path
 from typing import Final
 
@@ -120,7 +121,7 @@ class Life:
                 if self._stop.is_set():
                     return
             self._look(street, shop, is_end=True)
-        except (ProgramError, StuckError, AssertionError, OSError) as error:
+        except (ProgramError, StuckError, AssertionError, OSError, HTTPException) as error:
             self._found([Finding("lost", f"{STUCK} {self._seed} {shop.site.name}: {type(error).__name__}: {error}")])
 
     def _look(self, street: Street, shop: Shop, *, is_end: bool) -> None:

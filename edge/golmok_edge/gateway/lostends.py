@@ -1,4 +1,7 @@
-"""What is told of a damaged store whose end is not known: for each channel, from when to when readings may be lost.
+"""What is told of a damaged store whose end is gone: for each channel, from when to when readings may be lost.
+
+Where it is known how many records are gone they are void, and counted. But what is gone may have stood between two
+silences that were each too short to be told, and of each channel somebody must say when it was heard last.
 
 It begins with the channel's last reading that could be read, by the time that its source states too, and ends when
 the store was set aside. The cloud may have later ones of the same epoch: it is told which one, and looks there. Where
@@ -27,7 +30,7 @@ class _Since(NamedTuple):
 
 def told(about: About, expected: Iterable[str]) -> Iterator[dict[str, Any]]:
     """The values of the events `gap.quarantined`; `expected` are the channels of the settings."""
-    if about.end_known:
+    if about.end_known and not about.ends:
         return
     is_named = bool(about.epoch)
     detail = "the end of a damaged store could not be read" if is_named else "a damaged store cannot be named"
@@ -59,7 +62,7 @@ def _begins(about: About, expected: Iterable[str]) -> Iterator[tuple[str, _Since
             yield name, _Since(end.boot, end.mono_ms, end.wall_ms)
         else:
             yield name, _Since(boot, mono_ms, None, name.partition(".")[0])
-    events = ends.get("events", {})
+    events = {} if about.end_known else ends.get("events", {})
     last = max(events.values(), default=None)
     for name in sorted(events):
         if last and not name.startswith(PREFIX):

@@ -63,7 +63,7 @@ class About(msgspec.Struct, omit_defaults=True):
     end_known: bool = False
     """Whether it is known where the streams ended."""
     ends: dict[str, dict[str, End]] = {}
-    """Where it is not known: of readings and events, the last of each channel that was read and can be dated."""
+    """Where it is not known, or readings are gone there: the last of each channel that was read and can be dated."""
     first: tuple[str, int] | None = None
     """Boot and time of the first record that was read."""
     told: bool = False

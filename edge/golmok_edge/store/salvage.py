@@ -209,11 +209,13 @@ class Salvage:
             known, is_sure = {"last": ends}, True
         acked = known.get("acked") or {stream: hints.get(f"acked.{stream}", 0) for stream in STREAMS}
         lost = dict.fromkeys(STREAMS, 0)
+        is_end_gone = not is_sure
         for stream in STREAMS:
             _order_times(db, stream)
             last = int((known.get("last") or {}).get(stream, hints.get(f"counted.{stream}", 0)))
             if is_sure:
                 _drop_strangers(db, stream, last)
+            is_end_gone |= stream == "readings" and last > max(row[0] for row in _ends(db, stream))
             lost[stream] = self._fill(db, stream, bases[stream], int(acked.get(stream, 0)), last)
         self._keep_hints(db, hints, {stream: int(acked.get(stream, 0)) for stream in STREAMS})
         records = sum(db.execute(f"SELECT IFNULL(SUM(count), 0) FROM {s}").fetchone()[0] for s in STREAMS)  # noqa: S608  # our names
@@ -229,7 +231,7 @@ class Salvage:
             end_known=is_sure,
             last_boot=last_boot,
             last_mono_ms=last_mono_ms,
-            ends={} if is_sure else self._ends,
+            ends=self._ends if is_end_gone else {},
             first=first,
         )
 
