@@ -9,12 +9,24 @@ import sys
 from collections.abc import Sequence
 from typing import Any, Final
 
-from golmok_edge.scan import calibrate, compare, graycode, line, measure, reconstruct, report, simulate
+from golmok_edge.scan import (
+    calibrate,
+    capture,
+    compare,
+    graycode,
+    line,
+    measure,
+    reconstruct,
+    report,
+    serve,
+    simulate,
+)
 from golmok_edge.scan.command import Command, told_troubles
 
 _EPILOG: Final = """\
 examples:
   golmok-scan simulate --mesh last.stl --out scan1 --seed 1     pictures of a scanner that is not there, with the truth
+  golmok-scan capture scan1 --config gateway.toml               the pictures, from the scanner
   golmok-scan calibrate scan1                                   camera, lasers and turntable from the board's pictures
   golmok-scan reconstruct scan1                                 points and a mesh from the piece's pictures
   golmok-scan measure scan1 --section 20 --gauge ball:30        sizes in millimetres, and how far to trust them
@@ -27,6 +39,7 @@ exit codes: 0 done, 1 what was asked for failed, 2 wrong usage
 """
 COMMANDS: Final[tuple[Command, ...]] = (
     simulate.COMMAND,
+    capture.COMMAND,
     calibrate.COMMAND,
     reconstruct.COMMAND,
     measure.COMMAND,
@@ -34,6 +47,8 @@ COMMANDS: Final[tuple[Command, ...]] = (
     compare.COMMAND,
     line.COMMAND,
     graycode.COMMAND,
+    serve.COMMAND,
+    serve.PIN_COMMAND,
 )
 
 

@@ -1,0 +1,384 @@
+"""The scan page's web server. Nothing but the sign-in is there for whoever has not signed in.
+
+Every page of the Internet can make a browser send requests here. So: it answers to no name that a name server could
+point at it (without TLS it is this machine's only), a cookie goes along only from our own pages (SameSite=Strict), and
+whatever changes something must bear the session's token and come from here.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from base64 import b64encode
+from collections.abc import Awaitable, Callable
+from dataclasses import asdict
+from datetime import datetime
+from hashlib import sha256
+from math import ceil
+from pathlib import Path
+from typing import Any, Final
+from urllib.parse import parse_qs
+
+from fastapi import FastAPI, Request, Response
+from fastapi.responses import FileResponse, HTMLResponse, JSONResponse, PlainTextResponse, RedirectResponse
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from golmok_cloud_sync.web import (
+    COOKIE,
+    COOKIE_AGE_S,
+    LANGUAGES,
+    SECURITY_HEADERS,
+    Language,
+    assets,
+    choose,
+    is_language,
+)
+from golmok_drivers.errors import DriverError
+from golmok_edge.scan.page.door import Lock, Session, Sessions
+from golmok_edge.scan.page.jobs import Job, Stage
+from golmok_edge.scan.page.live import Live
+from golmok_edge.scan.page.pins import MOST, Pin, PinError
+from golmok_edge.scan.page.scans import FILES, Scans
+from golmok_edge.scan.page.texts import TEXTS, VIEWER, say
+from golmok_edge.scan.plan import LIT
+from golmok_edge.shop.app import is_this_machine
+from golmok_vision.scan import ScanError
+
+SESSION: Final = "golmok-scan"
+STEPS: Final = {"quick": 100, "normal": 200, "fine": 400}
+_MOST_BYTES: Final = 4_096
+_ASSETS: Final = assets("golmok_cloud_sync.web", "golmok_edge.scan.page")
+_IMPORTS: Final = json.dumps({"imports": {"three": "/viewer/three.module.js", "three/addons/": "/viewer/"}})
+_TEMPLATES: Final = Environment(
+    loader=PackageLoader("golmok_edge.scan.page"), autoescape=True, undefined=StrictUndefined, trim_blocks=True
+)
+
+
+def _headers() -> dict[str, str]:
+    """The house's, and leave for the one inline script: the map that says where `three` is."""
+    allowed = b64encode(sha256(_IMPORTS.encode()).digest()).decode()
+    policy = SECURITY_HEADERS["Content-Security-Policy"]
+    strict = policy.replace("script-src 'self'", f"script-src 'self' 'sha256-{allowed}'")
+    return {**SECURITY_HEADERS, "Content-Security-Policy": strict}
+
+
+_HEADERS: Final = _headers()
+
+
+class Desk:
+    """What the page works with: who is in, what runs, the camera, the scans."""
+
+    def __init__(self, pin_file: Path, scans: Scans, live: Live, equipment: tuple[str, ...], viewer: Path) -> None:
+        self.pin_file = pin_file
+        self.scans = scans
+        self.live = live
+        self.equipment = equipment
+        """Arguments of `capture` that say which scanner."""
+        self.viewer = viewer
+        self.sessions = Sessions()
+        self.lock = Lock()
+        self.trying = asyncio.Lock()
+        self.job: Job | None = None
+        self.stages: tuple[str, ...] = ()
+        """What follows on a capture; the stages that are installed."""
+
+    async def begin(self, name: str, stages: list[Stage]) -> bool:
+        """Start a job, unless one runs."""
+        if self.job is not None and self.job.runs:
+            return False
+        await self.live.close()
+        self.job = Job(name, stages)
+        return True
+
+    def of_scan(self, name: str, steps: int) -> list[Stage]:
+        """The stages of a scan."""
+        folder = str(self.scans.folder / name)
+        borrowed = ("--calibration", str(self.scans.calibration)) if self.scans.is_calibrated else ()
+        first = Stage("capture", (folder, "--steps", str(steps), *borrowed, *self.equipment))
+        return [first, *(Stage(stage, (folder,)) for stage in self.stages)]
+
+    def of_calibration(self) -> list[Stage]:
+        """The stages of a calibration."""
+        folder = str(self.scans.calibration)
+        captured = [Stage("capture", (folder, "--what", what, *self.equipment)) for what in ("camera", "table")]
+        return [*captured, Stage("calibrate", (folder,))]
+
+
+def make_app(desk: Desk, *, secure: bool) -> FastAPI:
+    """The app; `secure`: it is reached by TLS."""
+    app = FastAPI(title="golmok-scan", docs_url=None, redoc_url=None, openapi_url=None)
+    app.add_middleware(Guard, secure=secure)
+    routes = _Routes(desk, secure)
+    for path, endpoint in routes.to_read().items():
+        app.add_api_route(path, endpoint, methods=["GET", "HEAD"], response_model=None)
+    for path, endpoint in routes.to_do().items():
+        app.add_api_route(path, endpoint, methods=["POST"], response_model=None)
+    return app
+
+
+Endpoint = Callable[..., Awaitable[Response]]
+
+
+class _Routes:
+    def __init__(self, desk: Desk, secure: bool) -> None:
+        self._desk = desk
+        self._secure = secure
+
+    def to_read(self) -> dict[str, Endpoint]:
+        return {
+            "/": self.page, "/login": self.door, "/state": self.state, "/live": self.look,
+            "/scans/{name}/{file}": self.download, "/static/{name}": self.static, "/viewer/{path:path}": self.viewer,
+        }  # fmt: skip
+
+    def to_do(self) -> dict[str, Endpoint]:
+        return {
+            "/login": self.sign_in, "/logout": self.sign_out, "/start": self.start, "/calibrate": self.calibrate,
+            "/resume": self.resume, "/next": self.next, "/stop": self.stop,
+        }  # fmt: skip
+
+    # --- the door
+
+    def _session(self, request: Request) -> Session | None:
+        try:
+            pin = Pin.read(self._desk.pin_file)
+        except PinError:
+            return None
+        if pin is None:
+            return None
+        return self._desk.sessions.find(request.cookies.get(SESSION), pin.mark, time.monotonic())
+
+    async def door(self, request: Request) -> Response:
+        if self._session(request):
+            return RedirectResponse("/", 303)
+        language = _language(request)
+        try:
+            trouble = say("no_pin", language) if Pin.read(self._desk.pin_file) is None else ""
+        except PinError as error:
+            trouble = str(error)
+        return _html("login.html", language, 200, trouble=trouble, needs_pin=bool(trouble))
+
+    async def sign_in(self, request: Request) -> Response:
+        language = _language(request)
+        form = await _form(request)
+        async with self._desk.trying:  # one try at a time: each costs 16 MB and a while
+            wait_s = self._desk.lock.wait_s(time.monotonic())
+            if wait_s:
+                locked = say("locked", language, seconds=ceil(wait_s))
+                answer = _html("login.html", language, 429, trouble=locked, needs_pin=False)
+                answer.headers["Retry-After"] = str(ceil(wait_s))
+                return answer
+            try:
+                pin = Pin.read(self._desk.pin_file)
+            except PinError as error:
+                return _html("login.html", language, 403, trouble=str(error), needs_pin=True)
+            if pin is None:
+                return _html("login.html", language, 403, trouble=say("no_pin", language), needs_pin=True)
+            if not await asyncio.to_thread(pin.is_right, form.get("pin", "")[:MOST]):
+                self._desk.lock = self._desk.lock.after_wrong(time.monotonic())
+                return _html("login.html", language, 403, trouble=say("wrong_pin", language), needs_pin=False)
+            self._desk.lock = self._desk.lock.after_right()
+        answer = RedirectResponse("/", 303)
+        cookie = self._desk.sessions.begin(pin.mark, time.monotonic())
+        answer.set_cookie(SESSION, cookie, httponly=True, samesite="strict", secure=self._secure, path="/")
+        return answer
+
+    async def sign_out(self, request: Request) -> Response:
+        if (refusal := await self._refusal(request)) is not None:
+            return refusal
+        self._desk.sessions.end(request.cookies.get(SESSION))
+        answer = RedirectResponse("/login", 303)
+        answer.delete_cookie(SESSION, path="/", httponly=True, samesite="strict", secure=self._secure)
+        return answer
+
+    async def _refusal(self, request: Request) -> Response | None:
+        """Why this request may not change anything, if so."""
+        session = self._session(request)
+        if session is None:
+            return JSONResponse({"error": "sign in first"}, 401)
+        given = request.headers.get("X-Golmok-Token") or (await _form(request)).get("token", "")
+        if not _same(given, session.token):
+            return JSONResponse({"error": say("from_elsewhere", _language(request))}, 403)
+        return None
+
+    # --- looking
+
+    async def page(self, request: Request) -> Response:
+        session = self._session(request)
+        if session is None:
+            return RedirectResponse("/login", 303)
+        language = _language(request)
+        has_viewer = all((self._desk.viewer / file).is_file() for file in VIEWER.values())
+        answer = _html("scan.html", language, 200, token=session.token, imports=_IMPORTS, has_viewer=has_viewer,
+                       steps=STEPS, texts={key: row[language] for key, row in TEXTS.items()})  # fmt: skip
+        if is_language(request.query_params.get("lang")):
+            answer.set_cookie(COOKIE, language, max_age=COOKIE_AGE_S, samesite="lax", httponly=True)
+        return answer
+
+    async def state(self, request: Request) -> Response:
+        if self._session(request) is None:
+            return JSONResponse({"error": "sign in first"}, 401)
+        scans = self._desk.scans
+        all_of_them = await asyncio.to_thread(scans.all)
+        return _fresh(JSONResponse({
+            "calibrated": scans.is_calibrated,
+            "job": None if self._desk.job is None else asdict(self._desk.job.state),
+            "scans": [{**asdict(scan), "when": scan.when} for scan in all_of_them],
+        }))  # fmt: skip
+
+    async def look(self, request: Request, light: str = "off") -> Response:
+        if self._session(request) is None:
+            return JSONResponse({"error": "sign in first"}, 401)
+        asked = next((each for each in LIT if each == light), None)
+        if asked is None:
+            return JSONResponse({"error": f"there is no light {light!r:.20}"}, 404)
+        if self._desk.job is not None and self._desk.job.runs:
+            return JSONResponse({"error": say("busy_camera", _language(request))}, 409)
+        try:
+            seen = await self._desk.live.look(asked)
+        except (DriverError, ScanError, OSError) as error:
+            return JSONResponse({"error": str(error)}, 503)
+        return _fresh(Response(seen.jpeg, media_type="image/jpeg", headers={"X-View": json.dumps(seen.figures)}))
+
+    async def download(self, request: Request, name: str, file: str) -> Response:
+        if self._session(request) is None:
+            return RedirectResponse("/login", 303)
+        found = self._desk.scans.file(name, file)
+        if found is None:
+            return PlainTextResponse("there is no such file", 404)
+        return _fresh(FileResponse(found, media_type=FILES[file], filename=f"{name}-{file}"))
+
+    async def static(self, request: Request, name: str) -> Response:
+        asset = _ASSETS.get(name)
+        if asset is None:
+            return PlainTextResponse(f"there is no {name!r} here", 404)
+        if asset.is_held_by(request.headers.get("If-None-Match")):
+            return Response(status_code=304, headers=dict(asset.headers))
+        return Response(asset.body, headers=dict(asset.headers))
+
+    async def viewer(self, request: Request, path: str) -> Response:
+        found = self._desk.viewer / VIEWER[path] if path in VIEWER else None
+        if found is None or not found.is_file():
+            return PlainTextResponse("there is no such file", 404)
+        return FileResponse(found, media_type="text/javascript", headers={"Cache-Control": "no-cache"})
+
+    # --- doing
+
+    async def start(self, request: Request) -> Response:
+        if (refusal := await self._refusal(request)) is not None:
+            return refusal
+        steps = STEPS.get((await _form(request)).get("quality", "normal"))
+        if steps is None:
+            return JSONResponse({"error": "quality is quick, normal or fine"}, 422)
+        name = self._desk.scans.new(datetime.now())
+        return await self._begun(request, name, self._desk.of_scan(name, steps))
+
+    async def resume(self, request: Request) -> Response:
+        if (refusal := await self._refusal(request)) is not None:
+            return refusal
+        name = (await _form(request)).get("scan", "")
+        steps = self._desk.scans.steps(name)
+        if steps is None:
+            return JSONResponse({"error": "there is no such scan"}, 404)
+        return await self._begun(request, name, self._desk.of_scan(name, steps))
+
+    async def calibrate(self, request: Request) -> Response:
+        if (refusal := await self._refusal(request)) is not None:
+            return refusal
+        return await self._begun(request, "", self._desk.of_calibration())
+
+    async def _begun(self, request: Request, name: str, stages: list[Stage]) -> Response:
+        if not await self._desk.begin(name, stages):
+            return JSONResponse({"error": say("busy_camera", _language(request))}, 409)
+        return JSONResponse({"scan": name}, 202)
+
+    async def next(self, request: Request) -> Response:
+        if (refusal := await self._refusal(request)) is not None:
+            return refusal
+        if self._desk.job is not None:
+            self._desk.job.go_on()
+        return JSONResponse({}, 202)
+
+    async def stop(self, request: Request) -> Response:
+        if (refusal := await self._refusal(request)) is not None:
+            return refusal
+        if self._desk.job is not None and self._desk.job.runs:
+            await self._desk.job.stop()
+        return JSONResponse({}, 202)
+
+
+class Guard:
+    """Refuses what comes from elsewhere or is too long, and puts the security headers on every answer."""
+
+    def __init__(self, app: ASGIApp, *, secure: bool) -> None:
+        self._app = app
+        self._secure = secure
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+
+        async def guarded(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                safe = [(name.lower().encode(), text.encode()) for name, text in _HEADERS.items()]
+                message = {**message, "headers": [*message.get("headers", ()), *safe]}
+            await send(message)
+
+        await (self._refusal(scope) or self._app)(scope, receive, guarded)
+
+    def _refusal(self, scope: Scope) -> Response | None:
+        headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
+        host = headers.get("host", "")
+        if not self._secure and not is_this_machine(host):
+            return PlainTextResponse(
+                "this page is for this machine only: open it as http://127.0.0.1 or localhost", 421
+            )
+        if scope["method"] != "POST":
+            return None
+        if not self._is_ours(headers):
+            return PlainTextResponse("requests from other pages are refused", 403)
+        length = headers.get("content-length", "0")
+        if "transfer-encoding" in headers or not length.isdecimal() or int(length) > _MOST_BYTES:
+            return PlainTextResponse("that is too long", 413)
+        return None
+
+    def _is_ours(self, headers: dict[str, str]) -> bool:
+        """Whether one of our own pages sent it.
+
+        Browsers say so by Sec-Fetch-Site. Those that do not know it send an Origin; a form's is "null" by our referrer
+        policy, so it alone proves nothing, and from a browser that sends neither the cookie is what protects us.
+        """
+        site = headers.get("sec-fetch-site")
+        if site is not None:
+            return site in ("same-origin", "none")
+        scheme = "https" if self._secure else "http"
+        return headers.get("origin") in (None, f"{scheme}://{headers.get('host')}")
+
+
+def _html(template: str, language: Language, status: int, **values: Any) -> Response:
+    text = {key: row[language] for key, row in TEXTS.items()}
+    page = _TEMPLATES.get_template(template).render(language=language, languages=LANGUAGES, text=text, **values)
+    return _fresh(HTMLResponse(page, status))
+
+
+def _fresh(response: Response) -> Response:
+    response.headers["Cache-Control"] = "no-store"
+    return response
+
+
+def _language(request: Request) -> Language:
+    asked = request.query_params.get("lang")
+    return choose(asked, request.cookies.get(COOKIE), request.headers.get("Accept-Language"))
+
+
+async def _form(request: Request) -> dict[str, str]:
+    body = (await request.body()).decode("utf-8", "replace")
+    return {key: values[-1] for key, values in parse_qs(body, keep_blank_values=True, max_num_fields=20).items()}
+
+
+def _same(one: str, other: str) -> bool:
+    from hmac import compare_digest
+
+    return compare_digest(one.encode("utf-8", "replace"), other.encode())

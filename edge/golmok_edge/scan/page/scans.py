@@ -1,0 +1,96 @@
+"""The scans on this machine: a folder each, what is in it, and which of its files may be taken away."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Final
+
+CALIBRATION: Final = "calibration"
+_NAME: Final = re.compile(r"scan-\d{8}-\d{6}(-\d+)?")
+FILES: Final[Mapping[str, str]] = {
+    "mesh.stl": "model/stl",
+    "mesh.ply": "application/octet-stream",
+    "mesh.glb": "model/gltf-binary",
+    "mesh.obj": "model/obj",
+    "cloud.ply": "application/octet-stream",
+    "report.html": "text/html; charset=utf-8",
+    "report.json": "application/json",
+}
+"""What may be downloaded, and as what. Nothing else of a scan's folder leaves it."""
+
+
+@dataclass(frozen=True)
+class Scan:
+    """One scan: its frames that are there, of how many, and its files."""
+
+    name: str
+    frames: int
+    of: int
+    files: tuple[str, ...]
+
+    @property
+    def when(self) -> str:
+        """When it was begun, as the clock of this machine said."""
+        _, day, time, *_ = self.name.split("-")
+        return f"{day[:4]}-{day[4:6]}-{day[6:]} {time[:2]}:{time[2:4]}"
+
+
+class Scans:
+    """All scans in one folder; the rig's calibration lies beside them."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    @property
+    def calibration(self) -> Path:
+        """The dataset by which the rig was calibrated."""
+        return self.folder / CALIBRATION
+
+    @property
+    def is_calibrated(self) -> bool:
+        """Whether there is a calibration that scans can take."""
+        return (self.calibration / "calibration.json").exists()
+
+    def new(self, now: datetime) -> str:
+        """A name that no scan has."""
+        name = f"scan-{now:%Y%m%d-%H%M%S}"
+        taken = (f"{name}-{number}" for number in range(2, 1000))
+        return name if not (self.folder / name).exists() else next(n for n in taken if not (self.folder / n).exists())
+
+    def all(self) -> list[Scan]:
+        """The newest first."""
+        folders = [file for file in self.folder.glob("scan-*") if _NAME.fullmatch(file.name) and file.is_dir()]
+        return [self._told(folder) for folder in sorted(folders, key=lambda folder: folder.name, reverse=True)]
+
+    def path(self, name: str) -> Path | None:
+        """A scan's folder, if it is one."""
+        folder = self.folder / name
+        return folder if _NAME.fullmatch(name) and folder.is_dir() else None
+
+    def file(self, name: str, file: str) -> Path | None:
+        """A file that may be taken away, if it is there."""
+        folder = self.path(name)
+        found = folder / file if folder is not None and file in FILES else None
+        return found if found is not None and found.is_file() else None
+
+    def steps(self, name: str) -> int | None:
+        """How many stops it was begun with."""
+        folder = self.path(name)
+        return None if folder is None else _steps(folder)
+
+    def _told(self, folder: Path) -> Scan:
+        frames = len(list((folder / "frames").glob("*_off.png")))
+        return Scan(folder.name, frames, _steps(folder) or frames, tuple(f for f in FILES if (folder / f).is_file()))
+
+
+def _steps(folder: Path) -> int | None:
+    try:
+        order: Any = json.loads((folder / "capture.json").read_bytes())
+        return int(order["frames"]["steps"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None

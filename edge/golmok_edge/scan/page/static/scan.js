@@ -1,0 +1,187 @@
+// The scan page: what runs, the camera, the list of scans. What is said in words comes from the server's table.
+
+import { byId, el, number, say, texts } from "/static/dom.js";
+
+const token = document.body.dataset.token;
+const STEADY_MS = 1000;
+let quality = "normal";
+let shown = null;
+let seen = null; // the job's last state as text, so that what stands still is not written anew
+
+const post = async (path, values = {}) => {
+  const answer = await fetch(path, { method: "POST", headers: { "X-Golmok-Token": token }, body: new URLSearchParams(values) });
+  if (answer.status === 401) location.assign("/login");
+  const found = await answer.json();
+  if (!answer.ok) tell([el("p", { class: "notice bad" }, found.error)]);
+  await refresh();
+};
+const tell = (children) => byId("told").replaceChildren(...children);
+const press = (buttons, chosen) => buttons.forEach((button) => button.setAttribute("aria-pressed", button === chosen));
+const group = (name, then) => {
+  const buttons = [...document.querySelectorAll(`[data-${name}]`)];
+  buttons.forEach((button) => button.addEventListener("click", () => { press(buttons, button); then(button.dataset[name]); }));
+};
+
+// --- what runs
+
+const showJob = (job) => {
+  const runs = job !== null && !job.ended;
+  byId("idle").hidden = runs;
+  byId("job").hidden = !runs;
+  byId("calibrate").hidden = runs;
+  byId("look").disabled = runs;
+  if (runs) stopLooking();
+  const now = JSON.stringify(job);
+  if (now === seen || job === null) return;
+  seen = now;
+  byId("asks").hidden = !job.asks;
+  byId("asks").firstElementChild.textContent = job.asks;
+  byId("job-what").textContent = `${job.stage + 1}/${job.stages.length} ${texts[job.stages[job.stage]] ?? job.stages[job.stage]}`;
+  if (job.total) byId("job-bar").value = job.done / job.total;
+  else byId("job-bar").removeAttribute("value");
+  byId("job-left").textContent = [job.total ? `${number(job.done)} / ${number(job.total)}` : "",
+    job.left ? say("left", { time: job.left }) : ""].filter(Boolean).join(" · ");
+  const lang = document.documentElement.lang;
+  const troubles = job.troubles.map((each) =>
+    el("p", { class: `notice ${each.weight === "bad" ? "bad" : "warn"}` }, lang === "ko" ? each.text_ko : each.text));
+  if (!job.ended) return tell(troubles);
+  const bad = job.troubles.some((each) => each.weight === "bad");
+  const error = job.error && !bad ? [el("p", {}, job.error)] : [];
+  const kind = { done: "good", failed: "bad", stopped: "warn" }[job.ended];
+  tell([el("p", { class: `what ${kind}`, role: "status" }, texts[job.ended]), ...error, ...troubles]);
+};
+
+// --- scans and the model
+
+const FILES = { "mesh.stl": "STL", "mesh.ply": "PLY", "mesh.glb": "GLB", "mesh.obj": "OBJ", "report.html": "report" };
+const address = (scan, file) => `/scans/${encodeURIComponent(scan)}/${file}`;
+
+const showFiles = (scan) => byId("files").replaceChildren(...scan.files.filter((file) => FILES[file]).map((file) =>
+  el("a", { href: address(scan.name, file), download: "" }, `${texts.download} ${texts[FILES[file]] ?? FILES[file]}`)));
+
+const showModel = async (scan) => {
+  shown = scan.name + scan.files.join();
+  showFiles(scan);
+  const said = byId("stage-said");
+  if (!scan.files.includes("mesh.glb")) return void (said.textContent = texts.no_model);
+  if (!document.body.dataset.viewer) return void (said.textContent = texts.no_viewer);
+  try {
+    said.textContent = "…";
+    const { show } = await import("/static/model.js");
+    await show(byId("stage"), address(scan.name, "mesh.glb"));
+    said.textContent = "";
+    byId("turn-it").hidden = false;
+  } catch (error) {
+    said.textContent = texts.no_webgl;
+  }
+};
+
+const showScans = (scans, runs) => {
+  if (!scans.length) return;
+  byId("scans").replaceChildren(...scans.map((scan) => {
+    const line = el("li", {}, el("time", {}, scan.when),
+      el("span", { class: "soft" }, say("pictures", { n: scan.frames, of: scan.of })));
+    const button = el("button", { type: "button" }, texts.show);
+    button.addEventListener("click", () => showModel(scan));
+    line.append(button);
+    if (!runs && !scan.files.includes("report.json") && !scan.files.includes("mesh.stl")) {
+      const more = el("button", { type: "button" }, texts.go_on);
+      more.addEventListener("click", () => post("/resume", { scan: scan.name }));
+      line.append(more);
+    }
+    return line;
+  }));
+  const newest = scans.find((scan) => scan.files.includes("mesh.glb")) ?? scans[0];
+  if (shown === null || (shown !== newest.name + newest.files.join() && newest === scans[0])) showModel(newest);
+};
+
+const refresh = async () => {
+  try {
+    const answer = await fetch("/state");
+    if (answer.status === 401) return location.assign("/login");
+    const state = await answer.json();
+    byId("lost").hidden = true;
+    showJob(state.job);
+    showScans(state.scans, state.job !== null && !state.job.ended);
+    byId("calibration").textContent = state.calibrated ? texts.calibrated : texts.not_calibrated;
+    byId("calibration").className = state.calibrated ? "state good" : "state warn";
+    byId("calibrate").textContent = state.calibrated ? texts.calibrate_again : texts.calibrate_now;
+  } catch (error) {
+    byId("lost").hidden = false;
+  }
+};
+
+// --- the camera: a picture at a time, drawn and forgotten
+
+let looking = false;
+let light = "off";
+let best = 0;
+
+const stopLooking = () => {
+  looking = false;
+  byId("look").setAttribute("aria-pressed", "false");
+  byId("look").textContent = texts.look;
+  byId("beware").hidden = true;
+};
+
+const showFigures = (view) => {
+  byId("help").hidden = false;
+  // A thin line is a sharp one; without a line the picture's own detail tells.
+  const sharp = view.line && view.line.rows ? 1 / view.line.width_px : view.sharpness;
+  best = Math.max(best, sharp);
+  const share = best ? sharp / best : 0;
+  byId("focus-bar").value = share;
+  byId("focus").textContent = say("focus_best", { share: number(100 * share) });
+  byId("line-width").textContent = view.line && view.line.rows
+    ? `${texts.line_width}: ${say("pixels", { n: number(view.line.width_px, 1) })} · ${texts.brightness}: ${view.line.peak}/255` : "";
+  const [key, kind] = verdict(view);
+  byId("exposure").textContent = texts[key];
+  byId("exposure").className = kind;
+};
+const verdict = (view) => {
+  if (view.burnt > 0.02 || (view.line && view.line.burnt > 0.25)) return ["exposure_high", "bad"];
+  if (view.line && !view.line.rows) return ["exposure_none", "bad"];
+  if (view.line && view.line.peak < 15) return ["exposure_low", "warn"];
+  return ["exposure_good", "good"];
+};
+
+const look = async () => {
+  while (looking) {
+    try {
+      const answer = await fetch(`/live?light=${light}`);
+      if (answer.status === 401) return location.assign("/login");
+      if (!answer.ok) throw new Error((await answer.json()).error);
+      const picture = await createImageBitmap(await answer.blob());
+      const canvas = byId("picture");
+      canvas.width = picture.width;
+      canvas.height = picture.height;
+      canvas.getContext("2d").drawImage(picture, 0, 0);
+      if (!looking) break;
+      showFigures(JSON.parse(answer.headers.get("X-View")));
+      byId("eye-said").textContent = "";
+    } catch (error) {
+      byId("eye-said").textContent = error.message;
+      stopLooking();
+    }
+  }
+};
+
+byId("look").addEventListener("click", () => {
+  if (looking) return stopLooking();
+  looking = true;
+  best = 0;
+  byId("look").setAttribute("aria-pressed", "true");
+  byId("look").textContent = texts.hide;
+  byId("beware").hidden = light === "off";
+  look();
+});
+group("light", (chosen) => { light = chosen; best = 0; byId("beware").hidden = !looking || light === "off"; });
+group("quality", (chosen) => { quality = chosen; });
+document.addEventListener("visibilitychange", () => { if (document.hidden) stopLooking(); });
+byId("start").addEventListener("click", () => post("/start", { quality }));
+byId("stop").addEventListener("click", () => post("/stop"));
+byId("next").addEventListener("click", () => post("/next"));
+byId("calibrate").addEventListener("click", () => post("/calibrate"));
+
+refresh();
+setInterval(refresh, STEADY_MS);

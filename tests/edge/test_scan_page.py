@@ -1,0 +1,158 @@
+"""The scan page as a browser meets it: a real process behind a real port, twins behind that."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Iterator
+from datetime import datetime
+from pathlib import Path
+
+import httpx
+import pytest
+
+from golmok_edge.scan import cli
+from golmok_edge.scan.page.app import STEPS
+from golmok_edge.scan.page.door import FREE_TRIES
+from golmok_edge.scan.page.scans import Scans
+from golmok_edge.scan.page.texts import TEXTS
+from tests.edge.scan_page import PIN, ScanPage, running
+
+PATIENCE_S = 90
+
+
+@pytest.fixture(scope="module")
+def page(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ScanPage]:
+    with running(tmp_path_factory.mktemp("page")) as page:
+        yield page
+
+
+@pytest.fixture
+def stranger(page: ScanPage) -> Iterator[httpx.Client]:
+    with httpx.Client(base_url=page.url, timeout=PATIENCE_S, headers={"Accept-Language": "en"}) as client:
+        yield client
+
+
+@pytest.fixture
+def staff(stranger: httpx.Client) -> httpx.Client:
+    assert stranger.post("/login", data={"pin": PIN}).headers["Location"] == "/"
+    token = re.search(r'data-token="([^"]+)"', stranger.get("/").text)
+    assert token
+    stranger.headers["X-Golmok-Token"] = token[1]
+    return stranger
+
+
+def ended(staff: httpx.Client) -> dict[str, object]:
+    """The job's state when it is over."""
+    end = time.monotonic() + PATIENCE_S
+    while time.monotonic() < end:
+        job: dict[str, object] = staff.get("/state").json()["job"]
+        if job["ended"]:
+            return job
+        time.sleep(0.2)
+    raise AssertionError(job)
+
+
+def test_a_stranger_sees_the_door_and_nothing_else(stranger: httpx.Client) -> None:
+    assert stranger.get("/").headers["Location"] == "/login"
+    assert stranger.get("/scans/scan-20261130-120000/mesh.stl").headers["Location"] == "/login"
+    for path in ("/state", "/live?light=off"):
+        assert stranger.get(path).status_code == 401
+    for path in ("/start", "/stop", "/next", "/calibrate", "/resume", "/logout"):
+        assert stranger.post(path).status_code == 401
+    assert "set-cookie" not in stranger.post("/login", data={"pin": "000000"}).headers
+
+
+def test_the_cookie_stays_with_us_and_the_headers_are_strict(stranger: httpx.Client) -> None:
+    answer = stranger.post("/login", data={"pin": PIN})
+    cookie = answer.headers["Set-Cookie"]
+    assert "HttpOnly" in cookie
+    assert "SameSite=strict" in cookie
+    policy = stranger.get("/").headers["Content-Security-Policy"]
+    assert "default-src 'none'" in policy
+    assert re.search(r"script-src 'self' 'sha256-[A-Za-z0-9+/=]{44}';", policy)
+    assert "unsafe" not in policy
+
+
+def test_what_comes_from_elsewhere_is_refused(staff: httpx.Client, page: ScanPage) -> None:
+    elsewhere = [{"Origin": "http://evil.example"}, {"Sec-Fetch-Site": "cross-site"}, {"X-Golmok-Token": "guess"}]
+    for headers in elsewhere:
+        assert staff.post("/stop", headers=headers).status_code == 403
+    assert staff.get("/", headers={"Host": "evil.example"}).status_code == 421
+    assert staff.post("/start", data={"quality": "x" * 9000}).status_code == 413
+    assert staff.post("/start", data={"quality": "best"}).status_code == 422
+    assert staff.get("/state").json()["job"] is None
+
+
+def test_staff_look_through_the_camera(staff: httpx.Client) -> None:
+    off, lit = staff.get("/live?light=off"), staff.get("/live?light=l0")
+    assert off.content[:2] == lit.content[:2] == b"\xff\xd8"
+    assert off.headers["Cache-Control"] == "no-store"
+    assert '"line"' not in off.headers["X-View"]
+    assert re.search(r'"rows": [1-9]', lit.headers["X-View"])
+    assert staff.get("/live?light=lamp").status_code == 404
+
+
+def test_a_scan_is_begun_stopped_and_gone_on_with(staff: httpx.Client, page: ScanPage) -> None:
+    name = staff.post("/start", data={"quality": "quick"}).json()["scan"]
+    assert staff.post("/start", data={"quality": "quick"}).status_code == 409
+    assert staff.get("/live?light=off").status_code == 409
+    end = time.monotonic() + PATIENCE_S
+    while not list((page.scans / name / "frames").glob("*_color.png")) and time.monotonic() < end:
+        time.sleep(0.1)
+    assert staff.post("/stop").status_code == 202
+    assert ended(staff)["ended"] == "stopped"
+    scan = staff.get("/state").json()["scans"][0]
+    assert scan["name"] == name
+    assert 0 < scan["frames"] <= scan["of"] == STEPS["quick"]
+    assert staff.post("/resume", data={"scan": name}).status_code == 202
+    staff.post("/stop")
+    assert staff.post("/resume", data={"scan": "../.."}).status_code == 404
+
+
+def test_only_results_leave_a_scan(staff: httpx.Client, page: ScanPage) -> None:
+    folder = page.scans / "scan-20260101-120000"
+    (folder / "frames").mkdir(parents=True)
+    (folder / "mesh.stl").write_bytes(b"solid")
+    (folder / "frames" / "0000_off.png").write_bytes(b"png")
+    got = staff.get(f"/scans/{folder.name}/mesh.stl")
+    assert got.content == b"solid"
+    assert "attachment" in got.headers["Content-Disposition"]
+    for path in ("dataset.toml", "..%2f..%2fscan.pin", "frames%2f0000_off.png", "truth"):
+        assert staff.get(f"/scans/{folder.name}/{path}").status_code == 404
+    assert staff.get("/scans/calibration/mesh.stl").status_code == 404
+
+
+def test_signing_out_ends_it(staff: httpx.Client) -> None:
+    assert staff.post("/logout").headers["Location"] == "/login"
+    assert staff.get("/state").status_code == 401
+
+
+def test_who_guesses_is_locked_out(tmp_path: Path) -> None:
+    with running(tmp_path) as page, httpx.Client(base_url=page.url, timeout=PATIENCE_S) as client:
+        answers = [client.post("/login", data={"pin": f"55{n}777"}).status_code for n in range(FREE_TRIES + 1)]
+        assert answers == [403] * FREE_TRIES + [429]
+        right = client.post("/login", data={"pin": PIN})
+        assert right.status_code == 429
+        assert 0 < int(right.headers["Retry-After"]) <= 30
+
+
+def test_beyond_this_machine_only_with_tls(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "gateway.toml"
+    file.write_text('[site]\ngateway = "gw-1"\n[scan]\ncamera = "sim+camera://x.stl"\nlisten = "0.0.0.0:8490"\n')
+    assert cli.main(["serve", "--config", str(file)]) == 2
+    assert "certificate and key" in capsys.readouterr().err
+
+
+def test_every_text_is_there_in_both_languages() -> None:
+    assert all(row["ko"].strip() and row["en"].strip() for row in TEXTS.values())
+
+
+def test_names_of_scans_do_not_collide(tmp_path: Path) -> None:
+    scans, now = Scans(tmp_path), datetime(2026, 11, 30, 12, 0, 1)
+    first = scans.new(now)
+    (tmp_path / first).mkdir()
+    second = scans.new(now)
+    (tmp_path / second).mkdir()
+    assert [scan.name for scan in scans.all()] == [second, first]
+    assert scans.all()[0].when == "2026-11-30 12:00"
