@@ -277,7 +277,8 @@ def test_a_sensor_that_floods_is_not_heard_for_a_while_and_the_others_are(tmp_pa
         flooding = threading.Thread(target=shop.flood, args=("flood/chatty", 5.0))
         flooding.start()
         row = until(lambda: (r := shop.devices()["chatty"])["state"] == "bad" and r, "it is named")
-        assert (row["reason"], row["restarts"]) == ("floods", 1)
+        assert row["reason"] == "floods"
+        assert row["restarts"] >= 1
         assert row["next_attempt_s"] <= 2.0
         until(lambda: shop.devices()["chatty"]["restarts"] >= 2, "it floods again")
         flooding.join()

@@ -39,7 +39,7 @@ class AlarmApi:
         add("/alarms", self.every, summary="The open alarms of all gateways, the newest first")
         add("/gateways/{gateway}/alarms", self.of_one, summary="The alarms of a gateway: open ones, and recent ones",
             responses=documented(404))  # fmt: skip
-        add("/push/key", self.key, summary="What a browser needs to subscribe", responses=documented(404))
+        add("/push/key", self.key, summary="What a browser needs to subscribe; null where this cloud sends none")
         add("/push/subscriptions", self.subscribe, methods=["POST"], status_code=201,
             summary="Tell this browser of alarms", responses=documented(400, 404))  # fmt: skip
         add("/push/subscriptions", self.unsubscribe, methods=["DELETE"], status_code=204,
@@ -56,7 +56,7 @@ class AlarmApi:
         return await self._document([*self.desk.book.open(gateway), *recent])
 
     async def key(self) -> models.PushKey:
-        return models.PushKey(key=self._push.public_key)
+        return models.PushKey(key=self.desk.push.public_key if self.desk.push else None)
 
     async def subscribe(
         self, subscription: Annotated[dict[str, Any], Body()], language: Literal["ko", "en"] = "ko"

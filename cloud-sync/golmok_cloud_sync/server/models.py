@@ -151,7 +151,7 @@ class Alarms(_Document):
 class PushKey(_Document):
     """The server's public key (VAPID), base64url."""
 
-    key: str
+    key: str | None
 
 
 class Subscribed(_Document):

@@ -46,7 +46,7 @@ export async function offerPush() {
   const button = byId("push");
   if (!("serviceWorker" in navigator && "PushManager" in window && "Notification" in window)) return;
   const offered = await get("/v1/push/key");
-  if (!offered) return;
+  if (!offered?.key) return;
   const worker = await navigator.serviceWorker.register("/static/sw.js", { scope: "/static/" });
   const draw = async () => {
     const is = await worker.pushManager.getSubscription();
