@@ -247,5 +247,5 @@ if __name__ == "__main__":
 def test_what_is_written_to_a_file_whose_folder_is_gone_is_nowhere() -> None:
     """A program may still have it open when somebody removes the folder."""
     file = write(b"x", path="f/b", inode=B)
-    *_, disk = states([*BEGIN, Made("f", 20), file, Gone("f/b"), Gone("f"), file, Size(B, "f/b", 0)])
+    *_, disk = states([*BEGIN, Made("f", 20), file, Gone("f"), Gone("f/b"), file, Size(B, "f/b", 0)])
     assert disk.written() == Outcome([], {"a": b"old"})

@@ -105,7 +105,7 @@ class Disk:
     def apply(self, entry: AnyEntry) -> None:
         """Go on by one entry of the journal."""
         self._at += 1
-        if isinstance(entry, Write | Content | Size) and self._is_nowhere(entry.path):
+        if isinstance(entry, Write | Content | Size | Gone) and self._is_nowhere(entry.path):
             return
         match entry:
             case Mark(body):
@@ -182,7 +182,10 @@ class Disk:
         return at, name
 
     def _is_nowhere(self, path: str) -> bool:
-        """Whether its folder was removed: a file that is still open can be written on, and nobody will see it."""
+        """Whether its folder was removed: a file that is still open can be written on, and nobody will see it.
+
+        Two threads may also note in another order what they have done there.
+        """
         at: int | None = _ROOT
         for folder in path.split("/")[:-1]:
             at = None if at is None else self._now.get((at, folder))
