@@ -139,5 +139,6 @@ class Gateway(Program):
         return self
 
     def wait_synced(self) -> None:
-        """Until all that is stored is in the cloud."""
+        """Until nothing waits for its commit, and all that is stored is in the cloud."""
+        until(lambda: self.status().get("store", {}).get("waiting") == 0, f"committed; it said {self.said()[-800:]}")
         until(lambda: sum(self.status().get("backlog", {"": 1}).values()) == 0, f"synced; it said {self.said()[-800:]}")
