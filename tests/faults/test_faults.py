@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from .life import STUCK
 from .mutations import MUTATIONS, MutationError, mutate
 from .plan import KINDS, LIFE
 from .programs import ROOT
@@ -57,8 +58,9 @@ def test_a_mutation_is_found(name: str) -> None:
     if name == "no-fsync" and "power-cut" in report["skipped"]:
         pytest.skip(f"no-fsync was NOT tried: {report['skipped']['power-cut']}")
     assert code == 1
-    assert {verdict for verdict in ("lost", "doubled", "wrong") if report[verdict]} & BROKEN[name], report
-    assert report["findings"]
+    # A shop that got stuck was not judged: that is no proof that the mistake was seen.
+    seen = {text.partition(":")[0] for text in report["findings"] if STUCK not in text}
+    assert seen & BROKEN[name], report
 
 
 @pytest.mark.parametrize("name", MUTATIONS)
