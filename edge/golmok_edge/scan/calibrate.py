@@ -12,13 +12,19 @@ from golmok_edge.scan.progress import Progress
 
 def _arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("dataset", type=Path, metavar="DATASET", help="the folder; calibration.json is written there")
+    parser.add_argument(
+        "--before", type=Path, metavar="DATASET",
+        help="an earlier calibration of the same rig: tells when the board is not as large as it was then",
+    )  # fmt: skip
 
 
 def _run(args: argparse.Namespace) -> dict[str, Any]:
     from golmok_vision.scan import Dataset
     from golmok_vision.scan.calibrate import calibrate
 
-    return {"dataset": str(args.dataset), **calibrate(Dataset(args.dataset), Progress("calibrate")).document()}
+    before = None if args.before is None else Dataset(args.before).calibration()
+    found = calibrate(Dataset(args.dataset), Progress("calibrate"), before)
+    return {"dataset": str(args.dataset), **found.document()}
 
 
 def _told(found: dict[str, Any]) -> str:

@@ -18,11 +18,11 @@ import numpy as np
 from golmok_vision.scan.cloud import Cloud
 from golmok_vision.scan.compare import measured_surface
 from golmok_vision.scan.dataset import Dataset
+from golmok_vision.scan.doubts import lasers_apart_mm
 from golmok_vision.scan.errors import DatasetError
 from golmok_vision.scan.gauge import Gauge, check
 from golmok_vision.scan.mesh import INVENTED, MEASURED, PLATE, Model, is_closed
 from golmok_vision.scan.nearest import Floats, Surface
-from golmok_vision.scan.reconstruct import lasers_apart_mm
 from golmok_vision.scan.sections import section
 from golmok_vision.scan.trouble import Trouble, is_good
 
