@@ -30,7 +30,7 @@ def test_a_good_scan_raises_none(seed: int) -> None:
     assert codes(scanned(seed, lines=160, noise_mm=0.15)) == []
 
 
-@pytest.mark.parametrize("degrees", [9, -9, 25, -60])
+@pytest.mark.parametrize("degrees", [9, -9, 25])
 def test_a_slip_is_told_though_most_of_the_surface_agrees(degrees: float) -> None:
     found = doubts(slipped(scanned(4, lines=160), degrees))
     assert ("torn", "bad") in [(each.code, each.weight) for each in found]
