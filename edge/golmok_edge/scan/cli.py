@@ -66,12 +66,13 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _run(args: argparse.Namespace) -> int:
     # Only here: cv2, numpy and scipy take a second to load, and `--help` must not.
+    from golmok_edge.scan.words import failure
     from golmok_vision.scan import OrderError, ScanError
 
     try:
         found: dict[str, Any] = args.run(args)
     except (ScanError, OSError) as error:
-        troubles = [trouble.document() for trouble in getattr(error, "troubles", ())]
+        troubles = [trouble.document() for trouble in getattr(error, "troubles", ())] or failure(error)
         if args.json:
             more = {"verdict": "fail", "troubles": troubles} if troubles else {}
             print(json.dumps({"error": str(error), **more}, ensure_ascii=False))

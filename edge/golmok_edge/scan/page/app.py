@@ -33,6 +33,7 @@ from golmok_edge.scan.page.pins import MOST, Pin, PinError
 from golmok_edge.scan.page.scans import FILES, Scans
 from golmok_edge.scan.page.texts import TEXTS, VIEWER, say
 from golmok_edge.scan.plan import LIT
+from golmok_edge.scan.words import failure
 from golmok_edge.web.serving import Guard, fresh, language_of, not_this_machine, static, templates, with_choice
 from golmok_vision.scan import ScanError
 
@@ -83,15 +84,16 @@ class Desk:
     def of_scan(self, name: str, steps: int) -> list[Stage]:
         """The stages of a scan."""
         folder = str(self.scans.folder / name)
-        borrowed = ("--calibration", str(self.scans.calibration)) if self.scans.is_calibrated else ()
+        known = self.scans.calibration
+        borrowed = () if known is None else ("--calibration", str(known))
         first = Stage("capture", (folder, "--steps", str(steps), *borrowed, *self.equipment))
         return [first, *(Stage(stage, (folder,)) for stage in self.stages)]
 
     def of_calibration(self) -> list[Stage]:
         """The stages of a calibration."""
-        folder = str(self.scans.calibration)
+        known, folder = self.scans.calibration, str(self.scans.calibrating(datetime.now()))
         captured = [Stage("capture", (folder, "--what", what, *self.equipment)) for what in ("camera", "table")]
-        return [*captured, Stage("calibrate", (folder,))]
+        return [*captured, Stage("calibrate", (folder, *(() if known is None else ("--before", str(known)))))]
 
 
 def make_app(desk: Desk, *, secure: bool) -> FastAPI:
@@ -145,7 +147,8 @@ class _Routes:
             trouble = say("no_pin", language) if Pin.read(self._desk.pin_file) is None else ""
         except PinError as error:
             trouble = str(error)
-        return _html("login.html", language, 200, trouble=trouble, needs_pin=bool(trouble))
+        door = _html("login.html", language, 200, trouble=trouble, needs_pin=bool(trouble))
+        return with_choice(door, request, language)
 
     async def sign_in(self, request: Request) -> Response:
         language = language_of(request)
@@ -167,7 +170,7 @@ class _Routes:
                 self._desk.lock = self._desk.lock.after_wrong(time.monotonic())
                 return _html("login.html", language, 403, trouble=say("wrong_pin", language), needs_pin=False)
             self._desk.lock = self._desk.lock.after_right()
-        answer = RedirectResponse("/", 303)
+        answer = with_choice(RedirectResponse("/", 303), request, language)
         cookie = self._desk.sessions.begin(pin.mark, time.monotonic())
         answer.set_cookie(SESSION, cookie, httponly=True, samesite="strict", secure=self._secure, path="/")
         return answer
@@ -194,9 +197,9 @@ class _Routes:
 
     async def page(self, request: Request) -> Response:
         session = self._session(request)
-        if session is None:
-            return RedirectResponse("/login", 303)
         language = language_of(request)
+        if session is None:
+            return with_choice(RedirectResponse("/login", 303), request, language)
         has_viewer = all((self._desk.viewer / file).is_file() for file in VIEWER.values())
         answer = _html("scan.html", language, 200, token=session.token, imports=_IMPORTS, has_viewer=has_viewer,
                        steps=STEPS, texts={key: row[language] for key, row in TEXTS.items()})  # fmt: skip
@@ -208,7 +211,7 @@ class _Routes:
         scans = self._desk.scans
         all_of_them = await asyncio.to_thread(scans.all)
         return fresh(JSONResponse({
-            "calibrated": scans.is_calibrated,
+            "calibrated": scans.calibration is not None,
             "job": None if self._desk.job is None else asdict(self._desk.job.state),
             "scans": [{**asdict(scan), "when": scan.when} for scan in all_of_them],
         }))  # fmt: skip
@@ -224,7 +227,8 @@ class _Routes:
         try:
             seen = await self._desk.live.look(asked)
         except (DriverError, ScanError, OSError) as error:
-            return JSONResponse({"error": str(error)}, 503)
+            words = next(iter(failure(error)), {"text": str(error), "text_ko": str(error)})
+            return JSONResponse({"error": words["text_ko" if language_of(request) == "ko" else "text"]}, 503)
         return fresh(Response(seen.jpeg, media_type="image/jpeg", headers={"X-View": json.dumps(seen.figures)}))
 
     async def download(self, request: Request, name: str, file: str) -> Response:

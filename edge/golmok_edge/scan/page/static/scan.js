@@ -1,6 +1,6 @@
 // The scan page: what runs, the camera, the list of scans. What is said in words comes from the server's table.
 
-import { byId, el, number, say, texts } from "/static/dom.js";
+import { byId, el, lang, number, say, texts } from "/static/dom.js";
 
 const token = document.body.dataset.token;
 const STEADY_MS = 1000;
@@ -24,6 +24,11 @@ const group = (name, then) => {
 
 // --- what runs
 
+const left = (seconds) => {
+  const [h, m, s] = [Math.floor(seconds / 3600), Math.floor(seconds / 60) % 60, seconds % 60];
+  return say(h ? "left_h" : m ? "left_m" : "left_s", { h, m, s });
+};
+
 const showJob = (job) => {
   const runs = job !== null && !job.ended;
   byId("idle").hidden = runs;
@@ -34,14 +39,13 @@ const showJob = (job) => {
   const now = JSON.stringify(job);
   if (now === seen || job === null) return;
   seen = now;
-  byId("asks").hidden = !job.asks;
-  byId("asks").firstElementChild.textContent = job.asks;
+  byId("asks").hidden = !job.asks[lang];
+  byId("asks").firstElementChild.textContent = job.asks[lang] ?? "";
   byId("job-what").textContent = `${job.stage + 1}/${job.stages.length} ${texts[job.stages[job.stage]] ?? job.stages[job.stage]}`;
   if (job.total) byId("job-bar").value = job.done / job.total;
   else byId("job-bar").removeAttribute("value");
   byId("job-left").textContent = [job.total ? `${number(job.done)} / ${number(job.total)}` : "",
-    job.left ? say("left", { time: job.left }) : ""].filter(Boolean).join(" · ");
-  const lang = document.documentElement.lang;
+    job.left_s == null ? "" : left(job.left_s)].filter(Boolean).join(" · ");
   const troubles = job.troubles.map((each) =>
     el("p", { class: `notice ${each.weight === "bad" ? "bad" : "warn"}` }, lang === "ko" ? each.text_ko : each.text));
   if (!job.ended) return tell(troubles);
