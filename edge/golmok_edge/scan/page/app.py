@@ -32,7 +32,7 @@ from golmok_edge.scan.page.live import Live
 from golmok_edge.scan.page.pins import MOST, Pin, PinError
 from golmok_edge.scan.page.scans import FILES, Scans
 from golmok_edge.scan.page.texts import TEXTS, VIEWER, say
-from golmok_edge.scan.plan import LIT
+from golmok_edge.scan.plan import LOOKED
 from golmok_edge.scan.words import failure
 from golmok_edge.web.serving import Guard, fresh, language_of, not_this_machine, static, templates, with_choice
 from golmok_vision.scan import ScanError
@@ -219,7 +219,7 @@ class _Routes:
     async def look(self, request: Request, light: str = "off") -> Response:
         if self._session(request) is None:
             return JSONResponse({"error": "sign in first"}, 401)
-        asked = next((each for each in LIT if each == light), None)
+        asked = next((each for each in LOOKED if each == light), None)
         if asked is None:
             return JSONResponse({"error": f"there is no light {light!r:.20}"}, 404)
         if self._desk.job is not None and self._desk.job.runs:

@@ -79,9 +79,10 @@ class Scans:
         return name if not (self.folder / name).exists() else next(n for n in taken if not (self.folder / n).exists())
 
     def all(self) -> list[Scan]:
-        """The newest first."""
+        """The newest first, without those of which nothing came."""
         folders = [file for file in self.folder.glob("scan-*") if _NAME.fullmatch(file.name) and file.is_dir()]
-        return [self._told(folder) for folder in sorted(folders, key=lambda folder: folder.name, reverse=True)]
+        scans = [self._told(folder) for folder in sorted(folders, key=lambda folder: folder.name, reverse=True)]
+        return [scan for scan in scans if scan.frames or scan.files]
 
     def path(self, name: str) -> Path | None:
         """A scan's folder, if it is one."""

@@ -26,7 +26,7 @@ TEXTS: Final = table("""
     quick          | 빠르게                        | Quick
     normal         | 보통                          | Normal
     fine           | 곱게                          | Fine
-    stops          | {n}장                         | {n} stops
+    stops          | {n}장                         | {n}
     start          | 시작                          | Start
     stop           | 멈춤                          | Stop
     go_on          | 이어서 하기                   | Go on
@@ -50,6 +50,7 @@ TEXTS: Final = table("""
     camera         | 카메라                        | Camera
     look           | 보기                          | Look
     hide           | 그만 보기                     | Stop looking
+    light_color    | 조명                          | Lamp
     light_off      | 레이저 끔                     | Lasers off
     light_l0       | 레이저 0                      | Laser 0
     light_l1       | 레이저 1                      | Laser 1
