@@ -14,7 +14,7 @@ import pytest
 from golmok_edge.scan import cli
 from golmok_edge.scan.page.app import STEPS
 from golmok_edge.scan.page.door import FREE_TRIES
-from golmok_edge.scan.page.jobs import _seconds
+from golmok_edge.scan.page.jobs import seconds_of
 from golmok_edge.scan.page.scans import Scans
 from golmok_edge.scan.page.texts import TEXTS
 from golmok_edge.scan.progress import told
@@ -189,5 +189,5 @@ def test_a_new_calibration_takes_new_pictures_and_a_failed_one_is_not_lent(tmp_p
 
 def test_what_a_stage_says_of_the_time_left_is_understood() -> None:
     for seconds in (0, 59, 75, 3_600, 7_260, 90_000):
-        assert _seconds(told(seconds)) == seconds
-    assert _seconds(None) is None
+        assert seconds_of(told(seconds)) == seconds
+    assert seconds_of(None) is None

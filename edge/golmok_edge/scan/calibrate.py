@@ -38,4 +38,11 @@ def _told(found: dict[str, Any]) -> str:
     ])  # fmt: skip
 
 
-COMMAND: Final = Command("calibrate", "find camera, lasers and turntable from the board", _arguments, _run, _told)
+_ABOUT: Final = """\
+Needs the board's pictures in calib/camera and calib/table. Says in millimetres how far to trust it, and fails where
+that is too far, with what to do. No picture tells the board's own size: it is checked by the plate's diameter ([plate]
+diameter_mm), by an earlier calibration (--before), or later by a gauge (measure --gauge)."""
+
+COMMAND: Final = Command(
+    "calibrate", "find camera, lasers and turntable from the board", _arguments, _run, _told, _ABOUT
+)

@@ -56,4 +56,10 @@ def _told(found: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
-COMMAND: Final = Command("reconstruct", "make points and a mesh of the piece's pictures", _arguments, _run, _told)
+_ABOUT: Final = """\
+Needs calibration.json. Pictures that cannot be used are left out and named. A verdict of "fail" (exit code 1) means
+that the model is there and must not be trusted. Stopped or killed, the same command goes on."""
+
+COMMAND: Final = Command(
+    "reconstruct", "make points and a mesh of the piece's pictures", _arguments, _run, _told, _ABOUT
+)

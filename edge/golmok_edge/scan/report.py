@@ -141,4 +141,7 @@ def _told(found: dict[str, Any]) -> str:
     return f"{found['verdict']}: {found['page']}"
 
 
-COMMAND: Final = Command("report", "write one page with pictures, sizes and doubts", add_questions, _run, _told)
+_ABOUT: Final = """\
+The same as measure, and report.html: one file in Korean and English that can be sent, printed and kept."""
+
+COMMAND: Final = Command("report", "write one page with pictures, sizes and doubts", add_questions, _run, _told, _ABOUT)

@@ -1,6 +1,7 @@
 """Stages one after another, each a command in a process of its own; what it says is what the page shows.
 
-Stopping a job is Ctrl-C to its command: the lasers go out, and starting it again goes on from there.
+Stopping a job is SIGTERM to its command (a shell in the background has its children ignore Ctrl-C's): the lasers go
+out, and starting it again goes on from there.
 """
 
 from __future__ import annotations
@@ -74,7 +75,7 @@ class Job:
         self._stopped = True
         if self._process is not None:
             with suppress(ProcessLookupError):
-                self._process.send_signal(signal.SIGINT)
+                self._process.send_signal(signal.SIGTERM)
         await self._task
 
     async def over(self) -> None:
@@ -96,7 +97,7 @@ class Job:
             *command, stdin=pipe, stdout=pipe, stderr=pipe, env={**os.environ, EVERY: "1"}
         )
         if self._stopped:
-            self._process.send_signal(signal.SIGINT)
+            self._process.send_signal(signal.SIGTERM)
         assert self._process.stdout is not None
         out, said = await asyncio.gather(self._process.stdout.read(), self._listen(self._process))
         code = await self._process.wait()
@@ -117,13 +118,14 @@ class Job:
                 self.state.asks = asks
             elif told := _PROGRESS.match(text):
                 self.state.done, self.state.total = int(told["done"]), int(told["total"])
-                self.state.left_s = _seconds(told["left"])
+                self.state.left_s = seconds_of(told["left"])
             elif text:
                 last = text
         return last
 
 
-def _seconds(left: str | None) -> int | None:
+def seconds_of(left: str | None) -> int | None:
+    """What `progress.told` said, as a number."""
     found = _LEFT.fullmatch(left or "-")
     return None if found is None else sum(int(n or 0) * s for n, s in zip(found.groups(), (3600, 60, 1), strict=True))
 
