@@ -22,7 +22,13 @@ from tests.edge.scan_page import PIN, ScanPage, running
 from tests.edge.store_support import mount_tmpfs
 
 DONE = "scan-20261130-101500"
-LOOKS = [("phone", "ko", "light"), ("desktop", "en", "light"), ("phone", "en", "dark"), ("desktop", "ko", "dark")]
+PHONE, DESKTOP = ("phone", "ko", "light"), ("desktop", "en", "light")
+LOOKS = [
+    PHONE,
+    DESKTOP,
+    *(pytest.param(look, marks=pytest.mark.slow) for look in (("phone", "en", "dark"), ("desktop", "ko", "dark"))),
+]
+ON_A_PHONE = [PHONE, pytest.param(DESKTOP, marks=pytest.mark.slow)]
 SHADES = "new Set(new Uint32Array(document.getElementById('picture').getContext('2d').getImageData(0, 0, 400, 300)" \
     ".data.buffer)).size"  # fmt: skip
 
@@ -99,7 +105,7 @@ def test_the_model_is_turned_and_taken_away(anybody: Readers, page: ScanPage) ->
     staff.check()
 
 
-@pytest.mark.parametrize("look", LOOKS[:2], ids="-".join)
+@pytest.mark.parametrize("look", [DESKTOP, pytest.param(PHONE, marks=pytest.mark.slow)], ids="-".join)
 def test_the_live_picture_helps_with_focus_and_exposure(
     anybody: Readers, page: ScanPage, look: tuple[str, str, str]
 ) -> None:
@@ -119,7 +125,7 @@ def test_the_live_picture_helps_with_focus_and_exposure(
     staff.check()
 
 
-@pytest.mark.parametrize("look", LOOKS[:2], ids="-".join)
+@pytest.mark.parametrize("look", ON_A_PHONE, ids="-".join)
 def test_a_scan_shows_how_far_it_is_and_is_stopped(
     anybody: Readers, page: ScanPage, look: tuple[str, str, str]
 ) -> None:
@@ -151,7 +157,7 @@ def broken(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ScanPage]:
         unmount()
 
 
-@pytest.mark.parametrize("look", LOOKS[:2], ids="-".join)
+@pytest.mark.parametrize("look", ON_A_PHONE, ids="-".join)
 def test_what_goes_wrong_is_said_with_the_remedy(
     anybody: Readers, broken: ScanPage, look: tuple[str, str, str]
 ) -> None:

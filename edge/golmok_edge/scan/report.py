@@ -38,7 +38,7 @@ TEXTS: Final[dict[str, tuple[str, str]]] = {
     "triangles": ("삼각형", "triangles"),
     "trust": ("얼마나 믿을 수 있나 (95 %)", "How far to trust it (95 %)"),
     "place": ("표면의 한 점", "a place on the surface"),
-    "place_why": ("아래 세 가지를 합친 값", "the three below taken together"),
+    "place_why": ("아래 값들을 합친 값", "what stands below, taken together"),
     "scale": ("모든 길이에 더해", "all lengths besides"),
     "from_gauge": ("크기를 아는 게이지로 확인함", "checked by a gauge of known size"),
     "from_plate": ("회전판의 지름으로 확인함", "checked by the plate's diameter"),
