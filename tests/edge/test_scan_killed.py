@@ -37,11 +37,11 @@ class Moment(NamedTuple):
     """So many files that fit the pattern are there; then a little later."""
 
     pattern: str
-    count: int = 1
+    files: int = 1
     later_s: float = 0.0
 
     def has_come(self, folder: Path) -> bool:
-        return len(list(folder.glob(self.pattern))) >= self.count
+        return len(list(folder.glob(self.pattern))) >= self.files
 
 
 @pytest.fixture(scope="module")
@@ -147,13 +147,13 @@ def test_killed_while_capturing_and_reconstructing_it_goes_on(
     mesh: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     one, other = tmp_path / "killed", tmp_path / "whole"
-    frames = captured(mesh, "frames", 10, 0.25)
-    capture_killed(("capture", str(one), *frames), one, [Moment("frames/*.png", 7), Moment("frames/*.png", 26)], capsys)
+    frames = captured(mesh, "frames", 12, 0.25)
+    capture_killed(("capture", str(one), *frames), one, [Moment("frames/*.png", 18)], capsys)
     run(("capture", str(other), *frames), capsys)
     require_same_pictures(one, other)
     rig = json.loads((one / "truth" / "rig.json").read_text())
     Dataset(one).write_json(Dataset(one).calibration_file, rig)  # calibrating is killed in the long test
-    model_killed(("reconstruct", str(one)), one, [Moment("points/*.npz", 3), Moment("mesh.stl")], capsys)
+    model_killed(("reconstruct", str(one)), one, [Moment("mesh.stl")], capsys)
 
 
 @pytest.mark.slow

@@ -251,3 +251,13 @@ def test_a_fault_is_named_with_the_remedy_and_no_wrong_model_passes(
         assert float((off_mm(read_cloud(dataset.cloud_file.read_bytes()), dataset) > 0.5).mean()) < 0.01
     elif dataset.cloud_file.exists():  # whoever measures it hears of it
         assert dataset.read_json(dataset.reconstruction_file)["verdict"] == "fail"
+
+
+def test_points_that_make_no_model_are_told(measured: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    dataset = Dataset(Path(shutil.copytree(measured, tmp_path / "scan", copy_function=os.link)))
+    steps = dataset.description.steps.frames
+    change(dataset, f"frames = {json.dumps(list(steps))}", f"frames = {json.dumps(list(steps[:1]))}")
+    code, found = run(capsys, "reconstruct", str(dataset.folder))
+    assert code == 1
+    assert codes(found) == {"few-points", "uncompared", "no-mesh"}
+    assert not list(dataset.folder.glob("mesh.*"))

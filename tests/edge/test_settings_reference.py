@@ -28,7 +28,7 @@ def test_its_example_is_a_good_file(tmp_path: Path) -> None:
 
 def test_every_key_of_ours_has_a_meaning_and_an_example() -> None:
     applications = reference.own_applications().values()
-    classes = [*SECTIONS.values(), Common, Limit, *applications]
+    classes: list[type[msgspec.Struct]] = [*SECTIONS.values(), Common, Limit, *applications]
     classes += [inner for cls in applications for _, inner in reference.inside(cls)]
     assert len(classes) > len(SECTIONS) + 4
     for cls in classes:

@@ -332,6 +332,12 @@ TEXTS: Final[dict[str, Words]] = {
         "모델을 확인하고 틀렸으면 물건에 작은 점토를 몇 개 붙이고 두 자세를 다시 스캔하세요",
     ),
     # --- the model
+    "no-mesh": Words(
+        "no model can be made of the points ({why})",
+        "scan with more stops; see that both lasers shine on the piece, and that it is not dark or glossy",
+        "측정된 점으로는 모형을 만들 수 없습니다",
+        "더 촘촘히 스캔하고, 두 레이저가 물건을 비추는지, 어둡거나 번쩍이지 않는지 보세요",
+    ),
     "much-invented": Words(
         "{share:.0%} of the surface was never seen and is invented",
         "look at the red places in the pictures; scan the piece a second time lying otherwise, and give both",
