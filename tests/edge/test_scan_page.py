@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import json
 import re
 import time
 from collections.abc import Iterator
@@ -12,12 +14,14 @@ import httpx
 import pytest
 
 from golmok_edge.scan import cli
+from golmok_edge.scan.hardware import Asker
 from golmok_edge.scan.page.app import STEPS
 from golmok_edge.scan.page.door import FREE_TRIES
 from golmok_edge.scan.page.jobs import seconds_of
 from golmok_edge.scan.page.scans import Scans
 from golmok_edge.scan.page.texts import TEXTS
 from golmok_edge.scan.progress import told
+from golmok_vision.scan import OrderError
 from tests.edge.scan_page import PIN, ScanPage, running
 
 PATIENCE_S = 90
@@ -191,3 +195,15 @@ def test_what_a_stage_says_of_the_time_left_is_understood() -> None:
     for seconds in (0, 59, 75, 3_600, 7_260, 90_000):
         assert seconds_of(told(seconds)) == seconds
     assert seconds_of(None) is None
+
+
+def test_a_program_is_asked_in_both_languages(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.stdin", io.StringIO("\n"))
+    Asker().ask("hand", 0, cells="top", cells_ko="위")
+    asks = json.loads(capsys.readouterr().err)["asks"]
+    assert "look at: top" in asks["en"]
+    assert "채울 곳: 위" in asks["ko"]
+    with pytest.raises(OrderError, match="at the keyboard"):
+        Asker().ask("piece", 0)

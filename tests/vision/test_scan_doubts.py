@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 
 from golmok_vision.scan import Cloud, turn
-from golmok_vision.scan.doubts import doubts
+from golmok_vision.scan.doubts import disagreements_mm, doubts
 from tests.vision.scan_clouds import scanned
 
 
 def codes(cloud: Cloud) -> list[str]:
-    return [trouble.code for trouble in doubts(cloud)]
+    return [trouble.code for trouble in doubts(cloud, disagreements_mm(cloud))]
 
 
 def slipped(cloud: Cloud, degrees: float) -> Cloud:
@@ -32,7 +32,8 @@ def test_a_good_scan_raises_none(seed: int) -> None:
 
 @pytest.mark.parametrize("degrees", [9, -9, 25])
 def test_a_slip_is_told_though_most_of_the_surface_agrees(degrees: float) -> None:
-    found = doubts(slipped(scanned(4, lines=160), degrees))
+    cloud = slipped(scanned(4, lines=160), degrees)
+    found = doubts(cloud, disagreements_mm(cloud))
     assert ("torn", "bad") in [(each.code, each.weight) for each in found]
 
 

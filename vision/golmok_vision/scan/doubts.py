@@ -31,10 +31,9 @@ _DARKER: Final = 1e-3
 _NOISE_DN, _NOISE_SHARE = 12, 0.15
 
 
-def doubts(cloud: Cloud) -> list[Trouble]:
-    """What is wrong with a scan by what its two lasers measured."""
+def doubts(cloud: Cloud, off: Floats | None) -> list[Trouble]:
+    """What is wrong with a scan by what its two lasers measured; `off` are their disagreements."""
     found = _silent(cloud)
-    off = disagreements_mm(cloud)
     if off is None:
         return found or [Trouble("uncompared", "note")]
     apart, torn = float(np.median(off)), float(np.mean(off > TORN_MM))

@@ -20,7 +20,7 @@ import numpy.typing as npt
 from golmok_vision.scan.clean import is_piece
 from golmok_vision.scan.cloud import Cloud, write_cloud
 from golmok_vision.scan.dataset import LASERS, Dataset, Picture
-from golmok_vision.scan.doubts import are_apart, are_swapped, doubts, lasers_apart_mm
+from golmok_vision.scan.doubts import are_apart, are_swapped, disagreements_mm, doubts
 from golmok_vision.scan.errors import PictureDamagedError, PictureMissingError, ReconstructionError
 from golmok_vision.scan.evidence import Progress
 from golmok_vision.scan.points import WHITE, FramePoints, Stop, Triangulator
@@ -234,13 +234,13 @@ class Scan:
             troubles.append(Trouble("few-points", "bad", {"count": len(cloud)}))
         troubles += self._turn_troubles(records)
         troubles += self._plate_troubles(records)
-        troubles += doubts(cloud)
-        apart = lasers_apart_mm(cloud)
+        off = disagreements_mm(cloud)
+        troubles += doubts(cloud, off)
         figures = {
             "frames": len(records),
             "points": len(cloud),
             "left_out": len(everything) - len(cloud),
-            "lasers_disagree_mm": None if apart is None else round(apart, 4),
+            "lasers_disagree_mm": None if off is None else round(float(np.median(off)), 4),
         }
         return Points(cloud, tuple(troubles), figures)
 
