@@ -33,6 +33,7 @@ TEXTS: Final[dict[str, tuple[str, str]]] = {
     "box": ("길이 × 너비 × 높이", "length × width × height"),
     "volume": ("부피", "volume"),
     "area": ("겉넓이", "surface area"),
+    "seen_only": ("보인 표면만 따짐", "by the surface that was seen"),
     "closed": ("빈틈없이 닫힘", "closed, ready to print"),
     "open": ("닫히지 않음", "not closed"),
     "triangles": ("삼각형", "triangles"),

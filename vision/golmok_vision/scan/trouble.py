@@ -344,6 +344,12 @@ TEXTS: Final[dict[str, Words]] = {
         "표면의 {share:.0%}는 보이지 않아 추정한 것입니다",
         "그림의 붉은 곳을 확인하고, 물건을 다르게 눕혀 한 번 더 스캔해 함께 넣으세요",
     ),
+    "some-invented": Words(
+        "{share:.0%} of the surface was never seen: what it hides, a hollow or a hole, is in no figure's doubt",
+        "look at the red places; where it matters, scan the piece a second time lying otherwise, and give both",
+        "표면의 {share:.0%}는 보이지 않았습니다. 그 뒤의 구멍이나 파인 곳은 부피와 오차에 들어 있지 않습니다",
+        "붉은 곳을 확인하고, 중요하면 물건을 다르게 눕혀 한 번 더 스캔해 함께 넣으세요",
+    ),
     "scale-wrong": Words(
         "the gauge of {true:g} mm measures {measured:.3f} mm ({percent:+.2f} %)",
         "measure the board's squares with a caliper, correct square_mm and marker_mm, calibrate and scan again",
