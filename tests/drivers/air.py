@@ -24,8 +24,8 @@ PATIENCE_S = 20.0
 
 
 @asynccontextmanager
-async def air(*adapters: str) -> AsyncIterator[FakeBlueZ]:
-    bus = PrivateBus()
+async def air(*adapters: str, bus: PrivateBus | None = None) -> AsyncIterator[FakeBlueZ]:
+    bus = bus or PrivateBus()
     system = SystemBus(bus.address)
     bluez = FakeBlueZ(bus.address, adapters or ("hci0",))
     await bluez.open()
