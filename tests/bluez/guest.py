@@ -24,7 +24,7 @@ from dbus_fast.aio import MessageBus
 
 from golmok_cloud_sync.protocol.record import Stream
 from golmok_edge.store import Reader
-from tests.bluez.controller import CONNECTABLE, SCAN_RESPONSE, Controller, Vhci
+from tests.bluez.controller import CONNECTABLE, NONCONNECTABLE, SCAN_RESPONSE, Controller, Vhci
 from tests.drivers.frames import ADDRESS, KEY, press, sealed
 from tests.edge.running import Gateway
 
@@ -58,6 +58,7 @@ PATIENCE_S: Final = 300.0
 _EACH_S: Final = 0.25
 _BLUETOOTHD: Final = "/usr/libexec/bluetooth/bluetoothd"
 _FLAGS: Final = b"\x02\x01\x06"
+_NAME: Final = b"\x0a\x09SBBT-002C"
 
 
 class FailureError(Exception):
@@ -89,6 +90,8 @@ class Ring:
         self._vhci: Vhci | None = None
         self._dice = random.Random(1)
         self._counter = 500
+        self.kind = NONCONNECTABLE
+        """Of the button's adverts."""
         self._packet = 0
         self.recorded: list[bytes] = []
         self.expected: list[str] = []
@@ -182,10 +185,9 @@ class Ring:
         kept[self._dice.randrange(times)] = True
         for arrives in kept:
             if arrives:
-                kind = CONNECTABLE if address == ADDRESS else 3
-                self.vhci.hear(address, data, kind=kind, rssi=-50 - self._dice.randrange(20))
-                if kind == CONNECTABLE:
-                    self.vhci.hear(address, b"\x0b\x09SBBT-002C\x00"[:12], kind=SCAN_RESPONSE)
+                self.vhci.hear(address, data, kind=self.kind, rssi=-50 - self._dice.randrange(20))
+                if self.kind == CONNECTABLE:
+                    self.vhci.hear(address, _NAME, kind=SCAN_RESPONSE)
             await asyncio.sleep(BETWEEN_S)
 
     async def press(self) -> None:
@@ -252,6 +254,22 @@ async def presses(ring: Ring) -> None:
         await ring.press()
         ring.say(500 + number)
         await asyncio.sleep(0.3)
+    await ring.all_told()
+
+
+async def connectable(ring: Ring) -> None:
+    """A button that can be connected to, alone in the air.
+
+    In an active scan Linux (6.1, `process_adv_report`) keeps its advert back until its scan response or another device
+    comes, and drops it when the next comes before: not ours to mend, so there the sensor speaks after each press.
+    """
+    ring.kind = CONNECTABLE
+    for _ in range(10):
+        await ring.press()
+        if ring.vhci.controller.is_active:
+            ring.say(700)
+        await asyncio.sleep(0.3)
+    ring.kind = NONCONNECTABLE
     await ring.all_told()
 
 
@@ -335,6 +353,7 @@ async def _a_few(ring: Ring) -> None:
 STEPS: Final[tuple[Callable[[Ring], Awaitable[float | None]], ...]] = (
     sensor,
     presses,
+    connectable,
     replays,
     stale,
     gateway_killed,
@@ -342,6 +361,10 @@ STEPS: Final[tuple[Callable[[Ring], Awaitable[float | None]], ...]] = (
     radio_off,
     radio_pulled,
 )
+
+
+WAYS: Final[dict[str, tuple[str, ...]]] = {"active": (), "passive": ("--experimental",)}
+"""How it scans -> what bluetoothd is started with."""
 
 
 async def ring(name: str, options: Sequence[str], folder: Path) -> dict[str, Any]:
@@ -379,7 +402,7 @@ async def main() -> None:
     """Both ways, and the verdict."""
     verdict: dict[str, Any] = {"bluetoothd": _version(), "linux": platform.release()}
     with tempfile.TemporaryDirectory() as folder:
-        for name, options in (("active", ()), ("passive", ("--experimental",))):
+        for name, options in WAYS.items():
             verdict[name] = await ring(name, options, Path(folder) / name)
     print(VERDICT + json.dumps(verdict))
 

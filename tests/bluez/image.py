@@ -7,7 +7,6 @@ after the other. Archives are written here, so that neither root nor cpio is nee
 from __future__ import annotations
 
 import io
-import os
 import re
 import shutil
 import subprocess
@@ -134,8 +133,8 @@ def _debian(suite: str, tar: Path) -> None:
 
 def _base(suite: str, tar: Path, base: Path, kernel: Path) -> None:
     site = base.with_name("site")
-    if not site.exists():
-        _dependencies(PYTHONS[suite], site)
+    shutil.rmtree(site, ignore_errors=True)
+    _dependencies(PYTHONS[suite], site)
     new = base.with_name("new.cpio")
     known: set[str] = set()
     with tarfile.open(tar) as root, new.open("wb") as out:
@@ -184,11 +183,7 @@ def _say(text: str) -> None:
     print(f"test-bluez: {text}", file=sys.stderr, flush=True)
 
 
-def missing_programs() -> list[str]:
+def missing_packages() -> list[str]:
     """Debian packages that would have to be installed."""
     wanted = {"qemu-system-x86_64": "qemu-system-x86", "mmdebstrap": "mmdebstrap", "dpkg-deb": "dpkg"}
-    return [package for program, package in wanted.items() if shutil.which(program, path=_path()) is None]
-
-
-def _path() -> str:
-    return f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin"
+    return [package for program, package in wanted.items() if shutil.which(program) is None]

@@ -152,6 +152,7 @@ class Adapter:
 
     name: str
     address: str
+    is_powered: bool = True
     sessions: dict[str, bool] = field(default_factory=dict)
     """Who scans actively (his name on the bus) -> whether with duplicates."""
     filters: dict[str, bool] = field(default_factory=dict)
@@ -192,7 +193,7 @@ class Adapter:
             "AddressType": Variant("s", "public"),
             "Name": Variant("s", f"golmok {self.name}"),
             "Alias": Variant("s", f"golmok {self.name}"),
-            "Powered": Variant("b", True),
+            "Powered": Variant("b", self.is_powered),
             "Discoverable": Variant("b", False),
             "Pairable": Variant("b", False),
             "Discovering": Variant("b", bool(self.sessions)),

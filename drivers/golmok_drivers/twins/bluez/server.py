@@ -96,9 +96,17 @@ class FakeBlueZ:
 
     def hear(self, heard: Heard) -> None:
         """A controller heard this advert."""
-        if self.adapters[f"/org/bluez/{heard.adapter}"].wants(heard):
+        adapter = self.adapters[f"/org/bluez/{heard.adapter}"]
+        if adapter.is_powered and adapter.wants(heard):
             self._inbox.append(heard)
             self._something.set()
+
+    def power(self, name: str, *, on: bool) -> None:
+        """Somebody switches a radio: what was begun with it is over, and who had begun it is told of the radio only."""
+        adapter = self.adapters[f"/org/bluez/{name}"]
+        adapter.is_powered = on
+        adapter.sessions.clear()
+        self._send(_changed(adapter.path, ADAPTER, {"Powered": Variant("b", on), "Discovering": Variant("b", False)}))
 
     @property
     def waiting(self) -> int:
@@ -274,6 +282,8 @@ class FakeBlueZ:
 
     def _start_discovery(self, call: Message) -> Answer:
         adapter, sender = self._adapter(call), call.sender or ""
+        if not adapter.is_powered:
+            raise _RefusedError("NotReady", "Resource Not Ready")
         if sender in adapter.sessions:
             raise _RefusedError("InProgress", "Operation already in progress")
         was = bool(adapter.sessions)
