@@ -155,8 +155,8 @@ class Ring:
     async def hears(self) -> float:
         """Let the sensor speak until its value is on disk; how long that took, seconds."""
         began_s = time.monotonic()
-        before = len(await asyncio.to_thread(self.told, "room.temperature", "readings"))
-        while len(await asyncio.to_thread(self.told, "room.temperature", "readings")) == before:
+        before = len(await asyncio.to_thread(self.temperatures))
+        while len(await asyncio.to_thread(self.temperatures)) == before:
             if time.monotonic() - began_s > PATIENCE_S:
                 raise FailureError(f"after {PATIENCE_S:g} s the gateway hears nothing")
             self.say(2_000)
@@ -207,6 +207,10 @@ class Ring:
         finally:
             reader.close()
 
+    def temperatures(self) -> list[float]:
+        """What was heard of the sensor; that it is silent is no value."""
+        return [value for value in self.told("room.temperature", "readings") if value is not None]
+
     async def all_told(self, settle_s: float = 2.0) -> None:
         """Each press is on disk once, in order, and nothing else is."""
         with suppress(FailureError):  # what is missing is said below
@@ -232,14 +236,14 @@ def _difference(expected: list[str], told: list[str]) -> str:
 
 async def sensor(ring: Ring) -> None:
     """Values of a plain sensor: each of them once, as they were sent."""
-    before = len(await asyncio.to_thread(ring.told, "room.temperature", "readings"))
+    before = len(await asyncio.to_thread(ring.temperatures))
     sent = [(400 + 13 * number) / 100 for number in range(20)]
     for value in sent:
         ring.say(round(value * 100))
         await asyncio.sleep(_EACH_S)
 
     def values() -> list[Any]:
-        return ring.told("room.temperature", "readings")[before:]
+        return ring.temperatures()[before:]
 
     with suppress(FailureError):
         await until(lambda: len(values()) >= len(sent), "all temperatures are on disk", 30)

@@ -108,9 +108,11 @@ async def test_a_bluetoothd_that_is_started_anew_is_heard_at_once_and_no_listene
         await second.close()
 
 
-async def test_a_radio_that_is_switched_off_and_on_is_heard_at_once_and_no_listener_is_told() -> None:
+@pytest.mark.parametrize("way", ["active", "passive"])
+async def test_a_radio_that_is_switched_off_and_on_is_heard_at_once_and_no_listener_is_told(way: str) -> None:
     async with air() as bluez, radio() as it:
-        del bluez._methods[MONITORS, "RegisterMonitor"]  # an active scan, which ends with the radio
+        if way == "active":
+            del bluez._methods[MONITORS, "RegisterMonitor"]
         ear = await it.listen(address=WHO)
         await heard_by(ear, bluez, Heard(WHO, {0xFCD2: b"@1"}))
         bluez.power("hci0", on=False)
@@ -121,7 +123,6 @@ async def test_a_radio_that_is_switched_off_and_on_is_heard_at_once_and_no_liste
 
 async def test_a_radio_that_stays_off_is_told_with_what_to_do() -> None:
     async with air() as bluez, radio(grace_s=0.2) as it:
-        del bluez._methods[MONITORS, "RegisterMonitor"]
         ear = await it.listen(address=WHO)
         bluez.power("hci0", on=False)
         with pytest.raises(BusError, match="bluetoothctl power on"):

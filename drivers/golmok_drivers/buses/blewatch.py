@@ -1,7 +1,8 @@
 """Hears at once that a scan may be over: bluetoothd ended or came, a radio was switched, pulled or put in.
 
 BlueZ tells nobody whose scan it ended so, and bleak does not ask; without this the next hint is that nothing is heard
-for a minute.
+for a minute. A passive scan must not be ended while its radio is off: bluetoothd 5.66 then cannot take its monitor out
+of Linux 6.1, believes it to be in, and hears nothing of the same patterns when the radio is on again, without a word.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ _BLUEZ: Final = "org.bluez"
 _ADAPTER: Final = "org.bluez.Adapter1"
 _BUS: Final = "org.freedesktop.DBus"
 _MANAGER: Final = "org.freedesktop.DBus.ObjectManager"
+_ANSWER_S: Final = 5.0
 _RULES: Final = (
     f"type='signal',sender='{_BUS}',member='NameOwnerChanged',arg0='{_BLUEZ}'",
     f"type='signal',sender='{_BLUEZ}',interface='{_BUS}.Properties',member='PropertiesChanged',arg0='{_ADAPTER}'",
@@ -27,21 +29,6 @@ class BlueZWatch:
     def __init__(self) -> None:
         self._bus: Any = None
         self._news = asyncio.Event()
-
-    async def news(self, timeout_s: float) -> bool:
-        """Wait for news since `begin`; False when there were none for so long."""
-        try:
-            async with asyncio.timeout(timeout_s):
-                await self._news.wait()
-        except TimeoutError:
-            return False
-        return True
-
-    def close(self) -> None:
-        """Hear no more."""
-        bus, self._bus = self._bus, None
-        if bus is not None:
-            bus.disconnect()
 
     async def begin(self) -> None:
         """What was heard so far is no news any more; listen, if it did not yet or the bus went.
@@ -61,6 +48,35 @@ class BlueZWatch:
             self._bus = bus
             for rule in _RULES:
                 await bus.call(Message(_BUS, "/org/freedesktop/DBus", _BUS, "AddMatch", signature="s", body=[rule]))
+
+    async def news(self, timeout_s: float) -> bool:
+        """Wait for news since `begin`; False when there were none for so long."""
+        try:
+            async with asyncio.timeout(timeout_s):
+                await self._news.wait()
+        except TimeoutError:
+            return False
+        return True
+
+    async def is_off(self, adapter: str) -> bool:
+        """Whether that radio is switched off; False, too, when nobody can say."""
+        if self._bus is None:
+            return False
+        from dbus_fast import Message
+
+        body = [_ADAPTER, "Powered"]
+        where = _BLUEZ, f"/org/bluez/{adapter}", f"{_BUS}.Properties", "Get"
+        with suppress(Exception):  # as above
+            async with asyncio.timeout(_ANSWER_S):
+                reply = await self._bus.call(Message(*where, signature="ss", body=body))
+                return reply.body[0].value is False
+        return False
+
+    def close(self) -> None:
+        """Hear no more."""
+        bus, self._bus = self._bus, None
+        if bus is not None:
+            bus.disconnect()
 
     def _heard(self, message: Any) -> None:
         if is_news(message.member or "", message.body):

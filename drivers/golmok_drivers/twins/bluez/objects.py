@@ -7,6 +7,7 @@ Measured against bluetoothd 5.66 with Linux 6.1:
 * Either way service data stay after the device has stopped sending them, so that whatever it sends later brings the
   old ones along.
 * When nobody scans any more, RSSI is forgotten.
+* A monitor that is ended while the radio is off jams: later ones of the same patterns hear nothing.
 * A device that was not heard for half a minute is forgotten, unless it is connected.
 """
 
@@ -153,6 +154,8 @@ class Adapter:
     name: str
     address: str
     is_powered: bool = True
+    is_jammed: bool = False
+    """A monitor was ended while it was off: it hears nothing for any other."""
     sessions: dict[str, bool] = field(default_factory=dict)
     """Who scans actively (his name on the bus) -> whether with duplicates."""
     filters: dict[str, bool] = field(default_factory=dict)
@@ -184,7 +187,12 @@ class Adapter:
         """He is gone, or has stopped."""
         self.sessions.pop(sender, None)
         for key in [key for key in self.monitors if key[0] == sender]:
-            del self.monitors[key]
+            self.end_monitor(key)
+
+    def end_monitor(self, key: tuple[str, str]) -> bool:
+        """Whether there was one."""
+        self.is_jammed |= not self.is_powered and key in self.monitors
+        return self.monitors.pop(key, None) is not None
 
     def properties(self) -> dict[str, Variant]:
         """All of them."""

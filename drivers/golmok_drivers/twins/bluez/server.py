@@ -313,14 +313,14 @@ class FakeBlueZ:
 
     def _on_monitor(self, sender: str, path: str, interfaces: dict[str, dict[str, Variant]]) -> None:
         for adapter in self.adapters.values():
-            if (sender, path) in adapter.monitors and MONITOR in interfaces:
+            if (sender, path) in adapter.monitors and MONITOR in interfaces and not adapter.is_jammed:
                 told = interfaces[MONITOR]["Patterns"].value
                 adapter.monitors[sender, path] = [Pattern(start, kind, bytes(content)) for start, kind, content in told]
                 self._send(_called(sender, path, "Activate"))
 
     def _unregister_monitor(self, call: Message) -> Answer:
         adapter = self._adapter(call)
-        if adapter.monitors.pop((call.sender or "", call.body[0]), None) is None:
+        if not adapter.end_monitor((call.sender or "", call.body[0])):
             raise _RefusedError("DoesNotExist", "Does Not Exist")
         self._ended_scan(adapter)
         return NOTHING
