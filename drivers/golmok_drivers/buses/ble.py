@@ -202,20 +202,9 @@ class BleRadio:
         rest_s = self._stalled_s
         while rest_s > 0:
             if await watch.news(rest_s):
-                await self._until_on(adapter, watch)
                 return "BlueZ or a radio went or came"
             rest_s = self._last_s[adapter] + self._stalled_s - loop.time()
         return f"nothing was heard for {self._stalled_s:g} s"
-
-    async def _until_on(self, adapter: str, watch: BlueZWatch) -> None:
-        """Wait while the radio is off: a passive scan that is ended then leaves BlueZ deaf (see `blewatch`)."""
-        loop = asyncio.get_running_loop()
-        bears_until_s = loop.time() + self._grace_s
-        while await watch.is_off(adapter):
-            if loop.time() >= bears_until_s:
-                self._failed(adapter, BusError(f"{self._url}: {OFF}"))
-            await watch.begin()
-            await watch.news(FIRST_PAUSE_S)
 
     def _failed(self, adapter: str, error: BusError) -> None:
         came_up = self._came_up[adapter]

@@ -1,8 +1,8 @@
 """Hears at once that a scan may be over: bluetoothd ended or came, a radio was switched, pulled or put in.
 
 BlueZ tells nobody whose scan it ended so, and bleak does not ask; without this the next hint is that nothing is heard
-for a minute. A passive scan must not be ended while its radio is off: bluetoothd 5.66 then cannot take its monitor out
-of Linux 6.1, believes it to be in, and hears nothing of the same patterns when the radio is on again, without a word.
+for a minute. A passive scan must not be begun while its radio is off: bluetoothd 5.66 (with Linux 6.1) takes it, and
+then it hears nothing when the radio is on again, nor do those that are begun after it, without a word.
 """
 
 from __future__ import annotations

@@ -7,7 +7,7 @@ Measured against bluetoothd 5.66 with Linux 6.1:
 * Either way service data stay after the device has stopped sending them, so that whatever it sends later brings the
   old ones along.
 * When nobody scans any more, RSSI is forgotten.
-* A monitor that is ended while the radio is off jams: later ones of the same patterns hear nothing.
+* A monitor that is begun while the radio is off hears nothing, nor do later ones.
 * A device that was not heard for half a minute is forgotten, unless it is connected.
 """
 
@@ -155,7 +155,7 @@ class Adapter:
     address: str
     is_powered: bool = True
     is_jammed: bool = False
-    """A monitor was ended while it was off: it hears nothing for any other."""
+    """A monitor was begun while it was off: it hears nothing for that one, nor for later ones."""
     sessions: dict[str, bool] = field(default_factory=dict)
     """Who scans actively (his name on the bus) -> whether with duplicates."""
     filters: dict[str, bool] = field(default_factory=dict)
@@ -187,12 +187,7 @@ class Adapter:
         """He is gone, or has stopped."""
         self.sessions.pop(sender, None)
         for key in [key for key in self.monitors if key[0] == sender]:
-            self.end_monitor(key)
-
-    def end_monitor(self, key: tuple[str, str]) -> bool:
-        """Whether there was one."""
-        self.is_jammed |= not self.is_powered and key in self.monitors
-        return self.monitors.pop(key, None) is not None
+            del self.monitors[key]
 
     def properties(self) -> dict[str, Variant]:
         """All of them."""

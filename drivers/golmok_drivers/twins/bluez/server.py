@@ -303,6 +303,7 @@ class FakeBlueZ:
         adapter, key = self._adapter(call), (call.sender or "", call.body[0])
         if key in adapter.monitors:
             raise _RefusedError("AlreadyExists", "Already Exists")
+        adapter.is_jammed |= not adapter.is_powered
         await self._watch(key[0])
         adapter.monitors[key] = []
         return NOTHING
@@ -320,7 +321,7 @@ class FakeBlueZ:
 
     def _unregister_monitor(self, call: Message) -> Answer:
         adapter = self._adapter(call)
-        if not adapter.end_monitor((call.sender or "", call.body[0])):
+        if adapter.monitors.pop((call.sender or "", call.body[0]), None) is None:
             raise _RefusedError("DoesNotExist", "Does Not Exist")
         self._ended_scan(adapter)
         return NOTHING
