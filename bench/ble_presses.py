@@ -70,6 +70,7 @@ async def measured(
         for driver in drivers:
             await driver.close()
         await asyncio.gather(*tasks)
+        await radio.close()
         air.stdin.write(b"end\n")
         await air.wait()
     finally:

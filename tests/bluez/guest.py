@@ -95,6 +95,8 @@ class Ring:
         self._packet = 0
         self.recorded: list[bytes] = []
         self.expected: list[str] = []
+        self.made = 0
+        """Presses."""
 
     # --- the machine
 
@@ -197,6 +199,7 @@ class Ring:
         frame = press(self._counter, event=event + 1)
         self.recorded.append(frame)
         self.expected.append(EVENTS[event])
+        self.made += 1
         await self.send(ADDRESS, service_data(frame), BURST)
 
     def told(self, channel: str, stream: Stream = "events") -> list[Any]:
@@ -391,6 +394,7 @@ async def ring(name: str, options: Sequence[str], folder: Path) -> dict[str, Any
                 said[step.__name__] = str(error) or repr(error)
                 it.expected = await asyncio.to_thread(it.told, "bell.call")
             print(f"guest: {name}: {step.__name__}: {said[step.__name__]} ({time.monotonic() - began_s:.0f} s)")
+        said["made"], said["told"] = it.made, len(await asyncio.to_thread(it.told, "bell.call"))
         said["is_active"], said["unknown"] = it.vhci.controller.is_active, sorted(set(it.vhci.controller.unknown))
     finally:
         print(f"guest: {name}: the gateway said: {it.gateway.said()[-3000:]}")
