@@ -58,7 +58,7 @@ def main() -> int:
         prog="scripts/test-bluez",
         description="Runs the real gateway in a QEMU machine with Debian's kernel and bluetoothd and a simulated "
         "controller: sensors, buttons, replays, and bluetoothd and radio that go and come. Prints one JSON document.",
-        epilog="Exit codes: 0 all is well, 1 it is not, 2 something to run it with is missing.",
+        epilog="Exit codes: 0 all is well, 1 it is not, 2 it could not be run.",
     )
     parser.add_argument("--suite", choices=sorted(image.PYTHONS), default="bookworm", help="of Debian (bookworm)")
     parser.add_argument("--accel", choices=["auto", "kvm", "tcg"], default="auto", help="what QEMU runs it with")
@@ -66,7 +66,11 @@ def main() -> int:
     if missing := image.missing_packages():
         print(f"test-bluez: missing: sudo apt-get install {' '.join(missing)}", file=sys.stderr)
         return 2
-    made = image.made(options.suite)
+    try:
+        made = image.made(options.suite)
+    except subprocess.CalledProcessError as error:
+        print(f"test-bluez: {error.cmd[0]} failed with exit code {error.returncode}", file=sys.stderr)
+        return 2
     has_kvm = os.access("/dev/kvm", os.R_OK | os.W_OK)
     started, verdict = False, None
     if options.accel == "kvm" or (options.accel == "auto" and has_kvm):
