@@ -31,7 +31,7 @@ _NOT_NEEDED: Final = re.compile(
     r"var/(lib/(apt|dpkg)|cache|log)|root|boot|dev|usr/lib/(udev/hwdb|apt))/"
 )
 _MODULES: Final = re.compile(
-    r"lib/modules/[^/]+/(modules\.(order|builtin.*)|kernel/(crypto|lib|arch/x86/crypto|net/bluetooth|net/rfkill)/.*|"
+    r"(usr/)?lib/modules/[^/]+/(modules\.(order|builtin.*)|kernel/(crypto|lib|arch/x86/crypto|net/bluetooth|net/rfkill)/.*|"
     r"kernel/drivers/bluetooth/hci_vhci\..*)"
 )
 _CODE: Final = ("edge/golmok_edge", "drivers/golmok_drivers", "cloud-sync/golmok_cloud_sync", "tests")
