@@ -5,7 +5,8 @@ A driver is one class of one of four kinds, after who speaks first:
 * `PolledDriver`: the gateway asks (`sample`) every `interval_s`;
 * `EventDriver`: the device speaks when something changes (`events`);
 * `MessageDriver`: a message comes over MQTT and is turned into readings (`decode`);
-* `OutputDriver`: the device does what it is told (`command`), and says what it does.
+* `CommandDriver`: the device does what it is told (`command`), and says what it does.
+* `OutputDriver`: one of these that is on or off.
 
 Its bus is an argument of `open`, so that it never knows whether the other end is real, a twin or a trace.
 Its twin sits at the other end of the same bus and answers in bytes. Both state `api = 1` in their class body;
@@ -74,6 +75,7 @@ __all__ = [
     "BusTimeout",
     "BusUrlError",
     "Channel",
+    "CommandDriver",
     "CommandError",
     "Counters",
     "CrcError",
@@ -299,8 +301,24 @@ class EventDriver(Driver):
         """First the state as it is, then each change, until `close`; raises `DriverError`."""
 
 
-class OutputDriver(EventDriver):
-    """A device that does what it is told: a relay, a buzzer. Its events say what it does."""
+class CommandDriver(EventDriver):
+    """A device that does what it is told: a pager, say. Its events say what it does."""
+
+    command_s: float = 1.0
+    """How long one command may take; afterwards it counts as not done."""
+
+    @property
+    def told(self) -> str:
+        """The quantity that a command is about, if who commands names none."""
+        return self.channels[0].quantity
+
+    @abstractmethod
+    async def command(self, quantity: str, value: Value) -> None:
+        """Make the channel `quantity` that value; raises `CommandError` when it cannot be that, `DriverError`."""
+
+
+class OutputDriver(CommandDriver):
+    """A device that is on or off, as rules and people switch it: a relay, a buzzer."""
 
     when_on: Value = True
     """What its first channel is made when it is simply switched on."""
@@ -311,10 +329,6 @@ class OutputDriver(EventDriver):
         if on != self._told:
             await self.command(self.channels[0].quantity, self.when_on if on else False)
             self._told = on
-
-    @abstractmethod
-    async def command(self, quantity: str, value: Value) -> None:
-        """Make the channel `quantity` that value; raises `CommandError` when it cannot be that, `DriverError`."""
 
 
 class MessageDriver(Driver):

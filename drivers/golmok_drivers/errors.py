@@ -138,6 +138,12 @@ class ScenarioError(DriverError, ValueError):
     reason = "settings"
 
 
+class KeyFileError(DriverError, ValueError):
+    """A file that holds no key, or one that others can read; the message says what to do."""
+
+    reason = "settings"
+
+
 class UnknownDriver(DriverError, LookupError):
     """No driver of that name; the message offers the nearest names."""
 

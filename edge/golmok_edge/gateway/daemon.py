@@ -512,11 +512,11 @@ class Gateway:
         self._publisher.committed(self._live.newest(self._channels), self._expire_s)
 
     async def _command(self, device: str, value: Value) -> None:
-        """Make an output do that; raises LookupError when there is no such device, `DriverError`."""
+        """Make a device do that; raises LookupError when there is no such device, `DriverError`."""
         task = next((task for task in self._tasks if task.device.name == device), None)
         if task is None:
             raise LookupError(f"there is no device {device!r}")
-        await task.command(task.device.channels[0].quantity, value)
+        await task.tell(value)
 
     async def _status(self) -> dict[str, Any]:
         bus, used_bytes = self._bus, await self._loop.run_in_executor(self._aside, self._used_bytes)

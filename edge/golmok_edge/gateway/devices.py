@@ -17,12 +17,12 @@ from typing import Any, Final, NamedTuple, Protocol, cast
 from golmok_cloud_sync.protocol import Record
 from golmok_drivers.api import (
     BusTimeout,
+    CommandDriver,
     CommandError,
     Driver,
     DriverError,
     EventDriver,
     Identity,
-    OutputDriver,
     PolledDriver,
     Reading,
     Value,
@@ -52,7 +52,7 @@ class Deadlines(NamedTuple):
     import_s: float = 5.0
     """A device that is opened may import a library for so long, on a slow machine."""
     close_s: float = 1.0
-    """For a device to be let go, or to stop what it does when it is told to; then it is left to itself."""
+    """For a device to be let go; then it is left to itself."""
     least_pause_s: float = 1.0
     """Before it is opened again; while nothing good comes twice as long each time, up to the next."""
     most_pause_s: float = 60.0
@@ -102,12 +102,25 @@ class DeviceTask:
         return self.state.restarts
 
     async def command(self, quantity: str, value: Value) -> None:
-        """Make an output do that; raises `DriverError`, `CommandError` when it is none."""
+        """Make it do that; raises `DriverError`, `CommandError` when it does nothing that it could be told."""
+        driver = self._commanded()
+        try:
+            async with asyncio.timeout(driver.command_s):
+                await driver.command(quantity, value)
+        except BusTimeout:
+            raise
+        except TimeoutError:
+            raise BusTimeout(f"{self.device.name} did not do it within {driver.command_s:g} s") from None
+
+    async def tell(self, value: Value) -> None:
+        """The same of what its driver is told if nothing else is said."""
+        await self.command(self._commanded().told, value)
+
+    def _commanded(self) -> CommandDriver:
         driver = self.driver
-        if not isinstance(driver, OutputDriver):
+        if not isinstance(driver, CommandDriver):
             raise CommandError(f"{self.device.name} ({self.device.driver}) does nothing that it could be told")
-        async with asyncio.timeout(self._deadlines.close_s):
-            await driver.command(quantity, value)
+        return driver
 
     async def finish_turn(self) -> None:
         """Wait until what is being measured is put, and ask no more. Cancel the task then."""

@@ -16,10 +16,12 @@ import msgspec
 from msgspec import inspect
 
 from golmok_drivers import catalogue
+from golmok_drivers.adverts.settings import KeySettings, key_of
 from golmok_drivers.api import BusUrlError, Channel, Driver, DriverError, MessageDriver, PolledDriver, UnknownDriver
 from golmok_drivers.buses import BusUrl, parse_bus_url
 from golmok_drivers.buses.url import EXAMPLES
 from golmok_drivers.declare import declared
+from golmok_drivers.errors import KeyFileError
 from golmok_drivers.units import is_unit, nearest_unit
 from golmok_edge.settings import locate
 from golmok_edge.settings.kinds import plain, struct_type
@@ -117,7 +119,18 @@ class Devices:
         options = self._shape.make(driver.Settings, own, path, beside=beside)
         if bus is not None and options is not None:
             self._note_place(bus, options, path)
-        return options
+        return options if self._has_key(options, path) else None
+
+    def _has_key(self, options: msgspec.Struct | None, path: locate.Path) -> bool:
+        """Whether the key that stands in a file of its own can be taken from there."""
+        if not isinstance(options, KeySettings):
+            return True
+        try:
+            key_of(options)
+        except KeyFileError as error:
+            self._report.add((*path, "key_file"), "key-file", at=options.key_file, why=error)
+            return False
+        return True
 
     def _note_name(self, name: Any, path: locate.Path) -> None:
         if not isinstance(name, str):

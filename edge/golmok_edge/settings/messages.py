@@ -420,6 +420,12 @@ MESSAGES: Final[dict[str, Message]] = {
         "(아직) 파일이 없어 게이트웨이에 토큰이 없습니다: {at}",
         "--open-enrolment 클라우드라면 필요 없습니다. 아니면 golmok-cloud token --gateway 의 토큰을 넣으십시오",
     ),
+    "key-file": Message(
+        "the key cannot be taken from its file: {why}",
+        "write its 32 hexadecimal digits on the only line of {at}, and run chmod 600 {at} as the gateway's user",
+        "파일에서 키를 읽을 수 없습니다: {why}",
+        "{at}에 키 32자리(16진수)를 한 줄로 쓰고, 게이트웨이 사용자로 실행하십시오: chmod 600 {at}",
+    ),
     "secret-not-file": Message(
         "{at} is not a regular file",
         "give the path of a text file with one line",
