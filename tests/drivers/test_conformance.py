@@ -44,7 +44,7 @@ NEIGHBOURS: dict[str, dict[str, Any]] = {
 URLS = {**BUS_EXAMPLES, "mqtt": ""}
 REASONS = {
     "nack", "crc", "timeout", "range", "reset", "not-ready", "unplugged", "parse", "bus", "shorted", "closed", "time",
-    "open-circuit", "wrong-part", "overrun", "stuck",
+    "open-circuit", "wrong-part", "overrun", "stuck", "noisy",
 }  # fmt: skip
 
 POLLED = [name for name in ALL if issubclass(catalogue.load(name), PolledDriver)]
@@ -71,14 +71,17 @@ FAULTS_OF_A_POLL = [
     ("i2c", "not-ready", "nack"),
     ("i2c", "reset", "nack"),
     ("i2c", "timeout", "timeout"),
-    ("i2c", "bus-stuck", "timeout"),
+    ("i2c", "bus-stuck", "shorted"),
+    ("i2c", "shorted", "shorted"),
     ("spi", "nack", "unplugged"),
     ("spi", "unplugged", "unplugged"),
+    ("spi", "shorted", "unplugged"),
     ("spi", "crc", "crc"),
     ("spi", "garbage", "crc"),
     ("spi", "timeout", "timeout"),
     ("uart", "nack", "unplugged"),
     ("uart", "unplugged", "unplugged"),
+    ("uart", "shorted", "unplugged"),
     ("uart", "crc", "crc"),
     ("uart", "garbage", "crc"),
     ("uart", "timeout", "timeout"),
@@ -191,7 +194,12 @@ def faults_of(name: str) -> list[tuple[str, str]]:
     bus = catalogue.load(name).info.bus
     faults = {fault: reason for kind, fault, reason in FAULTS_OF_A_POLL if kind == bus}
     faults |= getattr(catalogue.twin(name), "faults", {})
-    return [(fault, reason) for fault, reason in faults.items() if reason and fault != "stuck"]
+    return [(fault, reason) for fault, reason in faults.items() if reason and fault not in ("stuck", "noisy")]
+
+
+def holds_the_bus(name: str, fault: str) -> bool:
+    """Whether everybody on the bus suffers from it."""
+    return fault == "bus-stuck" or (fault == "shorted" and fault not in getattr(catalogue.twin(name), "faults", {}))
 
 
 POLL_CASES = [(name, fault, reason) for name in POLLED for fault, reason in faults_of(name)]
@@ -242,6 +250,7 @@ async def test_probe_says_who_is_there(tmp_path: Path, name: str) -> None:
         identity = await it.driver.probe()
         assert identity.part
         assert await it.driver.probe() == identity
+        assert name not in WIRED or it.kind.info.has_serial == bool(identity.serial)
 
 
 @pytest.mark.parametrize("name", WIRED)
@@ -265,7 +274,7 @@ async def test_a_fault_is_named_disturbs_nobody_and_is_over_when_it_is_over(
         assert {(reading.value, reading.reason) for reading in bad} == {(None, reason)}
         still_good = [(reading.quantity, reading.value) for reading in seen if reading.quality == "good"]
         assert it.given() == [*before, *still_good], "what was spoiled was not given"
-        if fault != "bus-stuck":
+        if not holds_the_bus(name, fault):
             assert isinstance(it.neighbour, PolledDriver)
             assert all(reading.quality == "good" for reading in await it.neighbour.sample())
         it.now = 25

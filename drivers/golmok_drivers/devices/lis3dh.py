@@ -261,6 +261,9 @@ class Lis3dhTwin:
         "not-ready": "unplugged",
         "stuck": "stuck",
     }
+    unseen: ClassVar[dict[str, str]] = {
+        "noisy": "shaking is what it measures: a loose screw shows as velocity, a loose wire of the bus as `crc`"
+    }
     modes: ClassVar[tuple[int, ...]] = (0, 3)
     _NOISE: Final = 0.11
     """m/s2: 220 ug/sqrt(Hz) over 2.7 kHz."""

@@ -25,6 +25,7 @@ from golmok_drivers.api import (
     OutputDriver,
     PolledDriver,
     Reading,
+    Unplugged,
     Value,
     failed,
 )
@@ -34,6 +35,7 @@ from golmok_drivers.watch import Watch
 from golmok_edge.gateway.clock import Clock, Instant
 from golmok_edge.gateway.convert import records_of, units_of
 from golmok_edge.gateway.health import Allowance, DeviceState, Pauses
+from golmok_edge.gateway.strangers import explained
 from golmok_edge.settings import Device
 
 _log = logging.getLogger(__name__)
@@ -77,13 +79,16 @@ class DeviceTask:
         put: Callable[[Sequence[Record]], None],
         deadlines: Deadlines = Deadlines(),  # noqa: B008  # a tuple
         elsewhere: Callable[[], Driver] | None = None,
+        neighbours: Sequence[str] = (),
     ) -> None:
-        """`elsewhere` makes the same driver in a process of its own, where it goes once it has hung in ours."""
+        """`elsewhere` makes the same driver in a process of its own, where it goes once it has hung in ours;
+        `neighbours` are the numbers of all devices of its 1-wire bus, its own among them."""
         self.device, self.driver = device, driver
         self.state = DeviceState()
         self.may_block_s = 0.0
         """How long its driver may keep the loop from the others; beyond this it is interrupted."""
         self._bus_of, self._clock, self._put, self._deadlines = bus_of, clock, put, deadlines
+        self._neighbours = neighbours
         self._elsewhere = elsewhere
         self._units = units_of(device)
         self._quantities = frozenset(channel.quantity for channel in device.channels)
@@ -193,8 +198,16 @@ class DeviceTask:
                 except Misbehaved:
                     raise
                 except DriverError as error:
-                    self._failed(error)
+                    self._failed(await self._explained(error))
                     failures += 1
+
+    async def _explained(self, error: DriverError) -> DriverError:
+        """The error, or what the others on a bus say of it."""
+        if isinstance(error, Unplugged) and self._neighbours:
+            with suppress(DriverError):
+                present = await self._bus_of(self.device.bus or "").devices()
+                return explained(error, self._neighbours, present)
+        return error
 
     async def _see_who_it_is(self, driver: PolledDriver) -> None:
         """Once after it was good again: what was away may have come back as another."""
