@@ -121,7 +121,7 @@ async def test_it_works_again_after_it_was_restarted() -> None:
     world.faults = ()
     with pytest.raises(ResetValue):  # it is set up anew now
         await driver.sample()
-    assert len(await driver.sample()) == 4
+    assert len(await driver.sample()) == 5
 
 
 def test_zones_must_rise() -> None:
