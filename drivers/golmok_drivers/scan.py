@@ -252,5 +252,6 @@ _PLACES: Final[dict[str, Callable[[Any, Sequence[int]], AsyncIterator[dict[str, 
     "w1": _w1_places,
     "gpio": _no_places,
     "ble": _no_places,
+    "mqtt": _no_places,
 }
 """Kind of bus -> the places on it, as the settings that name them."""

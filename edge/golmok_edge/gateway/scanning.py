@@ -17,6 +17,7 @@ import msgspec
 from golmok_drivers import catalogue
 from golmok_drivers.api import Driver, DriverError, MessageDriver
 from golmok_drivers.buses import open_bus, parse_bus_url
+from golmok_drivers.buses.mqtttrace import standing_for
 from golmok_drivers.buses.url import EXAMPLES
 from golmok_drivers.guess import guess
 from golmok_drivers.scan import UART_NUMBERS, Find, examine, opened, present_buses, scan_bus
@@ -151,6 +152,7 @@ def _name_swapped(known: Sequence[dict[str, Any]], found: Sequence[Find]) -> Non
 async def _examined(device: Device, bus: Any) -> dict[str, Any]:
     """How a device of the settings is."""
     driver: Driver = catalogue.load(device.driver)(device.options)
+    driver = standing_for(driver, device.bus, None) if isinstance(driver, MessageDriver) else driver
     row: dict[str, Any] = {"name": device.name, "driver": device.driver, "bus": device.bus, "part": "", "serial": ""}
     try:
         async with asyncio.timeout(_WITHIN_S):
