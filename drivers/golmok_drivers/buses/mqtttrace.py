@@ -106,8 +106,10 @@ class Played(EventDriver):
 
 
 def standing_for(driver: MessageDriver, url: str | None, record_to: Path | None) -> MessageDriver | EventDriver:
-    """The driver of a device on MQTT, or what plays or records for it. Where no trace can be written none is: that is no
-    reason not to hear the device."""
+    """The driver of a device on MQTT, or what plays or records for it.
+
+    Where no trace can be written none is: that is no reason not to hear the device.
+    """
     if url is not None:
         return Played(driver)
     if record_to is None:

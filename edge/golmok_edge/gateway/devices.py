@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import aclosing, suppress
 from inspect import isawaitable
@@ -42,6 +43,10 @@ _log = logging.getLogger(__name__)
 
 REOPEN_AFTER: Final = 3
 """Failures in a row after which a device is closed and opened anew: it may have been swapped."""
+
+
+WHO_S: Final = 300.0
+"""How often a part with a number is asked for it: it can be changed between two samples, too."""
 
 
 class Deadlines(NamedTuple):
@@ -94,7 +99,7 @@ class DeviceTask:
         self._quantities = frozenset(channel.quantity for channel in device.channels)
         self._allowance = Allowance(_most_per_s(device))
         self._watch = Watch(device.channels, device.still_s)
-        self._is_swapped = False
+        self._is_swapped, self._ask_again_s = False, 0.0
         self._due_s: float | None = None
         self._stuck: set[asyncio.Task[Any]] = set()
         """What was cut off and has not ended all the same."""
@@ -210,9 +215,11 @@ class DeviceTask:
         return error
 
     async def _see_who_it_is(self, driver: PolledDriver) -> None:
-        """Once after it was good again: what was away may have come back as another."""
-        if self.state.part or self.state.state == "bad":
+        """Once after it was good again, and now and then: what was away may have come back as another."""
+        is_known = self.state.part and _now_s() < self._ask_again_s
+        if is_known or self.state.state == "bad":
             return
+        self._ask_again_s = _now_s() + WHO_S if driver.info.has_serial else math.inf
         try:
             identity = await self._within(self._deadlines.answer_s, driver.probe)
         except Misbehaved:
