@@ -335,7 +335,11 @@ class Gateway:
         if self.settings.cloud is None:
             return
         self._courier = self._new_courier(
-            self._keeper.outbox, is_new_boot=is_new_boot, latest=lambda: self._live.records(), on_time=self._on_time
+            self._keeper.outbox,
+            is_new_boot=is_new_boot,
+            latest=lambda: self._live.records(),
+            on_time=self._on_time,
+            on_reply=lambda reply: self._alarms.heed(reply.commands),
         )
         stack.callback(self._courier.close, LAST_SENDING_S)
         stack.callback(self._on_calm)
