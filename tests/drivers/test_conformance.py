@@ -38,9 +38,14 @@ from golmok_drivers.twins import SimDevice, Simulation, simulate
 
 ALL = catalogue.names(lambda group: [])
 EXAMPLES: dict[str, dict[str, Any]] = {name: dict(catalogue.load(name).info.examples[0]) for name in ALL}
-NEIGHBOURS: dict[str, dict[str, Any]] = {
-    name: dict(catalogue.load(name).info.examples[1]) for name in ALL if len(catalogue.load(name).info.examples) > 1
+NEIGHBOURS: dict[str, tuple[str, dict[str, Any]]] = {
+    name: (name, dict(catalogue.load(name).info.examples[1]))
+    for name in ALL
+    if len(catalogue.load(name).info.examples) > 1
 }
+ALONE = {"veml7700"}
+"""Parts with one address: another of them cannot stand on their bus, so the neighbour is of another kind."""
+NEIGHBOURS |= {name: ("sht4x", {"address": 0x44}) for name in ALONE}
 URLS = {**BUS_EXAMPLES, "mqtt": ""}
 REASONS = {
     "nack", "crc", "timeout", "range", "reset", "not-ready", "unplugged", "parse", "bus", "shorted", "closed", "time",
@@ -108,13 +113,15 @@ class Shop:
         (folder / "scenario.toml").write_text(_toml(faults, {quantity: signal or {} for quantity in felt}))
         url = URLS[self.kind.info.bus]
         devices = [SimDevice("it", name, url, self.settings(EXAMPLES[name]))]
-        if name in NEIGHBOURS:
-            devices.append(SimDevice("neighbour", name, url, self.settings(NEIGHBOURS[name])))
+        other, table = NEIGHBOURS.get(name, ("", {}))
+        if other:
+            settings = msgspec.convert(table, catalogue.load(other).Settings)
+            devices.append(SimDevice("neighbour", other, url, settings))
         self.simulation: Simulation = simulate(
             devices, base=folder, scenario="scenario.toml", ledger=self.ledger, clock=lambda: 43_200 + self.now
         )
         self.driver: Driver = self.kind(devices[0].settings)
-        self.neighbour: Driver | None = self.kind(devices[1].settings) if name in NEIGHBOURS else None
+        self.neighbour: Driver | None = catalogue.load(other)(devices[1].settings) if other else None
         self.bus: Any = open_bus(url, base=folder, simulation=self.simulation) if url else None
 
     def settings(self, table: dict[str, Any]) -> Any:
@@ -210,7 +217,7 @@ def test_its_examples_are_right(name: str) -> None:
     kind = catalogue.load(name)
     for example in kind.info.examples:
         msgspec.convert(example, kind.Settings)
-    assert kind.info.bus == "mqtt" or len(kind.info.examples) > 1, "two that can stand on one bus"
+    assert kind.info.bus == "mqtt" or len(kind.info.examples) > (name not in ALONE), "two that can stand on one bus"
     assert kind.info.bus in ("mqtt", "ble") or kind.info.wiring
 
 
