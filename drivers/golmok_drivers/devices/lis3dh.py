@@ -405,7 +405,7 @@ class Lis3dhTwin:
         return int((self._world.part_s() - self._began_s) * RATE_HZ)
 
     def _source(self) -> int:
-        waiting = self._made - self._sent
+        waiting = max(0, self._made - self._sent)  # it may restart between two looks
         if waiting > _FIFO_DEPTH:
             return OVERRUN | 0x80 | 0x1F
         return min(waiting, 0x1F) | (0x20 if waiting <= 0 else 0)
