@@ -10,8 +10,8 @@ import asyncio
 import json
 import math
 import time
-from collections.abc import AsyncIterator, Iterable, Sequence
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager, suppress
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,8 @@ import pytest
 
 from golmok_drivers import catalogue
 from golmok_drivers.api import (
+    BusBackoff,
+    BusTimeout,
     CommandError,
     Driver,
     DriverError,
@@ -340,22 +342,35 @@ async def test_what_it_counts_goes_on_where_it_stood(name: str) -> None:
         driver.resume(last)
 
 
+async def took(driver: PolledDriver) -> float:
+    """Seconds that a good sample takes."""
+    started = time.monotonic()
+    assert all(reading.quality == "good" for reading in await driver.sample())
+    return time.monotonic() - started
+
+
+@contextmanager
+def suppress_timeouts() -> Iterator[None]:
+    """Let timeouts pass, but not what is not even tried."""
+    try:
+        yield
+    except BusTimeout as error:
+        if isinstance(error, BusBackoff):
+            raise
+
+
 @pytest.mark.parametrize("name", WIRED)
 async def test_a_device_that_hangs_delays_its_neighbour_less_than_a_second(tmp_path: Path, name: str) -> None:
     async with shop(tmp_path, name, {"kind": "timeout"}) as it:
         assert isinstance(it.neighbour, PolledDriver)
-        started = time.monotonic()
-        await it.neighbour.sample()
-        by_itself = time.monotonic() - started
+        by_itself = max([await took(it.neighbour) for _ in range(5)])
         hanging = [asyncio.create_task(it.read()) for _ in range(3)]
         await asyncio.sleep(0)
-        slowest = 0.0
+        times = []
         for _ in range(20):
-            started = time.monotonic()
-            assert all(reading.quality == "good" for reading in await it.neighbour.sample())
-            slowest = max(slowest, time.monotonic() - started)
+            times.append(await took(it.neighbour))
             await asyncio.sleep(0.05)
-        assert slowest < 1.0 + 2 * by_itself
+        assert sum(seconds > 1.0 + 2 * by_itself for seconds in times) <= 2, "a busy machine is late now and then, too"
         for readings in await asyncio.gather(*hanging):
             assert {reading.reason for reading in readings} == {"timeout"}
 
@@ -627,11 +642,14 @@ async def test_cancelled_at_every_await_it_measures_again(tmp_path: Path, name: 
 @pytest.mark.parametrize("name", WIRED)
 async def test_after_it_hung_it_is_left_alone_for_a_while(tmp_path: Path, name: str) -> None:
     async with shop(tmp_path, name, {"kind": "timeout"}) as it:
-        await it.read()
-        started = time.monotonic()
-        again = await it.read()
-        assert {reading.reason for reading in again} == {"timeout"}
-        assert time.monotonic() - started < 0.4, "it is not even tried"
+        assert {reading.reason for reading in await it.read()} == {"timeout"}
+        assert isinstance(it.driver, PolledDriver)
+        with pytest.raises(
+            BusBackoff
+        ):  # not even tried; only a very slow machine may have come to the next try by then
+            for _ in range(3):
+                with suppress_timeouts():
+                    await it.driver.sample()
 
 
 @pytest.mark.parametrize("name", WIRED)

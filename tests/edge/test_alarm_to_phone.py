@@ -48,7 +48,7 @@ channel = "fridge.temperature"
 high = 8.0
 for_s = 0.5
 hysteresis = 1.0
-escalate_s = 2.0
+escalate_s = 1.0
 """
 DAY = '[device.fridge.signal.temperature]\nkind = "constant"\nvalue = {celsius}\n'
 NOTIFY = """

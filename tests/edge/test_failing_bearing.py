@@ -27,7 +27,7 @@ name = "lathe"
 driver = "lis3dh"
 bus = "sim+spi://life.toml"
 range_g = 8
-interval_s = 0.5
+interval_s = 0.3
 bearing = {{ balls = 9, ratio = 0.203, speed_hz = 29.2 }}
 
 [[device]]
@@ -58,7 +58,7 @@ kind = "constant"
 value = 29.0                             # its motor slips a little
 [device.lathe.signal.blow]
 kind = "steps"
-at = [[0, 0.0], [5, 2.0], [7, 4.0], [9, 8.0]]
+at = [[0, 0.0], [4, 4.0], [5, 8.0]]
 """
 """m/s2: a pit that grows. At 60 the shaft would have its play, and the velocity leave its zone."""
 

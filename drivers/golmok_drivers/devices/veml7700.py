@@ -45,7 +45,7 @@ _MARGIN: Final = 1.15
 _FINEST_LX: Final = 0.0042
 """Lux of a digit at twice the gain and 800 ms."""
 _FULL: Final = 65_535
-_FEW: Final = 400
+_FEW: Final = 200
 """Fewer digits are too coarse where there is a finer setting."""
 
 ILLUMINANCE: Final = Channel("illuminance", "lx", 0.0, 130_000.0, 0.01, 100.0)
@@ -72,8 +72,8 @@ class Setting(NamedTuple):
 
 SETTINGS: Final = (
     Setting(0.125, 0b10, 0.025, 0b1100),
-    Setting(0.125, 0b10, 0.1, 0b0000),
-    Setting(1.0, 0b00, 0.1, 0b0000),
+    Setting(0.125, 0b10, 0.05, 0b1000),
+    Setting(1.0, 0b00, 0.05, 0b1000),
     Setting(2.0, 0b01, 0.4, 0b0010),
 )
 """From the brightest (140,000 lx) to the darkest (0.0084 lx a digit)."""
@@ -119,7 +119,7 @@ class Veml7700Driver(PolledDriver):
     )
     Settings = Veml7700Settings
     _bus: I2C
-    _at = 1
+    _at = 2
 
     async def open(self, bus: I2C) -> None:
         """See `Driver.open`. It is set up at each measurement."""
