@@ -10,8 +10,8 @@ import asyncio
 import json
 import math
 import time
-from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
-from contextlib import asynccontextmanager, contextmanager, suppress
+from collections.abc import AsyncIterator, Iterable, Sequence
+from contextlib import asynccontextmanager, suppress
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -349,25 +349,15 @@ async def took(driver: PolledDriver) -> float:
     return time.monotonic() - started
 
 
-@contextmanager
-def suppress_timeouts() -> Iterator[None]:
-    """Let timeouts pass, but not what is not even tried."""
-    try:
-        yield
-    except BusTimeout as error:
-        if isinstance(error, BusBackoff):
-            raise
-
-
 @pytest.mark.parametrize("name", WIRED)
 async def test_a_device_that_hangs_delays_its_neighbour_less_than_a_second(tmp_path: Path, name: str) -> None:
     async with shop(tmp_path, name, {"kind": "timeout"}) as it:
         assert isinstance(it.neighbour, PolledDriver)
-        by_itself = max([await took(it.neighbour) for _ in range(5)])
+        by_itself = max([await took(it.neighbour) for _ in range(3)])
         hanging = [asyncio.create_task(it.read()) for _ in range(3)]
         await asyncio.sleep(0)
         times = []
-        for _ in range(20):
+        for _ in range(12):
             times.append(await took(it.neighbour))
             await asyncio.sleep(0.05)
         assert sum(seconds > 1.0 + 2 * by_itself for seconds in times) <= 2, "a busy machine is late now and then, too"
@@ -644,12 +634,13 @@ async def test_after_it_hung_it_is_left_alone_for_a_while(tmp_path: Path, name: 
     async with shop(tmp_path, name, {"kind": "timeout"}) as it:
         assert {reading.reason for reading in await it.read()} == {"timeout"}
         assert isinstance(it.driver, PolledDriver)
-        with pytest.raises(
-            BusBackoff
-        ):  # not even tried; only a very slow machine may have come to the next try by then
-            for _ in range(3):
-                with suppress_timeouts():
-                    await it.driver.sample()
+        errors = set()
+        for _ in range(3):  # a very slow machine may have come to the next try by then
+            try:
+                await it.driver.sample()
+            except BusTimeout as error:
+                errors.add(type(error))
+        assert BusBackoff in errors, "it is not even tried"
 
 
 @pytest.mark.parametrize("name", WIRED)
