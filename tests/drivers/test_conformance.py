@@ -45,7 +45,7 @@ NEIGHBOURS: dict[str, tuple[str, dict[str, Any]]] = {
     for name in ALL
     if len(catalogue.load(name).info.examples) > 1
 }
-ALONE = {"veml7700"}
+ALONE = {"nau7802", "veml7700"}
 """Parts with one address: another of them cannot stand on their bus, so the neighbour is of another kind."""
 NEIGHBOURS |= {name: ("sht4x", {"address": 0x44}) for name in ALONE}
 URLS = {**BUS_EXAMPLES, "mqtt": ""}
@@ -64,8 +64,8 @@ EVENTS = [
     and catalogue.load(name).info.bus != "ble"  # test_ble_conformance
 ]
 MESSAGES = [name for name in ALL if issubclass(catalogue.load(name), MessageDriver)]
-SWEEPERS = {"ads1115", "lis3dh"}
-"""Those that ask hundreds of times in a row, and cannot be waited for each time."""
+SWEEPERS = {"ads1115", "lis3dh", "nau7802"}
+"""Those that ask dozens or hundreds of times in a row, and cannot be waited for each time."""
 ON_A_BUS = [*POLLED, *EVENTS, *OUTPUTS]
 WIRED = [name for name in POLLED if catalogue.load(name).info.bus != "gpio"]
 """Those that can be missed: a pin at which nothing is looks like one at which nothing happens."""
