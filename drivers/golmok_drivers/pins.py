@@ -69,6 +69,11 @@ class Flutter:
         return reading if self.left_s is None else reading._replace(quality="uncertain", reason=NOISY)
 
 
+def is_news(told: Reading | None, now: Reading) -> bool:
+    """Whether `now` is to be told after `told`: each change, but of a level that flutters only that it does."""
+    return told is None or now.reason != told.reason or (now.value != told.value and not now.reason)
+
+
 class PinInputDriver(EventDriver):
     """One pin that is listened to. A device's own class says what its level means, in `events`."""
 

@@ -14,7 +14,7 @@ from typing import Annotated, Any, ClassVar, Final
 import msgspec
 
 from golmok_drivers.api import Channel, DriverInfo, Reading, Settings, World
-from golmok_drivers.pins import NO_NAME, PinInputDriver
+from golmok_drivers.pins import NO_NAME, PinInputDriver, is_news
 
 OPEN: Final = Channel("open")
 
@@ -69,7 +69,7 @@ class ContactDriver(PinInputDriver):
         while self._pin is not None:
             self._edge.clear()
             now = self._flutter.judged(Reading(OPEN.quantity, is_open(self._pin.is_high, self.settings.pull_up)))
-            if told is None or now.reason != told.reason or (now.value != told.value and not now.reason):
+            if is_news(told, now):
                 told = now
                 yield (now,)
             await self._changes()
@@ -90,7 +90,7 @@ class ContactTwin:
     api: ClassVar[int] = 1
     faults: ClassVar[dict[str, str]] = {"noisy": "noisy"}
     unseen: ClassVar[dict[str, str]] = {
-        "unplugged": "a cut wire is an open door: watch it with a rule `left-open`",
+        "unplugged": "a cut wire is an open door: a rule `left` watches it",
         "shorted": "wires that touch are a shut door: `expect_s` says how long a door is never left alone",
         "stuck": "a door may stay as it is for days: `expect_s` says how long it never does",
         "swapped": NO_NAME,

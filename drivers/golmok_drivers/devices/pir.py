@@ -14,7 +14,7 @@ from typing import Annotated, Any, ClassVar, Final
 import msgspec
 
 from golmok_drivers.api import Channel, DriverInfo, Reading, Settings, World
-from golmok_drivers.pins import NO_NAME, PinInputDriver
+from golmok_drivers.pins import NO_NAME, PinInputDriver, is_news
 
 MOTION: Final = Channel("motion")
 
@@ -58,11 +58,10 @@ class PirDriver(PinInputDriver):
         while self._pin is not None:
             self._edge.clear()
             now = self._flutter.judged(Reading(MOTION.quantity, self._pin.is_high))
-            if told and told.value and not now.value and await self._moves_again():
+            is_over = told is not None and bool(told.value) and not now.value and not now.reason
+            if is_over and await self._moves_again():
                 continue
-            if self._pin is not None and (
-                told is None or now.reason != told.reason or (now.value != told.value and not now.reason)
-            ):
+            if self._pin is not None and is_news(told, now):
                 told = now
                 yield (now,)
             await self._changes()

@@ -43,8 +43,6 @@ _log = logging.getLogger(__name__)
 
 REOPEN_AFTER: Final = 3
 """Failures in a row after which a device is closed and opened anew: it may have been swapped."""
-
-
 WHO_S: Final = 300.0
 """How often a part with a number is asked for it: it can be changed between two samples, too."""
 
