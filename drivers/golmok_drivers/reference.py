@@ -37,7 +37,7 @@ _BUSES: Final = """\
 | `sim+i2c://scenario.toml` | twins, for any of these (`golmok_drivers.twins.scenario` has the file's keys) |
 | `record+i2c://1?to=trace.jsonl` | the same bus, and all that is said on it written down; for any of these |
 | `replay+i2c://trace.jsonl` | a trace: each device is asked the same in the same order, and answers the same |
-| `record+mqtt://?to=trace.jsonl` | what is on MQTT needs no bus; this writes down what its driver hears, if not `apart` |
+| `record+mqtt://?to=trace.jsonl` | what is on MQTT needs no bus; this writes down what its driver hears |
 | `replay+mqtt://trace.jsonl` | and this reads them again, at their pace and without a broker |
 
 A serial line may have `?baud=19200&parity=E`; 9600 and no parity if left out. A trace is never written over
