@@ -164,9 +164,9 @@ class Channel:
     """A quantity that a driver gives: its UCUM unit and what the part can do.
 
     `low` and `high` bound what the part can measure; None where that has no meaning (states, texts). A part that
-    lives never gives the same value for `still_s` seconds, and never scatters by more than `noise` (its standard
-    deviation) from one value to the next; None where it may. `is_event`: it happens at a moment (a button is pressed)
-    instead of lasting; it is stored as an event, at once.
+    lives never gives the same value for `still_s` seconds (0: only the settings can say for how long), and never
+    scatters by more than `noise` (its standard deviation) from one value to the next; None where it may. `is_event`:
+    it happens at a moment (a button is pressed) instead of lasting; it is stored as an event, at once.
     """
 
     quantity: str
@@ -186,7 +186,8 @@ class DriverInfo:
 
     `bus` is the bus URL's scheme without `sim+`: i2c, spi, uart, w1, gpio, ble, mqtt. `interval_s` is how often a
     polled device is asked if the settings do not say; `expect_s` how long an event or message driven one may be
-    silent (None: as long as it likes). `wiring` says which of its pins goes where, `note` what else one must know to
+    silent (None: as long as it likes). `has_serial`: each part has a number of its own, which `probe` gives, so that
+    another one in its place is noticed. `wiring` says which of its pins goes where, `note` what else one must know to
     wire it. `examples` are settings of two devices of this kind that can stand on one bus: they are what the
     documentation shows and what the conformance suite runs.
     """
@@ -199,6 +200,7 @@ class DriverInfo:
     channels: tuple[Channel, ...] = ()
     interval_s: float | None = None
     expect_s: float | None = None
+    has_serial: bool = False
     wiring: tuple[tuple[str, str], ...] = ()
     note: str = ""
     examples: tuple[Mapping[str, Any], ...] = ()
@@ -525,9 +527,10 @@ class Twin(Protocol):
     """The simulated device, made with its driver's settings.
 
     Its signals play by themselves; `defaults` says for each quantity what an unwritten scenario plays (the
-    keys are those of a scenario's signal table). It may have two more tables: `faults` (what is seen of its part's own
-    faults: fault -> reason, "" where it is none to it) and `ungiven` (quantities that it cannot know: they depend on
-    the asker's clock).
+    keys are those of a scenario's signal table). It may have more tables: `faults` (what is seen of its part's own
+    faults: fault -> reason, "" where it is none to it), `unseen` (of unplugged, shorted, noisy, stuck and swapped,
+    those that no driver could see: fault -> why) and `ungiven` (quantities that it cannot know: they depend on the
+    asker's clock).
     """
 
     api: ClassVar[int]

@@ -51,9 +51,15 @@ class Silent(BusTimeout):
 
 
 class Shorted(BusError):
-    """The line is shorted: it reads all zeros, which have a right checksum."""
+    """The line is shorted: it reads all zeros, which have a right checksum, or nothing moves on it any more."""
 
     reason = "shorted"
+
+
+class Swapped(Unplugged):
+    """It is away, and another one of its kind is there instead."""
+
+    reason = "swapped"
 
 
 class OpenCircuit(BusError):

@@ -92,11 +92,12 @@ class Devices:
         self._judge_limits(table.get("limits"), known, path)
         if common is None or options is None or channels is None:
             return None
+        record_to = parse_bus_url(common.bus).record_to if common.bus and driver.info.bus == "mqtt" else ""
         return Device(
             name=common.name,
             title=common.title or common.name,
             driver=common.driver,
-            bus=common.bus,
+            bus=None if record_to else common.bus,
             interval_s=interval_s,
             expect_s=common.expect_s or driver.info.expect_s,
             limits=common.limits,
@@ -107,6 +108,7 @@ class Devices:
             most_per_s=common.most_per_s or most_per_s_of(driver),
             apart=catalogue.is_foreign(driver) if common.apart is None else common.apart,
             most_mb=common.most_mb,
+            record_to=self._shape.base / record_to if record_to else None,
         )
 
     def _options(self, table: dict[str, Any], driver: type[Driver], path: locate.Path) -> msgspec.Struct | None:
@@ -185,7 +187,7 @@ class Devices:
         simulated = isinstance(url, str) and url.startswith("sim+")
         example = f'bus = "sim+{kind}://scenario.toml"' if simulated else f'bus = "{EXAMPLES.get(kind, f"{kind}://")}"'
         if kind == "mqtt":
-            if url is not None:
+            if url is not None and not _is_a_trace(url):
                 self._report.add(path, "bus-needless", driver=name)
             return None
         if url is None:
@@ -340,6 +342,14 @@ class Devices:
         for key in (key for key, is_beyond in beyond.items() if is_beyond):
             bounds = Say("between", {"low": shown(channel.low), "high": shown(channel.high)})
             self._report.warn((*path, key), "limit-beyond", found=shown(limit[key]), unit=channel.unit, bounds=bounds)
+
+
+def _is_a_trace(url: Any) -> bool:
+    """Whether a device on MQTT is recorded or replayed by that."""
+    try:
+        return isinstance(url, str) and parse_bus_url(url).kind == "mqtt"
+    except BusUrlError:
+        return False
 
 
 def most_per_s_of(driver: type[Driver]) -> float:

@@ -543,9 +543,11 @@ MESSAGES: Final[dict[str, Message]] = {
     ),
     "bus-needless": Message(
         "the driver {driver} listens to MQTT and has no bus of its own",
-        "remove this line; the broker stands in [mqtt]",
+        "remove this line; the broker stands in [mqtt]. (To record it write 'record+mqtt://?to=trace.jsonl', to replay "
+        "it 'replay+mqtt://trace.jsonl'.)",
         "MQTT를 듣는 드라이버라 버스가 없습니다: {driver}",
-        "이 줄을 지우십시오. 브로커는 [mqtt]에 씁니다",
+        "이 줄을 지우십시오. 브로커는 [mqtt]에 씁니다. (기록하려면 'record+mqtt://?to=trace.jsonl', "
+        "재생하려면 'replay+mqtt://trace.jsonl')",
     ),
     "scenario-missing": Message(
         "there is no scenario file {at}",
