@@ -121,6 +121,16 @@ async def test_a_radio_that_is_switched_off_and_on_is_heard_at_once_and_no_liste
         await heard_by(ear, bluez, Heard(WHO, {0xFCD2: b"@2"}))
 
 
+async def test_where_passive_scans_are_deaf_it_scans_actively() -> None:
+    async with air() as bluez, radio(stalled_s=0.3) as it:
+        adapter = next(iter(bluez.adapters.values()))
+        adapter.is_jammed = True
+        ear = await it.listen(address=WHO)
+        assert adapter.monitors
+        await heard_by(ear, bluez, Heard(WHO, {0xFCD2: b"@1"}))
+        assert adapter.sessions
+
+
 async def test_a_radio_that_stays_off_is_told_with_what_to_do() -> None:
     async with air() as bluez, radio(grace_s=0.2) as it:
         ear = await it.listen(address=WHO)

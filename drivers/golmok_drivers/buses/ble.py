@@ -1,8 +1,9 @@
 """The machine's Bluetooth radios, through bleak and BlueZ; several listen together.
 
 A scan runs as long as somebody listens, passive where BlueZ can (it then hears only the formats that we read, and asks
-nobody back, which spares the batteries of what it hears), else active with duplicates. bluetoothd may restart, a stick
-may be pulled, a scan may fall silent without a word: the scan is begun anew, and what lasts is told to who listens.
+nobody back, which spares the batteries of what it hears), else active with duplicates; also active where the first
+passive ones hear nothing for a minute. bluetoothd may restart, a stick may be pulled, a scan may fall silent without a
+word: the scan is begun anew, and what lasts is told to who listens.
 
 bleak is imported when the first radio is opened: a gateway without Bluetooth does not carry it.
 """
@@ -204,6 +205,8 @@ class BleRadio:
             if await watch.news(rest_s):
                 return "BlueZ or a radio went or came"
             rest_s = self._last_s[adapter] + self._stalled_s - loop.time()
+        if self._passive and not self.heard:
+            self._passive = False  # rather ask devices back than never hear one, where passive scans are deaf
         return f"nothing was heard for {self._stalled_s:g} s"
 
     def _failed(self, adapter: str, error: BusError) -> None:
