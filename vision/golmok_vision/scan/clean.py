@@ -28,7 +28,9 @@ _OFF_MM: Final = 0.25
 _BEND: Final = 0.2
 """So much of the distance to its neighbours a point may lie beside their plane: surfaces are curved."""
 
-_CELLS: Final = 96
+WIDEST_MM: Final = 5.0
+"""Lines on a surface that the light grazes lie this far apart: what is no farther from it belongs to it."""
+
 _SMALLEST_PART: Final = 0.01
 
 
@@ -93,16 +95,14 @@ def _fits(points: Floats, near: Floats, there: Mask) -> Mask:
     return np.asarray(~(known & (off > np.maximum(_OFF_MM + _BEND * wide, 4 * rough))))
 
 
-def in_large_parts(points: npt.NDArray[np.float32]) -> Mask:
-    """Without crumbs: cells of a grid that hold points and touch make parts; those of few points are left out."""
+def in_large_parts(points: npt.NDArray[np.float32], least: float = _SMALLEST_PART) -> Mask:
+    """Without crumbs: points that lie within some `WIDEST_MM` make parts; those with less than a share are left out."""
     if not len(points):
         return np.zeros(0, bool)
-    low = points.min(0)
-    cell = max(float((points.max(0) - low).max()) / _CELLS, 1.0)
-    at = ((points - low) / cell).astype(int)
+    at = ((points - points.min(0)) / (WIDEST_MM / 2)).astype(int)
     grid = np.zeros(at.max(0) + 1, bool)
     grid[tuple(at.T)] = True
     parts, _ = label(grid, np.ones((3, 3, 3)))
     part = parts[tuple(at.T)]
     counts = np.bincount(part)
-    return np.asarray(counts[part] >= max(_SMALLEST_PART * len(points), 20))
+    return np.asarray(counts[part] >= max(least * len(points), 20))

@@ -13,12 +13,12 @@ from typing import Any, Final, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
 from scipy.spatial import cKDTree
 
+from golmok_vision.scan.clean import in_large_parts
 from golmok_vision.scan.cloud import Cloud, Singles
 from golmok_vision.scan.errors import MeshError
+from golmok_vision.scan.mesh.bridges import Bridged, bridged, is_line_like
 
 Ints: TypeAlias = npt.NDArray[np.int64]
 Mask: TypeAlias = npt.NDArray[np.bool_]
@@ -32,6 +32,9 @@ _FEWEST_STOPS: Final = 8
 
 _ROUNDS: Final = 3
 """Of filtering normals."""
+
+_ALONG_LINES: Final = 2.5
+"""Of the usual spacing: how far apart samples are left on lines that lie far apart."""
 
 _SAME_FACE: Final = 0.35
 """How far normals of one face differ (length of the difference): noise and bend over the neighbourhood."""
@@ -93,19 +96,72 @@ def samples_of(cloud: Cloud) -> Samples:
             f"only {len(points)} places of a surface were measured: is the piece on the table, and in the light of the "
             f"lasers? Capture again, a dark piece with a longer exposure"
         )
-    tree = cKDTree(points)
-    distances, neighbours = tree.query(points, k=_NEIGHBOURS)
-    spacing = float(np.median(distances[:, 1]))
-    neighbours = neighbours.astype(np.int32)
-    normals = _normals(points, towards, neighbours)
-    _require_agreement(normals, neighbours)
-    normals = _filtered(points, normals, neighbours, float(np.median(distances[:, _NEIGHBOURS // 2])))
-    reach = float(np.median(distances[:, -1]))
-    smooth, bends = _on_quadrics(points, normals, neighbours, reach)
-    areas = np.pi * np.square(distances[:, 8]) / 8.5
+    points, towards, colours, usual = _lines_thinned(points, towards, colours)
+    around = _Around.of(points)
+    normals = _normals(points, towards, around.neighbours)
+    _require_agreement(normals, around.neighbours)
+    normals = _filtered(points, normals, around, _ROUNDS)
+    smooth, bends = _on_quadrics(points, normals, around)
+    added = bridged(smooth, normals, bends, around.neighbours, usual)
+    if len(added.points):
+        smooth, normals, colours = _with_bridges(smooth, normals, colours, added, usual)
+        around = _Around.of(smooth)
+        smooth, bends = _on_quadrics(smooth, normals, around)
+    areas = np.pi * np.square(around.distances[:, 8]) / 8.5
     areas = np.minimum(areas, 4 * np.median(areas))
     return Samples(
-        smooth, normals, bends, neighbours, areas.astype(np.float32), colours, spacing, cKDTree(smooth)
+        smooth, normals, bends, around.neighbours, areas.astype(np.float32), colours, around.spacing_mm, cKDTree(smooth)
+    )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class _Around:
+    """The nearest samples of each, itself first, and how far they are."""
+
+    neighbours: npt.NDArray[np.int32]
+    distances: Singles
+
+    @classmethod
+    def of(cls, points: Singles) -> _Around:
+        distances, neighbours = cKDTree(points).query(points, k=_NEIGHBOURS)
+        return cls(neighbours.astype(np.int32), distances.astype(np.float32))
+
+    @property
+    def spacing_mm(self) -> float:
+        return float(np.median(self.distances[:, 1]))
+
+    def reach(self, nth: int) -> Singles:
+        """How far the nth neighbour is, (n, 1); no less than usual: where samples crowd, noise must not count more."""
+        far = self.distances[:, nth]
+        return np.asarray(np.maximum(far, np.median(far))[:, None], np.float32)
+
+
+def _lines_thinned(points: Singles, towards: Singles, colours: Singles) -> tuple[Singles, Singles, Singles, float]:
+    """Fewer samples on lines that lie far apart, so that neighbours are on other lines too; and the usual spacing."""
+    around = _Around.of(points)
+    alone = np.flatnonzero(is_line_like(_spreads(points, around.neighbours)[0]))
+    if not len(alone):
+        return points, towards, colours, around.spacing_mm
+    order, first = _cells(points[alone].astype(float), _ALONG_LINES * around.spacing_mm)
+    kept = np.ones(len(points), bool)
+    kept[alone] = False
+    parts = [
+        np.concatenate([each[kept], _means(each[alone], order, first)]) for each in (points, towards, colours)
+    ]  # fmt: skip
+    return parts[0], parts[1], parts[2], around.spacing_mm
+
+
+def _with_bridges(
+    points: Singles, normals: Singles, colours: Singles, added: Bridged, spacing: float
+) -> tuple[Singles, Singles, Singles]:
+    """One sample for each small cube of what was added, where none was measured."""
+    order, first = _cells(added.points.astype(float), spacing)
+    place, normal = (_means(each, order, first) for each in (added.points, added.normals))
+    colour = _means(colours[added.between].mean(1), order, first)
+    free = cKDTree(points).query(place)[0] > 0.6 * spacing
+    normal = normal[free] / np.maximum(np.linalg.norm(normal[free], axis=1, keepdims=True), 1e-12)
+    return (
+        np.concatenate([points, place[free]]), np.concatenate([normals, normal]), np.concatenate([colours, colour[free]])
     )  # fmt: skip
 
 
@@ -121,12 +177,13 @@ def _thinned(cloud: Cloud) -> tuple[Singles, Singles, Singles]:
         raise MeshError("the cloud holds points that are no numbers: run `golmok-scan reconstruct` again")
     edge = max(_edge(points), _LINES_SHARE * _between_lines(cloud))
     order, first = _cells(points, edge)
-    counts = np.diff(np.append(first, len(points)))[:, None]
+    return _means(points, order, first), _means(cloud.towards, order, first), _means(cloud.colour, order, first)
 
-    def mean(of: npt.NDArray[Any]) -> Singles:
-        return np.asarray(np.add.reduceat(of[order].astype(float), first, axis=0) / counts, np.float32)
 
-    return mean(points), mean(cloud.towards), mean(cloud.colour)
+def _means(of: npt.NDArray[Any], order: Ints, first: Ints) -> Singles:
+    """Of what lies in each cube, as `_cells` puts it."""
+    counts = np.diff(np.append(first, len(of)))[:, None]
+    return np.asarray(np.add.reduceat(of[order].astype(float), first, axis=0) / counts, np.float32)
 
 
 def _between_lines(cloud: Cloud) -> float:
@@ -166,18 +223,16 @@ def _cells(points: npt.NDArray[np.float64], edge: float) -> tuple[Ints, Ints]:
 
 
 def _no_strays(points: Singles) -> Mask:
-    """Not what is far from its neighbours, and not small heaps that hang together with nothing."""
+    """Not what is far from its neighbours, and not small heaps that hang together with nothing.
+
+    One of a line is linked with the lines beside it too, which may be `WIDEST_MM` away.
+    """
     if len(points) <= _NEIGHBOURS:
         return np.ones(len(points), bool)
-    distances, neighbours = cKDTree(points).query(points, k=7)
-    near = float(np.median(distances[:, 6]))
-    dense = distances[:, 6] < 2.5 * near
-    linked = dense[:, None] & dense[neighbours] & (distances < 3.0 * near)
-    row, column = np.nonzero(linked)
-    graph = coo_array((np.ones(len(row), np.int8), (row, neighbours[row, column])), shape=(len(points),) * 2)
-    _, piece = connected_components(graph, directed=False)
-    sizes = np.bincount(piece)
-    return np.asarray(dense & (sizes[piece] >= _SMALLEST_PIECE * dense.sum()))
+    distances, _ = cKDTree(points).query(points, k=7)
+    dense = distances[:, 6] < 2.5 * float(np.median(distances[:, 6]))
+    dense[dense] = in_large_parts(points[dense], _SMALLEST_PIECE)
+    return dense
 
 
 # --- normals
@@ -187,14 +242,20 @@ def _chunks(count: int) -> Iterator[slice]:
     return (slice(at, min(at + _CHUNK, count)) for at in range(0, count, _CHUNK))
 
 
-def _normals(points: Singles, towards: Singles, neighbours: npt.NDArray[np.int32]) -> Singles:
-    """Across the plane through each sample's neighbours, on the camera's side."""
-    normals, spreads = np.empty_like(points), np.empty_like(points)
+def _spreads(points: Singles, neighbours: npt.NDArray[np.int32]) -> tuple[Singles, Singles]:
+    """How far each sample's neighbours spread (three variances, least first), and which way they spread least."""
+    thin, spreads = np.empty_like(points), np.empty_like(points)
     for part in _chunks(len(points)):
         around = points[neighbours[part]]
         around = around - around.mean(1, keepdims=True)
         spreads[part], axes = np.linalg.eigh(np.einsum("nki,nkj->nij", around, around))
-        normals[part] = axes[:, :, 0]
+        thin[part] = axes[:, :, 0]
+    return spreads, thin
+
+
+def _normals(points: Singles, towards: Singles, neighbours: npt.NDArray[np.int32]) -> Singles:
+    """Across the plane through each sample's neighbours, on the camera's side."""
+    spreads, normals = _spreads(points, neighbours)
     _require_sheet(spreads)
     behind = np.einsum("ni,ni->n", normals, towards) < 0
     normals[behind] *= -1
@@ -221,13 +282,14 @@ def _require_agreement(normals: Singles, neighbours: npt.NDArray[np.int32]) -> N
         )
 
 
-def _filtered(points: Singles, normals: Singles, neighbours: npt.NDArray[np.int32], reach: float) -> Singles:
+def _filtered(points: Singles, normals: Singles, near: _Around, rounds: int) -> Singles:
     """The mean over the neighbours on the same face."""
-    for _ in range(_ROUNDS):
+    neighbours, reach = near.neighbours, near.reach(_NEIGHBOURS // 2)
+    for _ in range(rounds):
         smooth = np.empty_like(normals)
         for part in _chunks(len(points)):
             around = normals[neighbours[part]]
-            apart = np.square(points[neighbours[part]] - points[part, None]).sum(2) / reach**2
+            apart = np.square(points[neighbours[part]] - points[part, None]).sum(2) / np.square(reach[part])
             unlike = np.square(around - normals[part, None]).sum(2) / _SAME_FACE**2
             smooth[part] = np.einsum("nk,nki->ni", np.exp(-apart - unlike), around)
         normals = smooth / np.maximum(np.linalg.norm(smooth, axis=1, keepdims=True), 1e-12)
@@ -237,13 +299,12 @@ def _filtered(points: Singles, normals: Singles, neighbours: npt.NDArray[np.int3
 # --- quadrics
 
 
-def _on_quadrics(
-    points: Singles, normals: Singles, neighbours: npt.NDArray[np.int32], reach: float
-) -> tuple[Singles, Singles]:
+def _on_quadrics(points: Singles, normals: Singles, near: _Around) -> tuple[Singles, Singles]:
     """Each sample moved along its normal onto the quadric through its neighbours, and how that bends."""
+    neighbours, reaches = near.neighbours, near.reach(-1)
     smooth, bends = np.empty_like(points), np.empty((len(points), 6), np.float32)
     for part in _chunks(len(points)):
-        n, p = normals[part], points[part]
+        n, p, reach = normals[part], points[part], reaches[part]
         one, other = _across(n)
         around = points[neighbours[part]] - p[:, None]
         # In units of the reach, so that one ridge serves all scales.
