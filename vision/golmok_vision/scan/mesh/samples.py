@@ -96,8 +96,12 @@ def samples_of(cloud: Cloud) -> Samples:
             f"only {len(points)} places of a surface were measured: is the piece on the table, and in the light of the "
             f"lasers? Capture again, a dark piece with a longer exposure"
         )
-    points, towards, colours, usual = _lines_thinned(points, towards, colours)
     around = _Around.of(points)
+    usual = around.spacing_mm
+    alone = is_line_like(_spreads(points, around.neighbours)[0])
+    if alone.any():
+        points, towards, colours = (_fewer(each, points, alone, usual) for each in (points, towards, colours))
+        around = _Around.of(points)
     normals = _normals(points, towards, around.neighbours)
     _require_agreement(normals, around.neighbours)
     normals = _filtered(points, normals, around, _ROUNDS)
@@ -136,19 +140,10 @@ class _Around:
         return np.asarray(np.maximum(far, np.median(far))[:, None], np.float32)
 
 
-def _lines_thinned(points: Singles, towards: Singles, colours: Singles) -> tuple[Singles, Singles, Singles, float]:
-    """Fewer samples on lines that lie far apart, so that neighbours are on other lines too; and the usual spacing."""
-    around = _Around.of(points)
-    alone = np.flatnonzero(is_line_like(_spreads(points, around.neighbours)[0]))
-    if not len(alone):
-        return points, towards, colours, around.spacing_mm
-    order, first = _cells(points[alone].astype(float), _ALONG_LINES * around.spacing_mm)
-    kept = np.ones(len(points), bool)
-    kept[alone] = False
-    parts = [
-        np.concatenate([each[kept], _means(each[alone], order, first)]) for each in (points, towards, colours)
-    ]  # fmt: skip
-    return parts[0], parts[1], parts[2], around.spacing_mm
+def _fewer(of: Singles, points: Singles, alone: Mask, usual_mm: float) -> Singles:
+    """Fewer samples on lines that lie far apart (`alone`), so that neighbours are on other lines too."""
+    order, first = _cells(points[alone].astype(float), _ALONG_LINES * usual_mm)
+    return np.concatenate([of[~alone], _means(of[alone], order, first)])
 
 
 def _with_bridges(
