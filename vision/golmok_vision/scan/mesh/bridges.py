@@ -15,7 +15,6 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from golmok_vision.scan.clean import WIDEST_MM
 from golmok_vision.scan.cloud import Singles
 
 Ints = npt.NDArray[np.int64]
@@ -45,14 +44,18 @@ class Bridged:
     between: Ints
 
 
-def bridged(points: Singles, normals: Singles, bends: Singles, neighbours: npt.NDArray[np.int32], spacing_mm: float
-            ) -> Bridged:  # fmt: skip
-    """What to add where samples are farther apart than `spacing_mm`, the usual distance; about as dense as it."""
+def bridged(points: Singles, normals: Singles, bends: Singles, neighbours: npt.NDArray[np.int32],
+            apart_mm: tuple[float, float]) -> Bridged:  # fmt: skip
+    """What to add where samples are farther apart than usual, about as dense as they are elsewhere.
+
+    `apart_mm`: how far they usually are, and how far they may be and still lie on one surface.
+    """
+    spacing_mm = apart_mm[0]
     far = np.linalg.norm(points[neighbours[:, 8]] - points, axis=1)
     sparse = np.flatnonzero(far > 2 * _SPARSE * spacing_mm)
     one = np.repeat(sparse, neighbours.shape[1] - 1)
     other = neighbours[sparse, 1:].astype(np.int64).ravel()
-    one, other = _pairs(one, other, points, normals, spacing_mm)
+    one, other = _pairs(one, other, points, normals, apart_mm)
     parts = [_between(points, normals, bends, one[at : at + _PAIRS], other[at : at + _PAIRS], spacing_mm)
              for at in range(0, len(one), _PAIRS)]  # fmt: skip
     if not parts:
@@ -60,14 +63,14 @@ def bridged(points: Singles, normals: Singles, bends: Singles, neighbours: npt.N
     return Bridged(*(np.concatenate(each) for each in zip(*parts, strict=True)))
 
 
-def _pairs(one: Ints, other: Ints, points: Singles, normals: Singles, spacing_mm: float) -> tuple[Ints, Ints]:
+def _pairs(one: Ints, other: Ints, points: Singles, normals: Singles, apart_mm: tuple[float, float]) -> tuple[Ints, Ints]:
     """Of one surface, each pair once."""
     key = np.unique(np.minimum(one, other) * np.int64(len(points)) + np.maximum(one, other))
     one, other = key // len(points), key % len(points)
     way = points[other] - points[one]
     length = np.linalg.norm(way, axis=1)
     aside = np.maximum(np.abs((way * normals[one]).sum(1)), np.abs((way * normals[other]).sum(1)))
-    fits = (length > _SPARSE * spacing_mm) & (length < WIDEST_MM) & (aside < _SLOPE * length)
+    fits = (length > _SPARSE * apart_mm[0]) & (length < apart_mm[1]) & (aside < _SLOPE * length)
     fits &= (normals[one] * normals[other]).sum(1) > _SAME_WAY_COS
     return one[fits], other[fits]
 

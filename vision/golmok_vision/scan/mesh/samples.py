@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.spatial import cKDTree
 
-from golmok_vision.scan.clean import in_large_parts
+from golmok_vision.scan.clean import between_lines_mm, in_large_parts, same_part_mm
 from golmok_vision.scan.cloud import Cloud, Singles
 from golmok_vision.scan.errors import MeshError
 from golmok_vision.scan.mesh.bridges import Bridged, bridged, is_line_like
@@ -28,13 +28,14 @@ _LEAST_SAMPLES: Final = 200
 _MOST_SAMPLES: Final = 90_000
 _FINEST_MM: Final = 0.15
 _LINES_SHARE: Final = 0.35
-_FEWEST_STOPS: Final = 8
 
 _ROUNDS: Final = 3
 """Of filtering normals."""
 
-_ALONG_LINES: Final = 2.5
-"""Of the usual spacing: how far apart samples are left on lines that lie far apart."""
+_ALONG_LINES: Final = np.array([2.5, 5.0, 10.0])
+"""Of the usual spacing: how far apart samples are left on lines that lie far apart, and on those farther apart."""
+
+_FEW_ALONE: Final = 0.002
 
 _SAME_FACE: Final = 0.35
 """How far normals of one face differ (length of the difference): noise and bend over the neighbourhood."""
@@ -89,7 +90,8 @@ class Samples:
 def samples_of(cloud: Cloud) -> Samples:
     """Samples of the cloud's surface; raises `MeshError` where the points are too few or form no surface."""
     points, towards, colours = _thinned(cloud)
-    keep = _no_strays(points)
+    apart_mm = same_part_mm(cloud)
+    keep = _no_strays(points, apart_mm)
     points, towards, colours = points[keep], towards[keep], colours[keep]
     if len(points) < _LEAST_SAMPLES:
         raise MeshError(
@@ -98,15 +100,17 @@ def samples_of(cloud: Cloud) -> Samples:
         )
     around = _Around.of(points)
     usual = around.spacing_mm
-    alone = is_line_like(_spreads(points, around.neighbours)[0])
-    if alone.any():
-        points, towards, colours = (_fewer(each, points, alone, usual) for each in (points, towards, colours))
+    for along_mm in _ALONG_LINES * usual:
+        alone = is_line_like(_spreads(points, around.neighbours)[0])
+        if alone.mean() < _FEW_ALONE or along_mm > apart_mm / 3:
+            break
+        points, towards, colours = (_fewer(each, points, alone, along_mm) for each in (points, towards, colours))
         around = _Around.of(points)
     normals = _normals(points, towards, around.neighbours)
     _require_agreement(normals, around.neighbours)
     normals = _filtered(points, normals, around, _ROUNDS)
     smooth, bends = _on_quadrics(points, normals, around)
-    added = bridged(smooth, normals, bends, around.neighbours, usual)
+    added = bridged(smooth, normals, bends, around.neighbours, (usual, apart_mm))
     if len(added.points):
         smooth, normals, colours = _with_bridges(smooth, normals, colours, added, usual)
         around = _Around.of(smooth)
@@ -140,9 +144,9 @@ class _Around:
         return np.asarray(np.maximum(far, np.median(far))[:, None], np.float32)
 
 
-def _fewer(of: Singles, points: Singles, alone: Mask, usual_mm: float) -> Singles:
+def _fewer(of: Singles, points: Singles, alone: Mask, along_mm: float) -> Singles:
     """Fewer samples on lines that lie far apart (`alone`), so that neighbours are on other lines too."""
-    order, first = _cells(points[alone].astype(float), _ALONG_LINES * usual_mm)
+    order, first = _cells(points[alone].astype(float), along_mm)
     return np.concatenate([of[~alone], _means(of[alone], order, first)])
 
 
@@ -170,7 +174,7 @@ def _thinned(cloud: Cloud) -> tuple[Singles, Singles, Singles]:
         raise MeshError("the cloud is empty: is the piece on the table? Capture again")
     if not np.isfinite(points).all():
         raise MeshError("the cloud holds points that are no numbers: run `golmok-scan reconstruct` again")
-    edge = max(_edge(points), _LINES_SHARE * _between_lines(cloud))
+    edge = max(_edge(points), _LINES_SHARE * between_lines_mm(cloud))  # along a line points lie much closer
     order, first = _cells(points, edge)
     return _means(points, order, first), _means(cloud.towards, order, first), _means(cloud.colour, order, first)
 
@@ -179,18 +183,6 @@ def _means(of: npt.NDArray[Any], order: Ints, first: Ints) -> Singles:
     """Of what lies in each cube, as `_cells` puts it."""
     counts = np.diff(np.append(first, len(of)))[:, None]
     return np.asarray(np.add.reduceat(of[order].astype(float), first, axis=0) / counts, np.float32)
-
-
-def _between_lines(cloud: Cloud) -> float:
-    """How far one laser line is from the next, mm; 0 where the frames do not tell.
-
-    Along a line points lie much closer. Of a scan of few stops a neighbourhood by number would be a piece of one line.
-    """
-    stops = len(np.unique(cloud.frame))
-    if stops < _FEWEST_STOPS:
-        return 0.0
-    radius = float(np.median(np.hypot(cloud.points[:, 0], cloud.points[:, 1])))
-    return 2 * np.pi * radius / (stops * len(np.unique(cloud.laser)))
 
 
 def _edge(points: npt.NDArray[np.float64]) -> float:
@@ -217,16 +209,13 @@ def _cells(points: npt.NDArray[np.float64], edge: float) -> tuple[Ints, Ints]:
 # --- strays
 
 
-def _no_strays(points: Singles) -> Mask:
-    """Not what is far from its neighbours, and not small heaps that hang together with nothing.
-
-    One of a line is linked with the lines beside it too, which may be `WIDEST_MM` away.
-    """
+def _no_strays(points: Singles, apart_mm: float) -> Mask:
+    """Not what is far from its neighbours, and not small heaps with nothing else within `apart_mm`."""
     if len(points) <= _NEIGHBOURS:
         return np.ones(len(points), bool)
     distances, _ = cKDTree(points).query(points, k=7)
     dense = distances[:, 6] < 2.5 * float(np.median(distances[:, 6]))
-    dense[dense] = in_large_parts(points[dense], _SMALLEST_PIECE)
+    dense[dense] = in_large_parts(points[dense], apart_mm, _SMALLEST_PIECE)
     return dense
 
 
