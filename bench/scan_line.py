@@ -3,6 +3,7 @@
 Pictures of 1640 x 1232 with speckle, noise and texture, whose line is known to a thousandth of a pixel. Errors are
 judged where the line is steeper than 45 degrees (no method that goes row by row can do more) and on the piece; in
 millimetres as the distance in space between the point that is triangulated from the method's column, and the true one.
+Lasers of three colours are shown to a camera in colour in a lit room, with and without a picture of the laser off.
 Time is one thread's: the median, and the least, which is nearer to that of a machine with nothing else to do.
 """
 
@@ -85,6 +86,11 @@ def steger(image: Picture, off: Picture) -> Floats:
     return np.where(good, x + across, np.nan)
 
 
+COLOURS: Final = {"blue": (0.92, 0.10, 0.03), "green": (0.08, 0.95, 0.08), "red": (0.03, 0.12, 0.90)}
+"""What a line of this colour gives in the channels blue, green and red."""
+
+_ROOM: Final = np.array([0.75, 1.0, 0.85], np.float32)
+
 METHODS: Final[dict[str, Method]] = {
     "golmok": lambda image, off: find_line(image, off).x,
     "argmax": argmax,
@@ -111,7 +117,9 @@ def pieces() -> dict[str, tuple[Solid, Finish]]:
     waves = 1 + 0.12 * np.sin(5 * towards[:, 0]) * np.cos(4 * towards[:, 1] + 1) + 0.06 * np.sin(11 * towards[:, 2])
     block = trimesh.creation.box((55, 62, 90))
     faces = np.asarray(ball.faces, np.int64)
+    board = trimesh.creation.box((6, 90, 90))
     return {
+        "flat": (stand(Solid(np.asarray(board.vertices, float), np.asarray(board.faces, np.int64)), 90), "texture"),
         "ball": (stand(Solid(towards, faces), 100), "plain"),
         "waves": (stand(Solid(towards * waves[:, None], faces), 100), "plain"),
         "block, textured": (
@@ -132,6 +140,20 @@ def frames(true: TrueRig, piece: tuple[Solid, Finish], stops: int) -> Iterator[F
         off = twin.off(shot, dice)
         for laser in range(2):
             yield Frame(twin.lit(shot, laser, dice), off, true_columns(twin, shot, laser), laser)
+
+
+def colourful(true: TrueRig, piece: tuple[Solid, Finish], stops: int, colour: str) -> Iterator[Frame]:
+    """The same by a camera in colour, in the room's light."""
+    twin = ScannerTwin(true, NormalPool(true.seed))
+    body = dress(piece[0], piece[1], np.random.default_rng(1))
+    for k in range(stops):
+        shot = twin.shot(Scene(body).moved(*true.carry(round(3200 * k / stops) + 170, k + 1)))
+        dice = np.random.default_rng(k)
+        for laser in range(2):
+            light = twin.line(shot, laser, dice)[:, :, None] * np.array(COLOURS[colour], np.float32)
+            room = shot.ambient[:, :, None] * _ROOM
+            image, off = (true.sensor.picture(each, twin._noise, dice) for each in (room + light, room.copy()))
+            yield Frame(image, off, true_columns(twin, shot, laser), laser)
 
 
 def true_columns(twin: ScannerTwin, shot: Any, laser: int) -> Floats:
@@ -202,6 +224,13 @@ def main() -> int:
     calm = list(frames(clean, pieces()["ball"], args.stops))
     found["errors"]["ball, no speckle"] = {method: errors(true.rig, calm, run) for method, run in METHODS.items()}
     found["times"] = times(calm + shown, args.rounds)
+    for name in ("flat", "waves"):
+        for colour in COLOURS:
+            shown = list(colourful(true, pieces()[name], args.stops, colour))
+            found["errors"][f"{name}, {colour}"] = {
+                "golmok": errors(true.rig, shown, METHODS["golmok"]),
+                "golmok, no picture without laser": errors(true.rig, shown, lambda image, off: find_line(image).x),
+            }
     print(json.dumps(found) if args.json else told(found))
     return 0
 
@@ -212,7 +241,7 @@ def told(found: dict[str, Any]) -> str:
     for piece, by_method in found["errors"].items():
         lines.append(f"{piece}")
         for method, e in by_method.items():
-            ms = found["times"][method]
+            ms = found["times"].get(method, {"median_ms": float("nan"), "least_ms": float("nan")})
             lines.append(
                 f"  {method:<30} found {e['found']:.3f}  RMS {e['rms_px']:.3f} px {e['rms_mm']:.4f} mm  "
                 f"bias {e['bias_px']:+.3f} px  95 % {e['p95_mm']:.3f} mm  {ms['median_ms']:.2f} ms "
