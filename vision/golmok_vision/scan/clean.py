@@ -30,10 +30,11 @@ _BEND: Final = 0.2
 
 _WIDE_MM: Final = 5.0
 _WIDEST_MM: Final = 12.0
-_GRAZING: Final = 50.0
+_GRAZING: Final = 25.0
 """So many times as far as usual lines lie apart on a surface that the light grazes."""
 
 _FEWEST_STOPS: Final = 8
+_MOST_CELLS: Final = 200
 _SMALLEST_PART: Final = 0.01
 
 
@@ -102,7 +103,9 @@ def in_large_parts(points: npt.NDArray[np.float32], apart_mm: float, least: floa
     """Without crumbs: points within some `apart_mm` make parts; those with less than a share of all are left out."""
     if not len(points):
         return np.zeros(0, bool)
-    at = ((points - points.min(0)) / (apart_mm / 2)).astype(int)
+    low = points.min(0)
+    cell = max(apart_mm / 2, float((points.max(0) - low).max()) / _MOST_CELLS)
+    at = ((points - low) / cell).astype(int)
     grid = np.zeros(at.max(0) + 1, bool)
     grid[tuple(at.T)] = True
     parts, _ = label(grid, np.ones((3, 3, 3)))

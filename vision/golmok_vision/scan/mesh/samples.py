@@ -99,18 +99,21 @@ def samples_of(cloud: Cloud) -> Samples:
             f"lasers? Capture again, a dark piece with a longer exposure"
         )
     around = _Around.of(points)
-    usual = around.spacing_mm
+    usual, on_lines = around.spacing_mm, np.zeros(len(points), bool)
     for along_mm in _ALONG_LINES * usual:
         alone = is_line_like(_spreads(points, around.neighbours)[0])
         if alone.mean() < _FEW_ALONE or along_mm > apart_mm / 3:
             break
         points, towards, colours = (_fewer(each, points, alone, along_mm) for each in (points, towards, colours))
+        on_lines = np.concatenate([on_lines[~alone], np.ones(len(points) - int((~alone).sum()), bool)])
         around = _Around.of(points)
+    whole, around = around, _among_lines(around, points, on_lines, apart_mm)
     normals = _normals(points, towards, around.neighbours)
     _require_agreement(normals, around.neighbours)
     normals = _filtered(points, normals, around, _ROUNDS)
     smooth, bends = _on_quadrics(points, normals, around)
-    added = bridged(smooth, normals, bends, around.neighbours, (usual, apart_mm))
+    near = np.concatenate([around.neighbours, whole.neighbours], axis=1)
+    added = bridged(smooth, normals, bends, near, (usual, apart_mm))
     if len(added.points):
         smooth, normals, colours = _with_bridges(smooth, normals, colours, added, usual)
         around = _Around.of(smooth)
@@ -142,6 +145,24 @@ class _Around:
         """How far the nth neighbour is, (n, 1); no less than usual: where samples crowd, noise must not count more."""
         far = self.distances[:, nth]
         return np.asarray(np.maximum(far, np.median(far))[:, None], np.float32)
+
+
+def _among_lines(around: _Around, points: Singles, on_lines: Mask, apart_mm: float) -> _Around:
+    """For samples of lines far apart the neighbours on such lines only, where these are a surface.
+
+    Else the nearest ones would be those of a dense face behind the edge, and the normal that of neither.
+    """
+    mine = np.flatnonzero(on_lines)
+    if len(mine) < _NEIGHBOURS:
+        return around
+    distances, which = cKDTree(points[mine]).query(points[mine], k=_NEIGHBOURS)
+    neighbours = mine[which].astype(np.int32)
+    known = distances[:, -1] < 2 * apart_mm
+    found = _Around(around.neighbours.copy(), around.distances.copy())
+    known[known] = ~is_line_like(_spreads(points, neighbours[known])[0])
+    found.neighbours[mine[known]] = neighbours[known]
+    found.distances[mine[known]] = distances[known]
+    return found
 
 
 def _fewer(of: Singles, points: Singles, alone: Mask, along_mm: float) -> Singles:
@@ -227,9 +248,10 @@ def _chunks(count: int) -> Iterator[slice]:
 
 
 def _spreads(points: Singles, neighbours: npt.NDArray[np.int32]) -> tuple[Singles, Singles]:
-    """How far each sample's neighbours spread (three variances, least first), and which way they spread least."""
-    thin, spreads = np.empty_like(points), np.empty_like(points)
-    for part in _chunks(len(points)):
+    """How far the neighbours in each row spread (three variances, least first), and which way they spread least."""
+    spreads = np.empty((len(neighbours), 3), np.float32)
+    thin = np.empty_like(spreads)
+    for part in _chunks(len(neighbours)):
         around = points[neighbours[part]]
         around = around - around.mean(1, keepdims=True)
         spreads[part], axes = np.linalg.eigh(np.einsum("nki,nkj->nij", around, around))
