@@ -142,7 +142,7 @@ def vase() -> trimesh.Trimesh:
 
 
 def painted_vase() -> trimesh.Trimesh:
-    """The same form with six sides, in two colours, one of them nearly black."""
+    """With six soft edges, striped in two colours: orange (31 % of the light comes back) and dark blue (5 %)."""
     around = 2 * np.pi * np.arange(_AROUND) / _AROUND
     loops = []
     for z in np.linspace(0, 75, 100):
@@ -196,7 +196,7 @@ SEEN: Final[dict[str, Piece]] = {
     "plate": Piece(holed_plate, 80),
     "ring": Piece(ring, 90),
     "glossy vase": Piece(vase, 90, "gloss"),
-    "dark vase, painted": Piece(painted_vase, 75, "dark"),
+    "painted vase": Piece(painted_vase, 75),
     "textured blob": Piece(blob, 80, "texture"),
 }
 UNSEEN: Final[dict[str, Piece]] = {
