@@ -75,7 +75,7 @@ def _onto_square(wide: float, high: float, count: int = _AROUND) -> Floats:
     around = np.sort(np.concatenate([2 * np.pi * np.arange(count - 4) / (count - 4), corners % (2 * np.pi)]))
     towards = np.column_stack([np.cos(around), np.sin(around)])
     reach = np.min(np.array([wide, high]) / np.maximum(np.abs(towards), 1e-9), axis=1)
-    return towards * reach[:, None]
+    return np.asarray(towards * reach[:, None])
 
 
 def blob() -> trimesh.Trimesh:
@@ -121,7 +121,7 @@ def bowl() -> trimesh.Trimesh:
 def holed_plate() -> trimesh.Trimesh:
     """12 mm thick, standing on its edge, a hole of 30 mm through it."""
     mesh = ring_of(_onto_square(40, 35), _circle(15), 12.0)
-    mesh.apply_transform(trimesh.transformations.rotation_matrix(np.pi / 2, [1, 0, 0]))
+    mesh.vertices = mesh.vertices[:, [0, 2, 1]] * [1, -1, 1]  # stood up
     return mesh
 
 

@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+import cv2
 import numpy as np
 import numpy.typing as npt
 import trimesh
@@ -56,7 +57,9 @@ class Oracle:
             some = points[at : at + 20_000]
             which = self._of[self._tree.query(some, k=tried)[1]]
             pairs = np.asarray(self.mesh.triangles[which.ravel()], float)
-            on = trimesh.triangles.closest_point(pairs, np.repeat(some, tried, axis=0)).reshape(len(some), tried, 3)
+            copies = np.repeat(some, tried, axis=0)
+            on = trimesh.triangles.closest_point(pairs, copies)  # type: ignore[no-untyped-call]  # it has no types
+            on = np.asarray(on, float).reshape(len(some), tried, 3)
             away = np.linalg.norm(on - some[:, None], axis=2)
             best = away.argmin(1)
             rows = np.arange(len(some))
@@ -92,9 +95,7 @@ def scale_of(points: Floats, oracle: Oracle) -> float:
         columns = np.column_stack([np.cross(arm, normals), normals, np.einsum("ni,ni->n", arm, normals)])
         left = (columns * weight[:, None]).T @ columns
         step = np.linalg.solve(left + 1e-9 * np.trace(left) * np.eye(7), -(columns * weight[:, None]).T @ away)
-        spin = trimesh.transformations.rotation_matrix(
-            float(np.linalg.norm(step[:3])), step[:3] if np.any(step[:3]) else [0, 0, 1]
-        )[:3, :3]
+        spin = np.asarray(cv2.Rodrigues(step[:3])[0], float)
         rotation, shift, scale = spin @ rotation, shift + step[3:6], scale * (1 + float(step[6]))
         if np.abs(step).max() < 1e-8:
             break
@@ -130,7 +131,7 @@ def judged(dataset: Path, truth: Path, piece: Piece) -> dict[str, Any]:
     real = trimesh.load_mesh(truth / "object.stl", process=True)
     mesh = trimesh.load_mesh(dataset / "mesh.ply", process=False)
     kinds = np.asarray(mesh.metadata["_ply_raw"]["vertex"]["data"]["invented"]).ravel()
-    cloud = np.asarray(trimesh.load(dataset / "cloud.ply").vertices, float)
+    cloud = _points_of(dataset / "cloud.ply")
     visible = np.load(truth / "visible.npy").astype(float)
     oracle, dice = Oracle(real), np.random.default_rng(3)
     faces = np.asarray(mesh.faces)
@@ -164,6 +165,11 @@ def judged(dataset: Path, truth: Path, piece: Piece) -> dict[str, Any]:
     }
 
 
+def _points_of(file: Path) -> Floats:
+    cloud: Any = trimesh.load(file)
+    return np.asarray(cloud.vertices, np.float64)
+
+
 def _rms(values: Floats) -> float:
     return round(float(np.sqrt(np.square(values).mean())), 4)
 
@@ -190,7 +196,7 @@ class Cost:
     peak_mb: float
 
 
-def run(*words: str | Path) -> tuple[dict[str, Any], Cost]:
+def run(*words: str | float | Path) -> tuple[dict[str, Any], Cost]:
     """`golmok-scan` with these words: what it printed, and what it cost."""
     command = [str(Path(sys.executable).with_name("golmok-scan")), *map(str, words), "--json"]
     began = time.perf_counter()
@@ -211,7 +217,7 @@ def scanned(name: str, folder: Path, args: argparse.Namespace) -> dict[str, Any]
     """One piece from its mesh to its figures."""
     piece, dataset, kept = PIECES[name], folder / "dataset", folder / "truth"
     file = folder / "piece.ply"
-    file.write_bytes(piece.mesh().export(file_type="ply"))
+    piece.mesh().export(file)
     _, drawing = run("simulate", "--mesh", file, "--out", dataset, "--seed", args.seed, "--size", piece.size_mm,
                      "--steps", args.steps, "--scale", args.scale, "--finish", piece.finish)  # fmt: skip
     shutil.move(dataset / "truth", kept)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from functools import cache
+from typing import Any
 
 import numpy as np
 import pytest
@@ -82,7 +83,9 @@ def test_between_lines_that_lie_far_apart_the_surface_goes_on() -> None:
     found = model_of(joined([cloud[cloud.points[:, 1] < 11.5], lines]))
     assert found.trimesh().euler_number == 2
     assert found.volume_mm3 == pytest.approx(truth.mesh.volume, rel=0.01)
-    face = np.column_stack([np.tile(np.linspace(-15, 15, 31), 9), np.full(279, 12.0), np.repeat(np.linspace(3, 16, 9), 31)])
+    face = np.column_stack(
+        [np.tile(np.linspace(-15, 15, 31), 9), np.full(279, 12.0), np.repeat(np.linspace(3, 16, 9), 31)]
+    )
     assert (np.abs(Surface(found.vertices, found.faces).nearest(face).away_mm) < 0.15).mean() > 0.99
 
 
@@ -91,7 +94,8 @@ def test_a_slot_between_two_faces_stays_open() -> None:
     towers = [trimesh.creation.box((20, 20, 20)) for _ in range(2)]
     for side, tower in zip((-1, 1), towers, strict=True):
         tower.apply_translation([side * 11.5, 0, 0])
-    found = model_of(Piece.of(trimesh.util.concatenate(towers)).cloud(40_000)).trimesh()
+    both: Any = trimesh.util.concatenate(towers)
+    found = model_of(Piece.of(both).cloud(40_000)).trimesh()
     assert found.body_count == 2
     assert found.volume == pytest.approx(2 * 20**3, rel=0.015)
 

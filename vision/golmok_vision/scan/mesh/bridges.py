@@ -63,7 +63,9 @@ def bridged(points: Singles, normals: Singles, bends: Singles, neighbours: npt.N
     return Bridged(*(np.concatenate(each) for each in zip(*parts, strict=True)))
 
 
-def _pairs(one: Ints, other: Ints, points: Singles, normals: Singles, apart_mm: tuple[float, float]) -> tuple[Ints, Ints]:
+def _pairs(
+    one: Ints, other: Ints, points: Singles, normals: Singles, apart_mm: tuple[float, float]
+) -> tuple[Ints, Ints]:
     """Of one surface, each pair once."""
     key = np.unique(np.minimum(one, other) * np.int64(len(points)) + np.maximum(one, other))
     one, other = key // len(points), key % len(points)

@@ -180,9 +180,9 @@ def _with_bridges(
     colour = _means(colours[added.between].mean(1), order, first)
     free = cKDTree(points).query(place)[0] > 0.6 * spacing
     normal = normal[free] / np.maximum(np.linalg.norm(normal[free], axis=1, keepdims=True), 1e-12)
-    return (
-        np.concatenate([points, place[free]]), np.concatenate([normals, normal]), np.concatenate([colours, colour[free]])
-    )  # fmt: skip
+    pairs = (points, place[free]), (normals, normal), (colours, colour[free])
+    points, normals, colours = (np.concatenate(pair) for pair in pairs)
+    return points, normals, colours
 
 
 # --- thinning
@@ -235,7 +235,7 @@ def _no_strays(points: Singles, apart_mm: float) -> Mask:
     if len(points) <= _NEIGHBOURS:
         return np.ones(len(points), bool)
     distances, _ = cKDTree(points).query(points, k=7)
-    dense = distances[:, 6] < 2.5 * float(np.median(distances[:, 6]))
+    dense = np.asarray(distances[:, 6] < 2.5 * float(np.median(distances[:, 6])))
     dense[dense] = in_large_parts(points[dense], apart_mm, _SMALLEST_PIECE)
     return dense
 
