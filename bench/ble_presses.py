@@ -31,6 +31,7 @@ from golmok_edge.gateway.clock import SystemClock
 from golmok_edge.gateway.counters import CounterFile
 
 SETTLE_S: Final = 1.0
+NOTHING_MORE_S: Final = 10.0
 TICK_S: Final = 0.01
 
 
@@ -62,12 +63,14 @@ async def measured(
         sent = []
         while "adverts" not in (line := json.loads(await air.stdout.readline())):
             sent.append(line)
+        behind_s = await _all_heard(radio, line["signals"])
         await asyncio.sleep(SETTLE_S)
         used = time.process_time() - began
         watching.cancel()
         for driver in drivers:
             await driver.close()
         await asyncio.gather(*tasks)
+        await radio.close()
         air.stdin.write(b"end\n")
         await air.wait()
     finally:
@@ -83,9 +86,26 @@ async def measured(
         **_compared(plan, sent, events),
         **_told(line),
         "heard": radio.heard,
+        "behind_s": round(behind_s, 1),
         "cpu_s": round(used, 2),
         **_stood(stalls),
     }
+
+
+async def _all_heard(radio: BleRadio, signals: int) -> float:
+    """Wait until all that was sent has been read, or nothing more comes; how long that took, seconds.
+
+    What a starved process has not read yet lies in the D-Bus daemon: it is late, not lost.
+    """
+    began_s = time.monotonic()
+    before = -1
+    while before < radio.heard < signals:
+        before = radio.heard
+        for _ in range(round(NOTHING_MORE_S / TICK_S)):
+            await asyncio.sleep(TICK_S)
+            if radio.heard >= signals:
+                break
+    return time.monotonic() - began_s
 
 
 def _compared(plan: ble_air.Plan, sent: list[dict[str, Any]], events: dict[str, list[float]]) -> dict[str, Any]:

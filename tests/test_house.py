@@ -33,6 +33,7 @@ SCRIPTS = [
     "scripts/check",
     "scripts/bench",
     "scripts/faults",
+    "scripts/test-bluez",
     ".ci/run",
 ]
 PROJECT: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))

@@ -5,7 +5,8 @@ A driver is one class of one of four kinds, after who speaks first:
 * `PolledDriver`: the gateway asks (`sample`) every `interval_s`;
 * `EventDriver`: the device speaks when something changes (`events`);
 * `MessageDriver`: a message comes over MQTT and is turned into readings (`decode`);
-* `OutputDriver`: the device does what it is told (`command`), and says what it does.
+* `CommandDriver`: the device does what it is told (`command`), and says what it does.
+* `OutputDriver`: one of these that is on or off.
 
 Its bus is an argument of `open`, so that it never knows whether the other end is real, a twin or a trace.
 Its twin sits at the other end of the same bus and answers in bytes. Both state `api = 1` in their class body;
@@ -74,6 +75,7 @@ __all__ = [
     "BusTimeout",
     "BusUrlError",
     "Channel",
+    "CommandDriver",
     "CommandError",
     "Counters",
     "CrcError",
@@ -162,9 +164,9 @@ class Channel:
     """A quantity that a driver gives: its UCUM unit and what the part can do.
 
     `low` and `high` bound what the part can measure; None where that has no meaning (states, texts). A part that
-    lives never gives the same value for `still_s` seconds, and never scatters by more than `noise` (its standard
-    deviation) from one value to the next; None where it may. `is_event`: it happens at a moment (a button is pressed)
-    instead of lasting; it is stored as an event, at once.
+    lives never gives the same value for `still_s` seconds (0: only the settings can say for how long), and never
+    scatters by more than `noise` (its standard deviation) from one value to the next; None where it may. `is_event`:
+    it happens at a moment (a button is pressed) instead of lasting; it is stored as an event, at once.
     """
 
     quantity: str
@@ -184,7 +186,8 @@ class DriverInfo:
 
     `bus` is the bus URL's scheme without `sim+`: i2c, spi, uart, w1, gpio, ble, mqtt. `interval_s` is how often a
     polled device is asked if the settings do not say; `expect_s` how long an event or message driven one may be
-    silent (None: as long as it likes). `wiring` says which of its pins goes where, `note` what else one must know to
+    silent (None: as long as it likes). `has_serial`: each part has a number of its own, which `probe` gives, so that
+    another one in its place is noticed. `wiring` says which of its pins goes where, `note` what else one must know to
     wire it. `examples` are settings of two devices of this kind that can stand on one bus: they are what the
     documentation shows and what the conformance suite runs.
     """
@@ -197,6 +200,7 @@ class DriverInfo:
     channels: tuple[Channel, ...] = ()
     interval_s: float | None = None
     expect_s: float | None = None
+    has_serial: bool = False
     wiring: tuple[tuple[str, str], ...] = ()
     note: str = ""
     examples: tuple[Mapping[str, Any], ...] = ()
@@ -299,8 +303,24 @@ class EventDriver(Driver):
         """First the state as it is, then each change, until `close`; raises `DriverError`."""
 
 
-class OutputDriver(EventDriver):
-    """A device that does what it is told: a relay, a buzzer. Its events say what it does."""
+class CommandDriver(EventDriver):
+    """A device that does what it is told: a pager, say. Its events say what it does."""
+
+    command_s: float = 1.0
+    """How long one command may take; afterwards it counts as not done."""
+
+    @property
+    def told(self) -> str:
+        """The quantity that a command is about, if who commands names none."""
+        return self.channels[0].quantity
+
+    @abstractmethod
+    async def command(self, quantity: str, value: Value) -> None:
+        """Make the channel `quantity` that value; raises `CommandError` when it cannot be that, `DriverError`."""
+
+
+class OutputDriver(CommandDriver):
+    """A device that is on or off, as rules and people switch it: a relay, a buzzer."""
 
     when_on: Value = True
     """What its first channel is made when it is simply switched on."""
@@ -311,10 +331,6 @@ class OutputDriver(EventDriver):
         if on != self._told:
             await self.command(self.channels[0].quantity, self.when_on if on else False)
             self._told = on
-
-    @abstractmethod
-    async def command(self, quantity: str, value: Value) -> None:
-        """Make the channel `quantity` that value; raises `CommandError` when it cannot be that, `DriverError`."""
 
 
 class MessageDriver(Driver):
@@ -511,9 +527,10 @@ class Twin(Protocol):
     """The simulated device, made with its driver's settings.
 
     Its signals play by themselves; `defaults` says for each quantity what an unwritten scenario plays (the
-    keys are those of a scenario's signal table). It may have two more tables: `faults` (what is seen of its part's own
-    faults: fault -> reason, "" where it is none to it) and `ungiven` (quantities that it cannot know: they depend on
-    the asker's clock).
+    keys are those of a scenario's signal table). It may have more tables: `faults` (what is seen of its part's own
+    faults: fault -> reason, "" where it is none to it), `unseen` (of unplugged, shorted, noisy, stuck and swapped,
+    those that no driver could see: fault -> why) and `ungiven` (quantities that it cannot know: they depend on the
+    asker's clock).
     """
 
     api: ClassVar[int]

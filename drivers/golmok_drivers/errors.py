@@ -51,9 +51,15 @@ class Silent(BusTimeout):
 
 
 class Shorted(BusError):
-    """The line is shorted: it reads all zeros, which have a right checksum."""
+    """The line is shorted: it reads all zeros, which have a right checksum, or nothing moves on it any more."""
 
     reason = "shorted"
+
+
+class Swapped(Unplugged):
+    """It is away, and another one of its kind is there instead."""
+
+    reason = "swapped"
 
 
 class OpenCircuit(BusError):
@@ -134,6 +140,12 @@ class BusUrlError(DriverError, ValueError):
 
 class ScenarioError(DriverError, ValueError):
     """A scenario file that cannot be played; the message names the file and the key."""
+
+    reason = "settings"
+
+
+class KeyFileError(DriverError, ValueError):
+    """A file that holds no key, or one that others can read; the message says what to do."""
 
     reason = "settings"
 

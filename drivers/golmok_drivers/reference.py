@@ -37,27 +37,39 @@ _BUSES: Final = """\
 | `sim+i2c://scenario.toml` | twins, for any of these (`golmok_drivers.twins.scenario` has the file's keys) |
 | `record+i2c://1?to=trace.jsonl` | the same bus, and all that is said on it written down; for any of these |
 | `replay+i2c://trace.jsonl` | a trace: each device is asked the same in the same order, and answers the same |
+| `record+mqtt://?to=trace.jsonl` | what is on MQTT needs no bus; this writes down what its driver hears |
+| `replay+mqtt://trace.jsonl` | and this reads them again, at their pace and without a broker |
 
 A serial line may have `?baud=19200&parity=E`; 9600 and no parity if left out. A trace is never written over
-(`trace-2.jsonl` …), and ends at 100 MB. What is on MQTT needs no bus; I2C, SPI, 1-wire and the serial port are switched
+(`trace-2.jsonl` …), and ends at 100 MB. I2C, SPI, 1-wire and the serial port are switched
 on by `sudo raspi-config`.
 
 ## What is seen when a sensor fails
 
 The reason stands with the reading, in `status` and in `devices scan`. Those of the bus hold for each part on it.
 
-| bus | unplugged | wrong bytes | it hangs | all the bus is held |
+| bus | unplugged | wrong bytes | it hangs | a wire of the bus is shorted |
 | --- | --- | --- | --- | --- |
-| i2c | `nack` | `crc` | `timeout` | `timeout` |
-| spi | `unplugged` | `crc` | `timeout` | – |
-| uart | `unplugged` | `crc` | `timeout` | – |
-| w1 | `unplugged` | `crc` | `timeout` | `unplugged` |
-| gpio | cannot be known | – | – | – |
+| i2c | `nack` | `crc` | `timeout` | `shorted`, everybody on it |
+| spi | `unplugged` | `crc` | `timeout` | `unplugged`, everybody on it |
+| uart | `unplugged` | `crc` | `timeout` | `unplugged`, everybody on it |
+| w1 | `unplugged` | `crc` | `timeout` | `shorted` |
+| gpio | by kind | – | – | by kind |
 | mqtt | `silent` | `parse` | `silent` | `silent` |
 
-`noisy` and `stuck` (uncertain) are told by how the values go. Stuck is what does not change at all for so long:
-{still}. `still_s` in the settings says otherwise. A part of the same kind with another number is `swapped` (uncertain)
-if the settings name its `serial`; another part is `wrong-part`.
+Kind by kind (Bluetooth devices tell more of themselves, or are `silent`):
+
+{faults}
+`noisy` and `stuck` (uncertain) are told by how the values go; noise within fifteen values. Stuck is what does not
+change at all for so long: {still}; of `mqtt-json` only what the settings say.
+`still_s` in the settings says otherwise. A part of the same kind with another number is `swapped` if the settings name
+its `serial` (uncertain) or its 1-wire id (bad); another part is `wrong-part`. At another Modbus number it is
+`unplugged` in `status`, and `swapped` in `devices scan`, which asks the other numbers.
+
+What no driver can see, and why:
+
+{unseen}
+`expect_s` makes a device that speaks by itself `silent` after so long; a rule `silent` makes an alarm of it.
 """
 
 
@@ -70,8 +82,46 @@ def page() -> str:
         [(f"[`{name}`](#{name})", kind.info.title, kind.info.bus, _measures(kind)) for name, kind in drivers],
     )
     still = "; ".join(filter(None, (_watched(name, kind) for name, kind in drivers)))
-    parts = [_HEAD, overview, *(_driver(name, kind) for name, kind in drivers), _BUSES.format(rows=rows, still=still)]
-    return "\n".join(parts)
+    wired = [(name, kind) for name, kind in drivers if kind.info.bus != "ble"]
+    faults = _table(
+        ("driver", *FAULTS),
+        [(f"`{name}`", *(_seen(seen_as(name, fault)) for fault in FAULTS)) for name, _ in wired],
+    )
+    unseen = "".join(
+        f"- `{name}`: {'; '.join(f'{fault} ({why})' for fault, why in reasons.items())}.\n"
+        for name, _ in wired
+        if (reasons := getattr(catalogue.twin(name), "unseen", {}))
+    )
+    tail = _BUSES.format(rows=rows, still=still, faults=faults, unseen=unseen)
+    return "\n".join([_HEAD, overview, *(_driver(name, kind) for name, kind in drivers), tail])
+
+
+FAULTS: Final = ("unplugged", "shorted", "noisy", "stuck", "swapped")
+"""What becomes of a sensor in a shop."""
+_OF_THE_BUS: Final[Mapping[str, Mapping[str, str]]] = {
+    "i2c": {"unplugged": "nack", "shorted": "shorted"},
+    "spi": {"unplugged": "unplugged", "shorted": "unplugged"},
+    "uart": {"unplugged": "unplugged", "shorted": "unplugged"},
+    "w1": {"unplugged": "unplugged"},
+    "gpio": {},
+    "mqtt": {"unplugged": "silent"},
+}
+
+
+def seen_as(name: str, fault: str) -> str:
+    """The reason by which a fault of that driver's device is seen in `status`; empty where nothing could see it."""
+    kind, twin = catalogue.load(name), catalogue.twin(name)
+    watched = {
+        "noisy": "noisy" if any(channel.noise for channel in kind.info.channels) else "",
+        "stuck": "stuck" if any(channel.still_s for channel in kind.info.channels) else "",
+    }
+    told = {**_OF_THE_BUS[kind.info.bus], **watched, **getattr(twin, "faults", {})}
+    told |= {"swapped": "swapped"} if kind.info.has_serial else {}
+    return "" if fault in getattr(twin, "unseen", {}) else told.get(fault, "")
+
+
+def _seen(reason: str) -> str:
+    return f"`{reason}`" if reason else "–"
 
 
 _WHAT: Final[Mapping[str, str]] = {
@@ -107,6 +157,7 @@ _FAULTS: Final[Mapping[str, str]] = {
     "not-ready": "no measurement",
     "reset": "it restarted",
     "stuck": "it does not move",
+    "noisy": "it scatters",
 }
 _COLUMNS: Final = ("quantity", "unit", "from", "to", "step", "error")
 

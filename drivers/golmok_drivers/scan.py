@@ -6,10 +6,12 @@ samples in a row say. GPIO pins cannot be asked who is there.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
+from contextlib import aclosing
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import msgspec
 
@@ -19,8 +21,10 @@ from golmok_drivers.api import (
     Channel,
     Driver,
     DriverError,
+    EventDriver,
     Identity,
     NotReady,
+    OutOfRange,
     PolledDriver,
     Reading,
     ResetValue,
@@ -36,6 +40,9 @@ _EVERYBODY: Final = {"address": 248}
 """To this Modbus number a PZEM answers whatever its own is: asked where nobody else was found."""
 _I2C_ADDRESSES: Final = range(0x08, 0x78)
 _LOOKS: Final = 15
+_WORSE: Final = ("good", "uncertain", "bad")
+_LISTEN_S: Final = 5.0
+"""Devices that speak by themselves are listened to for so long: a loose wire shows within that."""
 _SETTLING: Final = 3
 """A part that says that it was reset, or has nothing yet, is asked so often again."""
 _MOST_STILL_S: Final = 7200.0
@@ -46,7 +53,7 @@ _WORDS: Final[Mapping[str, str]] = {
     STUCK: "it gives the same value on and on",
     NOISY: "its values scatter; a loose wire?",
     "open-circuit": "the sensor's wire is broken or unplugged",
-    "shorted": "the sensor's wire touches ground or the supply",
+    "shorted": "its wire, or one of its bus, touches ground or the supply",
     "range": "it says more than it can measure",
 }
 """What reasons of readings mean, where no error says it."""
@@ -151,19 +158,41 @@ async def opened(driver: Driver, bus: Any) -> Identity:
 
 async def examine(driver: Driver, looks: int = _LOOKS) -> Health:
     """How an open device is, by a few samples in a row."""
+    if isinstance(driver, EventDriver):
+        return await _listened(driver)
     if not isinstance(driver, PolledDriver):
         return Health("good")
     watch = Watch([_as_looked_at(channel) for channel in driver.channels], still_s=1.0)
     lively = any(channel.still_s or channel.noise for channel in driver.channels)
     readings: Sequence[Reading] = ()
-    for at in range(looks if lively else 1):
-        readings, detail = await _sampled(driver)
-        bad = next((reading for reading in readings if reading.quality == "bad"), None)
-        if bad:
-            return Health("bad", bad.reason, detail or _WORDS.get(bad.reason, ""), _values(readings))
-        readings = watch.look(readings, at * 1.0)
-    doubt = next((reading.reason for reading in readings if reading.quality == "uncertain"), "")
-    return Health("uncertain" if doubt else "good", doubt, _WORDS.get(doubt, ""), _values(readings))
+    for at in range(looks if lively else _SETTLING):
+        sampled, detail = await _sampled(driver)
+        readings = watch.look(sampled, at * 1.0)
+        bad = next((reading.reason for reading in readings if reading.quality == "bad"), "")
+        if bad and bad != OutOfRange.reason:  # beyond its range, it may only scatter
+            return Health("bad", bad, detail or _WORDS.get(bad, ""), _values(readings))
+    worst = max(readings, key=lambda reading: _WORSE.index(reading.quality))
+    return Health(worst.quality, worst.reason, _WORDS.get(worst.reason, ""), _values(readings))
+
+
+async def _listened(driver: EventDriver) -> Health:
+    """How one is that speaks by itself, by the last that it says in a moment."""
+    said: dict[str, Reading] = {}
+    try:
+        async with (
+            asyncio.timeout(_LISTEN_S),
+            aclosing(cast(AsyncGenerator[Sequence[Reading]], driver.events())) as told,
+        ):
+            async for readings in told:
+                said |= {reading.quantity: reading for reading in readings}
+    except TimeoutError:
+        pass
+    except DriverError as error:
+        return Health("bad", error.reason, str(error))
+    if not said:
+        return Health("good")
+    worst = max(said.values(), key=lambda reading: _WORSE.index(reading.quality))
+    return Health(worst.quality, worst.reason, _WORDS.get(worst.reason, ""), _values(list(said.values())))
 
 
 def _as_looked_at(channel: Channel) -> Channel:
@@ -223,5 +252,6 @@ _PLACES: Final[dict[str, Callable[[Any, Sequence[int]], AsyncIterator[dict[str, 
     "w1": _w1_places,
     "gpio": _no_places,
     "ble": _no_places,
+    "mqtt": _no_places,
 }
 """Kind of bus -> the places on it, as the settings that name them."""

@@ -180,6 +180,8 @@ QUANTITIES: Final[dict[str, tuple[str, str]]] = {
     "acceleration": ("가속도", "Acceleration"),
     "velocity": ("진동 속도", "Vibration velocity"),
     "kurtosis": ("첨도", "Kurtosis"),
+    "envelope": ("베어링 울림", "Ringing above 1 kHz"),
+    "bearing": ("베어링 손상 신호", "Bearing damage"),
     "zone": ("진동 등급", "Vibration zone"),
     "dew-point": ("이슬점", "Dew point"),
     "cold-junction": ("냉접점 온도", "Cold junction"),

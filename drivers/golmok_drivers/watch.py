@@ -2,7 +2,7 @@
 
 No part says of itself that it is stuck or that its wire is loose; what it gives does. `Channel.still_s` and `noise`
 state what a sound part never does. What looks good and is not is made uncertain, with the reason `stuck` or `noisy`;
-its value stays.
+its value stays. What is beyond a part's range while it scatters is `noisy`, too, and stays bad.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from collections import deque
 from collections.abc import Sequence
 from typing import Final
 
-from golmok_drivers.api import Channel, Reading
+from golmok_drivers.api import Channel, OutOfRange, Reading
 
 STUCK: Final = "stuck"
 NOISY: Final = "noisy"
@@ -38,23 +38,30 @@ class Watch:
             return readings
         for reading in readings:
             self._note(reading, at_s)
-        is_stuck = bool(self._still) and all(still.is_stuck(at_s) for still in self._still.values())
+        told = [still for still in self._still.values() if still.has_told]
+        is_stuck = bool(told) and all(still.is_stuck(at_s) for still in told)
         noisy = {quantity for quantity, scatter in self._scatter.items() if scatter.is_noisy}
         if not (is_stuck or noisy):
             return readings
         return [_doubted(reading, STUCK if is_stuck else NOISY, is_stuck, noisy) for reading in readings]
 
     def _note(self, reading: Reading, at_s: float) -> None:
-        value = reading.value
-        if reading.quality != "good" or isinstance(value, bool) or not isinstance(value, int | float):
+        value, is_good = reading.value, reading.quality == "good"
+        if isinstance(value, bool) or not isinstance(value, int | float) or not (is_good or _is_beyond(reading)):
             return
-        if still := self._still.get(reading.quantity):
+        if is_good and (still := self._still.get(reading.quantity)):
             still.note(float(value), at_s)
         if scatter := self._scatter.get(reading.quantity):
             scatter.note(float(value))
 
 
+def _is_beyond(reading: Reading) -> bool:
+    return reading.quality == "bad" and reading.reason == OutOfRange.reason
+
+
 def _doubted(reading: Reading, reason: str, is_stuck: bool, noisy: set[str]) -> Reading:
+    if reading.quantity in noisy and _is_beyond(reading):
+        return reading._replace(reason=NOISY)  # it is only there because it scatters
     concerned = reading.quality == "good" and (is_stuck or reading.quantity in noisy)
     return reading._replace(quality="uncertain", reason=reason) if concerned else reading
 
@@ -72,6 +79,11 @@ class _Still:
         if value != self._value:
             self._value, self._since_s, self._times = value, at_s, 0
         self._times += 1
+
+    @property
+    def has_told(self) -> bool:
+        """Whether it gave any number that could stand still."""
+        return self._times > 0
 
     def is_stuck(self, at_s: float) -> bool:
         return self._still_s > 0 and self._times >= _LEAST_SAME and at_s - self._since_s >= self._still_s

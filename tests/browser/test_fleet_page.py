@@ -132,7 +132,9 @@ def test_a_closed_cloud_asks_for_a_readers_token(reader: Readers, tmp_path: Path
         expect(operator.page.locator("#token-wrong")).to_be_hidden()
         field.fill("wrong")
         button.click()
-        expect(operator.page.locator("#token-wrong")).to_be_visible()  # its text is there, hidden, before the page is read anew
+        expect(
+            operator.page.locator("#token-wrong")
+        ).to_be_visible()  # its text is there, hidden, before the page is read anew
         expect(operator.page.locator("#token-wrong")).to_have_text(TEXTS["token_wrong"]["en"])
         operator.picture("fleet-desktop-token")
         field.fill(token)

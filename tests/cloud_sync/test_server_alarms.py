@@ -166,3 +166,47 @@ def test_wrong_notify_settings_are_wrong_usage(tmp_path: Path) -> None:
     done = run_cli("serve", "--data", str(tmp_path / "c"), "--notify", str(tmp_path / "notify.toml"))
     assert done.returncode == 2
     assert "url" in done.stderr
+
+
+def test_what_somebody_has_seen_is_said_to_the_gateway_until_it_says_so_itself(
+    tmp_path: Path, receiver: Receiver
+) -> None:
+    cloud = served(tmp_path, receiver)
+    try:
+        with cloud.client() as client:
+            sender = Sender(client)
+            send(sender, now_anchor())
+            say(sender, ALARM)
+            path = f"/v1/gateways/{sender.gateway}/alarms/a1/acknowledge"
+            wait_until(lambda: client.post(path, json={"by": "김지훈"}).status_code == 202, "the alarm is known")
+            for wrong in ({}, {"by": ""}, {"by": "x" * 101}, {"by": 1}):
+                assert client.post(path, json=wrong).status_code == 422
+            assert client.post(path.replace("a1", "a2"), json={"by": "x"}).status_code == 404
+            command = {"do": "acknowledge", "alarm": "a1", "by": "김지훈"}
+            assert list(sender.sync().commands) == [command]
+        cloud.kill()
+        cloud.start()
+        with cloud.client() as client:
+            sender.client = client
+            wait_until(lambda: list(sender.sync().commands) == [command], "it is said again, over a kill")
+            say(sender, ALARM._replace(state="acknowledged", by="김지훈", is_acknowledged=True), mono_ms=200)
+            wait_until(lambda: not sender.sync().commands, "the gateway has heard it")
+    finally:
+        cloud.kill()
+
+
+def test_a_gateway_that_is_silent_is_acknowledged_here(tmp_path: Path, receiver: Receiver) -> None:
+    cloud = served(tmp_path, receiver, more="silent_after_s = 1")
+    try:
+        with cloud.client() as client:
+            sender = Sender(client)
+            sender.sync()
+            wait_until(lambda: bool(client.get("/v1/alarms").json()["alarms"]), "the alarm")
+            (row,) = client.get("/v1/alarms").json()["alarms"]
+            path = f"/v1/gateways/{sender.gateway}/alarms/{row['id']}/acknowledge"
+            told = client.post(path, json={"by": "운영자"}).json()
+            assert (told["state"], told["by"], told["is_acknowledged"], told["seen_by"]) == (
+                "acknowledged", "운영자", True, "",
+            )  # fmt: skip
+    finally:
+        cloud.kill()

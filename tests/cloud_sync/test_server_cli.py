@@ -67,6 +67,10 @@ def test_each_token_opens_its_own_door(guarded: CloudProcess, client: httpx.Clie
         assert status(client, "GET", path, None) == 401
         assert status(client, "GET", path, "wrong") == 401
         assert status(client, "GET", path, gateway) == 403
+    for who, answer in ((None, 401), ("wrong", 401), (gateway, 403), (reader, 404)):
+        acknowledge = "/v1/gateways/gw-own/alarms/none/acknowledge"
+        seen = client.post(acknowledge, json={"by": "x"}, headers=bearer(who) if who else {})
+        assert seen.status_code == answer
     assert status(client, "GET", "/v1/gateways/gw-own/readings", reader) == 200
     assert status(client, "GET", "/healthz", None) == 200
     assert status(client, "GET", "/metrics", None) == 200

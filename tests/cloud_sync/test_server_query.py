@@ -392,6 +392,7 @@ def test_openapi_describes_every_path(cloud_client: httpx.Client) -> None:
     assert set(schema["paths"]) == {
         "/healthz", "/metrics", "/v1/sync", "/v1/live", "/v1/load", "/v1/gateways", "/v1/gateways/{gateway}",
         "/v1/alarms", "/v1/push/key", "/v1/push/subscriptions",
+        "/v1/gateways/{gateway}/alarms/{alarm}/acknowledge",
         *(f"/v1/gateways/{{gateway}}/{kind}" for kind in kinds),
     }  # fmt: skip
     readings_of = schema["paths"]["/v1/gateways/{gateway}/readings"]["get"]

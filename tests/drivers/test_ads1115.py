@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+import random
 from typing import Any
 
 import pytest
@@ -16,6 +17,7 @@ from golmok_drivers.devices.ads1115 import (
     Ads1115Twin,
     RunHours,
     amperes,
+    are_alike,
 )
 from tests.drivers.blinka import BlinkaI2C
 from tests.drivers.direct import DirectI2C
@@ -86,6 +88,34 @@ async def test_what_is_wrong_is_named(fault: str, error: type[DriverError]) -> N
     await driver.open(bus)
     with pytest.raises(error):
         await driver.sample()
+
+
+async def test_a_loose_clamp_scatters_and_a_machine_that_is_switched_on_does_not() -> None:
+    driver, bus, world = clamp(amps=0.1)
+    await driver.open(bus)
+    for amps in (0.1, 4.0, 0.1, 25.0, 25.0, 2.0):
+        world.felt["current"] = amps
+        assert (await driver.sample())[0].quality == "good"
+    chance = random.Random(3)
+    world.felt["current"] = 4.0
+    calm = world.feel
+    world.feel = lambda quantity: calm(quantity) + chance.gauss(0.0, 4.0)  # type: ignore[method-assign]
+    seen = [(await driver.sample())[0] for _ in range(4)]
+    assert [reading.reason for reading in seen] == ["", "noisy", "noisy", "noisy"]
+
+
+@settings(max_examples=50)
+@given(mains_hz=st.floats(49.5, 60.5), amps=st.floats(0.5, 30), phase=st.floats(0, 6.28), seed=st.integers(0, 99))
+def test_a_current_that_goes_on_is_alike_whatever_the_mains_and_noise_is_not(
+    mains_hz: float, amps: float, phase: float, seed: int
+) -> None:
+    if not (mains_hz < 50.5 or mains_hz > 59.5):
+        mains_hz = 60.0
+    turn, chance = 2 * math.pi * mains_hz, random.Random(seed)
+    sine = [round(amps / 30 * math.sin(turn * at / RATE_HZ + phase) / 2.048 * 16384) for at in range(SAMPLES)]
+    assert are_alike(sine)
+    assert not are_alike([round(chance.gauss(0, 3000)) for _ in range(SAMPLES)])
+    assert are_alike([round(chance.gauss(0, 20)) for _ in range(SAMPLES)]), "of next to nothing nothing is told"
 
 
 async def test_more_than_the_clamp_can_is_bad_but_shown() -> None:

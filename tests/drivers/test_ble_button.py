@@ -14,7 +14,7 @@ from golmok_drivers.api import BusError, PayloadError, Reading
 from golmok_drivers.devices.ble_button import BleButtonDriver, BleButtonSettings
 from golmok_drivers.errors import RefusedError
 from golmok_drivers.radio import Advert, Counters, ForgetfulCounters
-from tests.drivers.air import ADDRESS, KEY, advert, press, sealed
+from tests.drivers.frames import ADDRESS, KEY, advert, press, sealed
 
 NAME = name_of(ADDRESS, KEY)
 

@@ -18,7 +18,8 @@ from golmok_drivers import catalogue
 from golmok_drivers.api import BusClosed, Driver, DriverError, EventDriver, Reading
 from golmok_drivers.buses import open_bus
 from golmok_drivers.twins import SimDevice, simulate
-from tests.drivers.air import KEY, PATIENCE_S, needs_dbus
+from tests.drivers.air import PATIENCE_S, needs_dbus
+from tests.drivers.frames import KEY
 
 pytestmark = needs_dbus
 EXAMPLES: dict[str, dict[str, Any]] = {

@@ -17,7 +17,8 @@ from golmok_drivers.devices.ble_pager import BlePagerDriver, BlePagerSettings, B
 from golmok_drivers.paging import Ack, Page, ack_of, page_of
 from golmok_drivers.radio import ForgetfulCounters
 from golmok_drivers.twins.bluez import FakeBlueZ, Heard
-from tests.drivers.air import ADDRESS, KEY, air, needs_dbus, radio
+from tests.drivers.air import air, needs_dbus, radio
+from tests.drivers.frames import ADDRESS, KEY
 from tests.drivers.worlds import StillWorld
 
 KEY_BYTES = bytes.fromhex(KEY)

@@ -83,7 +83,7 @@ async def test_no_radio_and_no_bluetoothd_are_told_with_what_to_do() -> None:
 
 
 async def test_a_scan_that_falls_silent_is_begun_anew_also_after_bluetoothd_was() -> None:
-    async with air() as first, radio(stalled_s=0.3) as it:
+    async with air() as first, radio(stalled_s=0.3, grace_s=0.0) as it:
         ear = await it.listen(address=WHO)
         await heard_by(ear, first, Heard(WHO, {0xFCD2: b"@1"}))
         await first.close()
@@ -95,6 +95,38 @@ async def test_a_scan_that_falls_silent_is_begun_anew_also_after_bluetoothd_was(
         again = await _as_soon_as_it_can(it)
         await heard_by(again, second, Heard(WHO, {0xFCD2: b"@2"}))
         await second.close()
+
+
+async def test_a_bluetoothd_that_is_started_anew_is_heard_at_once_and_no_listener_is_told() -> None:
+    async with air() as first, radio() as it:
+        ear = await it.listen(address=WHO)
+        await heard_by(ear, first, Heard(WHO, {0xFCD2: b"@1"}))
+        await first.close()
+        second = FakeBlueZ(first._address)
+        await second.open()
+        await heard_by(ear, second, Heard(WHO, {0xFCD2: b"@2"}))
+        await second.close()
+
+
+@pytest.mark.parametrize("way", ["active", "passive"])
+async def test_a_radio_that_is_switched_off_and_on_is_heard_at_once_and_no_listener_is_told(way: str) -> None:
+    async with air() as bluez, radio() as it:
+        if way == "active":
+            del bluez._methods[MONITORS, "RegisterMonitor"]
+        ear = await it.listen(address=WHO)
+        await heard_by(ear, bluez, Heard(WHO, {0xFCD2: b"@1"}))
+        bluez.power("hci0", on=False)
+        await asyncio.sleep(0.2)
+        bluez.power("hci0", on=True)
+        await heard_by(ear, bluez, Heard(WHO, {0xFCD2: b"@2"}))
+
+
+async def test_a_radio_that_stays_off_is_told_with_what_to_do() -> None:
+    async with air() as bluez, radio(grace_s=0.2) as it:
+        ear = await it.listen(address=WHO)
+        bluez.power("hci0", on=False)
+        with pytest.raises(BusError, match="bluetoothctl power on"):
+            await asyncio.wait_for(ear.heard(), 15)
 
 
 async def _as_soon_as_it_can(it: BleRadio) -> Listening:

@@ -11,7 +11,8 @@ from golmok_drivers.api import BusError, BusUrlError, EventDriver, Reading
 from golmok_drivers.buses import open_bus
 from golmok_drivers.devices.ble_button import BleButtonDriver, BleButtonSettings
 from golmok_drivers.devices.bthome import BthomeDriver, BthomeSettings
-from tests.drivers.air import KEY, needs_dbus
+from tests.drivers.air import needs_dbus
+from tests.drivers.frames import KEY
 
 SCENARIO = f"""
 [device.bell]

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import signal
 from collections.abc import Callable, Sequence
 from typing import Any, ClassVar
 
@@ -11,7 +13,7 @@ from bleak import BleakClient, BleakScanner
 from bleak.exc import BleakDBusError, BleakError
 
 from golmok_drivers.errors import BusError
-from golmok_drivers.twins.bluez import FakeBlueZ, Heard
+from golmok_drivers.twins.bluez import FakeBlueZ, Heard, PrivateBus
 from tests.drivers.air import air, needs_dbus, until
 
 pytestmark = needs_dbus
@@ -113,6 +115,27 @@ async def test_frames_of_one_pass_are_told_as_one_with_the_last_values() -> None
             bluez.hear(Heard(WHO, {0xFCD2: text}))
         await until(lambda: got and got[-1] == b"3")
     assert got == [b"0", b"3"]
+
+
+async def test_while_the_bus_stands_still_no_more_is_merged_than_when_it_moves() -> None:
+    got, bus = list[bytes](), PrivateBus()
+
+    def heard(device: Any, data: Any) -> None:
+        if device.address == WHO:
+            got.extend(data.service_data.values())
+
+    async with air(bus=bus) as bluez, BleakScanner(heard, **ALL):
+        await send(bluez, Heard(WHO, {0xFCD2: b"0"}))
+        os.kill(bus.pid, signal.SIGSTOP)
+        for n in range(2_000):  # more than the socket takes
+            bluez.hear(Heard(f"C0:00:00:00:{n >> 8:02X}:{n & 255:02X}", {0xFCD2: bytes(200)}))
+        await until(lambda: bluez.waiting and not bluez._poll.poll(0))
+        for text in (b"1", b"2", b"3"):
+            bluez.hear(Heard(WHO, {0xFCD2: text}))
+            await asyncio.sleep(0.01)
+        os.kill(bus.pid, signal.SIGCONT)
+        await until(lambda: got[-1] == b"3")
+    assert got == [b"0", b"1", b"2", b"3"]
 
 
 async def test_a_flood_is_sent_as_fast_as_the_socket_takes_it_and_nothing_of_it_is_lost() -> None:

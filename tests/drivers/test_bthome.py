@@ -15,7 +15,7 @@ from golmok_drivers.api import Advert, PayloadError, Reading
 from golmok_drivers.devices.bthome import BthomeDriver, BthomeSettings, BthomeTwin, channel_of
 from golmok_drivers.errors import RefusedError
 from golmok_drivers.radio import ForgetfulCounters
-from tests.drivers.air import ADDRESS, KEY, advert, press, sealed
+from tests.drivers.frames import ADDRESS, KEY, advert, press, sealed
 from tests.drivers.worlds import StillWorld
 
 WEATHER = bytes.fromhex("4002ca0903bf13")

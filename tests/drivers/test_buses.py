@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from golmok_drivers.api import BusClosed, BusError, BusNack, BusTimeout, BusUrlError, Unplugged
+from golmok_drivers.api import BusClosed, BusError, BusNack, BusTimeout, BusUrlError, Shorted, Unplugged
 from golmok_drivers.buses import BusUrl, open_bus, parse_bus_url
 from golmok_drivers.buses.gpio import Pins
 from golmok_drivers.buses.i2c import LinuxI2C
@@ -64,6 +64,10 @@ def test_bus_urls(url: str, parsed: BusUrl) -> None:
         ("icc://1", "'i2c://1'"),
         ("gpio://17", "write 'gpio://'"),
         ("mqtt://127.0.0.1", "needs no bus"),
+        ("sim+mqtt://s.toml", "needs no bus"),
+        ("record+mqtt://10.0.0.1?to=t.jsonl", "[mqtt] says where"),
+        ("record+mqtt://", "'record+mqtt://?to=trace.jsonl'"),
+        ("replay+mqtt://", "'replay+mqtt://trace.jsonl'"),
         ("sim+i2c://1", "scenario file"),
         ("sim+ic2://x.toml", "'sim+i2c://scenario.toml'"),
         ("spi+i2c://1", "i2c://1"),
@@ -132,7 +136,7 @@ async def test_smbus2_s_messages_reach_the_part_and_come_back() -> None:
     [
         (errno.ENXIO, BusNack, "wiring"),
         (errno.EREMOTEIO, BusNack, "wiring"),
-        (errno.ETIMEDOUT, BusTimeout, "pull-ups"),
+        (errno.ETIMEDOUT, Shorted, "SDA or SCL is held"),
         (errno.EACCES, BusError, "group i2c"),
         (errno.ENODEV, BusError, "raspi-config"),
         (errno.EIO, BusError, "0x44"),
@@ -146,6 +150,22 @@ async def test_the_kernel_s_errors_in_people_s_words(number: int, error: type[Bu
         await bus.xfer(0x44)
     smbus.broken = 0
     await bus.xfer(0x44)
+    await bus.close()
+
+
+async def test_a_part_that_hangs_is_told_from_a_bus_that_is_held() -> None:
+    smbus = FakeSmbus(Sht4xTwin(Sht4xSettings(), StillWorld()))
+    transact = smbus.i2c_rdwr
+
+    def hang(*messages: Any) -> None:
+        if messages[0].addr == 0x44:
+            raise OSError(errno.ETIMEDOUT, "Connection timed out")
+        transact(*messages)
+
+    smbus.i2c_rdwr = hang  # type: ignore[method-assign]  # this one part stretches its clock for ever
+    bus = LinuxI2C(1, lambda _: smbus)
+    with pytest.raises(BusTimeout, match="0x44"):
+        await bus.xfer(0x44)
     await bus.close()
 
 

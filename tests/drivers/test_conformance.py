@@ -21,6 +21,8 @@ import pytest
 
 from golmok_drivers import catalogue
 from golmok_drivers.api import (
+    BusBackoff,
+    BusTimeout,
     CommandError,
     Driver,
     DriverError,
@@ -38,13 +40,18 @@ from golmok_drivers.twins import SimDevice, Simulation, simulate
 
 ALL = catalogue.names(lambda group: [])
 EXAMPLES: dict[str, dict[str, Any]] = {name: dict(catalogue.load(name).info.examples[0]) for name in ALL}
-NEIGHBOURS: dict[str, dict[str, Any]] = {
-    name: dict(catalogue.load(name).info.examples[1]) for name in ALL if len(catalogue.load(name).info.examples) > 1
+NEIGHBOURS: dict[str, tuple[str, dict[str, Any]]] = {
+    name: (name, dict(catalogue.load(name).info.examples[1]))
+    for name in ALL
+    if len(catalogue.load(name).info.examples) > 1
 }
+ALONE = {"nau7802", "veml7700"}
+"""Parts with one address: another of them cannot stand on their bus, so the neighbour is of another kind."""
+NEIGHBOURS |= {name: ("sht4x", {"address": 0x44}) for name in ALONE}
 URLS = {**BUS_EXAMPLES, "mqtt": ""}
 REASONS = {
     "nack", "crc", "timeout", "range", "reset", "not-ready", "unplugged", "parse", "bus", "shorted", "closed", "time",
-    "open-circuit", "wrong-part", "overrun", "stuck",
+    "open-circuit", "wrong-part", "overrun", "stuck", "noisy",
 }  # fmt: skip
 
 POLLED = [name for name in ALL if issubclass(catalogue.load(name), PolledDriver)]
@@ -57,8 +64,8 @@ EVENTS = [
     and catalogue.load(name).info.bus != "ble"  # test_ble_conformance
 ]
 MESSAGES = [name for name in ALL if issubclass(catalogue.load(name), MessageDriver)]
-SWEEPERS = {"ads1115", "lis3dh"}
-"""Those that ask hundreds of times in a row, and cannot be waited for each time."""
+SWEEPERS = {"ads1115", "lis3dh", "nau7802"}
+"""Those that ask dozens or hundreds of times in a row, and cannot be waited for each time."""
 ON_A_BUS = [*POLLED, *EVENTS, *OUTPUTS]
 WIRED = [name for name in POLLED if catalogue.load(name).info.bus != "gpio"]
 """Those that can be missed: a pin at which nothing is looks like one at which nothing happens."""
@@ -71,14 +78,17 @@ FAULTS_OF_A_POLL = [
     ("i2c", "not-ready", "nack"),
     ("i2c", "reset", "nack"),
     ("i2c", "timeout", "timeout"),
-    ("i2c", "bus-stuck", "timeout"),
+    ("i2c", "bus-stuck", "shorted"),
+    ("i2c", "shorted", "shorted"),
     ("spi", "nack", "unplugged"),
     ("spi", "unplugged", "unplugged"),
+    ("spi", "shorted", "unplugged"),
     ("spi", "crc", "crc"),
     ("spi", "garbage", "crc"),
     ("spi", "timeout", "timeout"),
     ("uart", "nack", "unplugged"),
     ("uart", "unplugged", "unplugged"),
+    ("uart", "shorted", "unplugged"),
     ("uart", "crc", "crc"),
     ("uart", "garbage", "crc"),
     ("uart", "timeout", "timeout"),
@@ -105,13 +115,15 @@ class Shop:
         (folder / "scenario.toml").write_text(_toml(faults, {quantity: signal or {} for quantity in felt}))
         url = URLS[self.kind.info.bus]
         devices = [SimDevice("it", name, url, self.settings(EXAMPLES[name]))]
-        if name in NEIGHBOURS:
-            devices.append(SimDevice("neighbour", name, url, self.settings(NEIGHBOURS[name])))
+        other, table = NEIGHBOURS.get(name, ("", {}))
+        if other:
+            settings = msgspec.convert(table, catalogue.load(other).Settings)
+            devices.append(SimDevice("neighbour", other, url, settings))
         self.simulation: Simulation = simulate(
             devices, base=folder, scenario="scenario.toml", ledger=self.ledger, clock=lambda: 43_200 + self.now
         )
         self.driver: Driver = self.kind(devices[0].settings)
-        self.neighbour: Driver | None = self.kind(devices[1].settings) if name in NEIGHBOURS else None
+        self.neighbour: Driver | None = catalogue.load(other)(devices[1].settings) if other else None
         self.bus: Any = open_bus(url, base=folder, simulation=self.simulation) if url else None
 
     def settings(self, table: dict[str, Any]) -> Any:
@@ -191,7 +203,12 @@ def faults_of(name: str) -> list[tuple[str, str]]:
     bus = catalogue.load(name).info.bus
     faults = {fault: reason for kind, fault, reason in FAULTS_OF_A_POLL if kind == bus}
     faults |= getattr(catalogue.twin(name), "faults", {})
-    return [(fault, reason) for fault, reason in faults.items() if reason and fault != "stuck"]
+    return [(fault, reason) for fault, reason in faults.items() if reason and fault not in ("stuck", "noisy")]
+
+
+def holds_the_bus(name: str, fault: str) -> bool:
+    """Whether everybody on the bus suffers from it."""
+    return fault == "bus-stuck" or (fault == "shorted" and fault not in getattr(catalogue.twin(name), "faults", {}))
 
 
 POLL_CASES = [(name, fault, reason) for name in POLLED for fault, reason in faults_of(name)]
@@ -202,7 +219,7 @@ def test_its_examples_are_right(name: str) -> None:
     kind = catalogue.load(name)
     for example in kind.info.examples:
         msgspec.convert(example, kind.Settings)
-    assert kind.info.bus == "mqtt" or len(kind.info.examples) > 1, "two that can stand on one bus"
+    assert kind.info.bus == "mqtt" or len(kind.info.examples) > (name not in ALONE), "two that can stand on one bus"
     assert kind.info.bus in ("mqtt", "ble") or kind.info.wiring
 
 
@@ -242,6 +259,7 @@ async def test_probe_says_who_is_there(tmp_path: Path, name: str) -> None:
         identity = await it.driver.probe()
         assert identity.part
         assert await it.driver.probe() == identity
+        assert name not in WIRED or it.kind.info.has_serial == bool(identity.serial)
 
 
 @pytest.mark.parametrize("name", WIRED)
@@ -265,7 +283,7 @@ async def test_a_fault_is_named_disturbs_nobody_and_is_over_when_it_is_over(
         assert {(reading.value, reading.reason) for reading in bad} == {(None, reason)}
         still_good = [(reading.quantity, reading.value) for reading in seen if reading.quality == "good"]
         assert it.given() == [*before, *still_good], "what was spoiled was not given"
-        if fault != "bus-stuck":
+        if not holds_the_bus(name, fault):
             assert isinstance(it.neighbour, PolledDriver)
             assert all(reading.quality == "good" for reading in await it.neighbour.sample())
         it.now = 25
@@ -324,22 +342,25 @@ async def test_what_it_counts_goes_on_where_it_stood(name: str) -> None:
         driver.resume(last)
 
 
+async def took(driver: PolledDriver) -> float:
+    """Seconds that a good sample takes."""
+    started = time.monotonic()
+    assert all(reading.quality == "good" for reading in await driver.sample())
+    return time.monotonic() - started
+
+
 @pytest.mark.parametrize("name", WIRED)
 async def test_a_device_that_hangs_delays_its_neighbour_less_than_a_second(tmp_path: Path, name: str) -> None:
     async with shop(tmp_path, name, {"kind": "timeout"}) as it:
         assert isinstance(it.neighbour, PolledDriver)
-        started = time.monotonic()
-        await it.neighbour.sample()
-        by_itself = time.monotonic() - started
+        by_itself = max([await took(it.neighbour) for _ in range(3)])
         hanging = [asyncio.create_task(it.read()) for _ in range(3)]
         await asyncio.sleep(0)
-        slowest = 0.0
-        for _ in range(20):
-            started = time.monotonic()
-            assert all(reading.quality == "good" for reading in await it.neighbour.sample())
-            slowest = max(slowest, time.monotonic() - started)
+        times = []
+        for _ in range(12):
+            times.append(await took(it.neighbour))
             await asyncio.sleep(0.05)
-        assert slowest < 1.0 + 2 * by_itself
+        assert sum(seconds > 1.0 + 2 * by_itself for seconds in times) <= 2, "a busy machine is late now and then, too"
         for readings in await asyncio.gather(*hanging):
             assert {reading.reason for reading in readings} == {"timeout"}
 
@@ -611,11 +632,15 @@ async def test_cancelled_at_every_await_it_measures_again(tmp_path: Path, name: 
 @pytest.mark.parametrize("name", WIRED)
 async def test_after_it_hung_it_is_left_alone_for_a_while(tmp_path: Path, name: str) -> None:
     async with shop(tmp_path, name, {"kind": "timeout"}) as it:
-        await it.read()
-        started = time.monotonic()
-        again = await it.read()
-        assert {reading.reason for reading in again} == {"timeout"}
-        assert time.monotonic() - started < 0.4, "it is not even tried"
+        assert {reading.reason for reading in await it.read()} == {"timeout"}
+        assert isinstance(it.driver, PolledDriver)
+        errors = set()
+        for _ in range(3):  # a very slow machine may have come to the next try by then
+            try:
+                await it.driver.sample()
+            except BusTimeout as error:
+                errors.add(type(error))
+        assert BusBackoff in errors, "it is not even tried"
 
 
 @pytest.mark.parametrize("name", WIRED)

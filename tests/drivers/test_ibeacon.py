@@ -6,7 +6,7 @@ from typing import Any
 
 from golmok_drivers.api import Advert
 from golmok_drivers.devices.ibeacon import IbeaconDriver, IbeaconSettings, IbeaconTwin
-from tests.drivers.air import advert
+from tests.drivers.frames import advert
 from tests.drivers.worlds import StillWorld
 
 UUID = "f7826da6-4fa2-4e98-8024-bc5b71e0893e"

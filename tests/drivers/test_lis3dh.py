@@ -112,6 +112,26 @@ async def test_values_that_were_lost_are_noticed_and_the_capture_begun_anew() ->
         capture(Late(world, bus.twin, set(range(0, 100_000, 50))))
 
 
+class Restarting(DirectLine):
+    """The part restarts in the middle of a capture."""
+
+    def __init__(self, world: StillWorld, twin: Lis3dhTwin) -> None:
+        super().__init__(world, twin.xfer)
+        self._restart, self._slept = world, 0
+
+    def sleep(self, seconds: float) -> None:
+        self._slept += 1
+        self._restart.faults = ("reset",) if self._slept > 20 else ()
+        super().sleep(seconds)
+
+
+async def test_a_part_that_restarts_while_it_is_read_measures_nothing_more() -> None:
+    driver, bus, world = machine()
+    await driver.open(bus)
+    with pytest.raises(Unplugged, match="measures nothing"):
+        capture(Restarting(world, bus.twin))
+
+
 async def test_it_works_again_after_it_was_restarted() -> None:
     driver, bus, world = machine()
     await driver.open(bus)
@@ -121,7 +141,7 @@ async def test_it_works_again_after_it_was_restarted() -> None:
     world.faults = ()
     with pytest.raises(ResetValue):  # it is set up anew now
         await driver.sample()
-    assert len(await driver.sample()) == 4
+    assert len(await driver.sample()) == 5
 
 
 def test_zones_must_rise() -> None:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
+from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from gpiozero.pins.mock import MockFactory
 
@@ -13,9 +15,12 @@ from golmok_drivers.api import BusClosed, BusError, CommandError, Reading
 from golmok_drivers.buses.gpio import Pins
 from golmok_drivers.devices.button import ButtonDriver, ButtonSettings
 from golmok_drivers.devices.buzzer import BuzzerDriver, BuzzerSettings
+from golmok_drivers.devices.contact import ContactDriver
 from golmok_drivers.devices.flow import FlowDriver, FlowSettings
 from golmok_drivers.devices.pir import PirDriver, PirSettings
 from golmok_drivers.devices.relay import RelayDriver, RelaySettings
+from golmok_drivers.pins import PinInputDriver, PinOutputDriver
+from golmok_drivers.twins import SimDevice, simulate
 
 PATIENCE_S = 5.0
 
@@ -182,3 +187,74 @@ async def test_a_pin_is_claimed_once_whatever_for() -> None:
     await pins.close()
     with pytest.raises(BusClosed):
         await pins.output(5, is_high=False)
+
+
+@pytest.mark.parametrize("kind", [ContactDriver, PirDriver, ButtonDriver])
+async def test_a_loose_wire_is_noisy_and_floods_nobody(kind: type[PinInputDriver]) -> None:
+    factory, pins = board()
+    quick = type(kind.__name__, (kind,), {"flutter": (12, 0.8)})
+    driver = quick(msgspec.convert({"pin": 17} | ({} if kind is PirDriver else {"debounce_s": 0.01}), kind.Settings))
+    await driver.open(pins)
+    pin, events, told = factory.pin(17), driver.events(), list[Reading]()
+
+    async def flutters() -> None:
+        while True:
+            (pin.drive_low if pin.state else pin.drive_high)()
+            await asyncio.sleep(0.025)
+
+    fluttering = asyncio.create_task(flutters())
+    async with asyncio.timeout(PATIENCE_S):
+        while not told or told[-1].reason != "noisy":
+            told += await anext(events)
+    assert told[-1].quality == "uncertain"
+    waiting = asyncio.ensure_future(anext(events))
+    await asyncio.sleep(0.5)
+    assert not waiting.done(), "nothing more is told while it flutters"
+    fluttering.cancel()
+    pin.drive_high()
+    assert (await asyncio.wait_for(waiting, PATIENCE_S))[0].quality == "good", "and it is believed again"
+    await driver.close()
+    await pins.close()
+
+
+async def test_a_button_that_stays_down_is_jammed_until_it_is_let_go() -> None:
+    factory, pins = board()
+    driver = ButtonDriver(ButtonSettings(pin=12, debounce_s=0.01, long_s=0.02, held_s=0.05))
+    await driver.open(pins)
+    events, pin = driver.events(), factory.pin(12)
+    assert await following(events) == [0]
+    pin.drive_low()
+    assert await following(events) == [1, "long"]
+    assert await anext(events) == (Reading("presses", 1, "uncertain", "stuck"),)
+    waiting = asyncio.ensure_future(anext(events))
+    await asyncio.sleep(0.03)
+    assert not waiting.done()
+    pin.drive_high()
+    assert await waiting == (Reading("presses", 1),)
+    await pins.close()
+
+
+@pytest.mark.parametrize(("kind", "quantity"), [(RelayDriver, "on"), (BuzzerDriver, "sound")])
+async def test_an_output_that_cannot_be_brought_to_its_level_is_shorted(
+    tmp_path: Path, kind: type[PinOutputDriver], quantity: str
+) -> None:
+    (tmp_path / "s.toml").write_text('[device.it]\nfault = [{ kind = "shorted", duration_s = 10 }]\n')
+    now, settings = [0.0], msgspec.convert({"pin": 22}, kind.Settings)
+    device = SimDevice("it", kind.info.name, "gpio://", settings)
+    simulation = simulate([device], base=tmp_path, scenario="s.toml", clock=lambda: now[0])
+    bus, driver = simulation.bus("gpio://"), kind(settings)
+    await driver.open(bus)
+    events = driver.events()
+    assert (await anext(events))[0].quality == "good", "while it is off nobody can know"
+    await driver.command(quantity, True)
+    seen = [(await asyncio.wait_for(anext(events), PATIENCE_S))[0] for _ in range(2 if quantity == "sound" else 1)]
+    assert seen[-1] == Reading(quantity, None, "bad", "shorted")
+    await driver.command(quantity, False)
+    now[0] = 11.0
+    await driver.command(quantity, True)
+    async with asyncio.timeout(PATIENCE_S):
+        while (reading := (await anext(events))[0]).value not in (True, "on"):
+            pass
+    assert reading.quality == "good"
+    await driver.close()
+    await bus.close()

@@ -8,7 +8,7 @@ import pytest
 
 from golmok_drivers.api import PayloadError, Reading
 from golmok_drivers.devices.ruuvi import RuuviDriver, RuuviSettings, RuuviTwin
-from tests.drivers.air import advert
+from tests.drivers.frames import advert
 from tests.drivers.worlds import StillWorld
 
 VALID = bytes.fromhex("0512fc5394c37c0004fffc040cac364200cdcbb8334c884f")

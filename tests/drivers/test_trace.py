@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +12,21 @@ import msgspec
 import pytest
 
 from golmok_drivers import catalogue
-from golmok_drivers.api import BusClosed, BusError, BusUrlError, DriverError, EventDriver, PolledDriver, failed
+from golmok_drivers.api import (
+    BusClosed,
+    BusError,
+    BusUrlError,
+    DriverError,
+    EventDriver,
+    MessageDriver,
+    PolledDriver,
+    failed,
+)
 from golmok_drivers.buses import open_bus
+from golmok_drivers.buses.mqtttrace import standing_for
 from golmok_drivers.buses.trace import TraceWriter, free_name, read_trace
 
+PATH = {"path": "ENERGY.Power", "unit": "W"}
 KINDS = sorted(
     (catalogue.load(name).info.bus, name)
     for name in catalogue.names(lambda group: [])
@@ -25,11 +37,17 @@ KINDS = sorted(
 def scenario(folder: Path, name: str) -> None:
     """One device that is fine, then unplugged, then fine again: by real time."""
     kind = catalogue.load(name)
-    settings = "\n".join(f"{key} = {json.dumps(value)}" for key, value in kind.info.examples[0].items())
+    settings = "\n".join(f"{key} = {toml(value)}" for key, value in kind.info.examples[0].items())
     (folder / "scenario.toml").write_text(
         f'[device.it]\ndriver = "{name}"\nbus = "{kind.info.bus}"\n'
         f'fault = [{{ kind = "crc", start_s = 0.6, duration_s = 0.6 }}]\n[device.it.settings]\n{settings}\n'
     )
+
+
+def toml(value: Any) -> str:
+    if isinstance(value, dict):
+        return "{ " + ", ".join(f"{key} = {toml(item)}" for key, item in value.items()) + " }"
+    return json.dumps(value)
 
 
 async def watched(name: str, url: str, folder: Path, count: int, pause_s: float) -> list[Any]:
@@ -140,3 +158,66 @@ def test_no_trace_is_written_over(tmp_path: Path) -> None:
     for name in ("t.jsonl", "t-2.jsonl", "t-3.jsonl"):
         assert free_name(path).name == name
         TraceWriter(path, "i2c", "").close()
+
+
+MESSAGES = [
+    ("tele/plug/SENSOR", b'{"ENERGY":{"Power":12.5}}'),
+    ("tele/plug/SENSOR", b'{"ENERGY":{"Pow'),
+    ("tele/plug/SENSOR", b'{"Uptime":1}'),
+    ("tele/plug/SENSOR", b'{"ENERGY":{"Power":13}}'),
+]
+
+
+async def test_messages_are_read_again_as_they_were_at_the_pace_at_which_they_came(tmp_path: Path) -> None:
+    kind, example = catalogue.load("mqtt-json"), {"topic": "tele/+/SENSOR", "channels": {"power": PATH}}
+    driver = kind(msgspec.convert(example, kind.Settings))
+    assert isinstance(driver, MessageDriver)
+    recording = standing_for(driver, None, tmp_path / "trace.jsonl")
+    assert isinstance(recording, MessageDriver)
+    assert (recording.topics(), recording.channels) == (driver.topics(), driver.channels)
+    then: list[Any] = []
+    for topic, payload in MESSAGES:
+        try:
+            then.append([*recording.decode(topic, payload)])
+        except DriverError as error:
+            then.append(failed(driver.channels, error))
+        await asyncio.sleep(0.1)
+    playing = standing_for(driver, "replay+mqtt://trace.jsonl", None)
+    assert isinstance(playing, EventDriver)
+    bus = open_bus("replay+mqtt://trace.jsonl", base=tmp_path)
+    await playing.open(bus)
+    events, began_s = playing.events(), time.monotonic()
+    assert [[*await asyncio.wait_for(anext(events), 5)] for _ in MESSAGES] == then
+    assert time.monotonic() - began_s >= 0.29
+    silent = asyncio.ensure_future(anext(events))
+    await asyncio.sleep(0.02)
+    assert not silent.done(), "a device that has gone is silent"
+    await bus.close()
+    with pytest.raises(BusClosed):
+        await silent
+
+
+def test_where_no_trace_can_be_written_the_device_is_heard_all_the_same(tmp_path: Path) -> None:
+    kind = catalogue.load("mqtt-json")
+    driver = kind(msgspec.convert({"topic": "a/b", "channels": {"power": {}}}, kind.Settings))
+    assert isinstance(driver, MessageDriver)
+    assert standing_for(driver, None, tmp_path / "no folder" / "trace.jsonl") is driver
+
+
+async def test_a_replayed_driver_hears_only_what_it_wants_to_hear(tmp_path: Path) -> None:
+    trace = TraceWriter(tmp_path / "trace.jsonl", "mqtt", "mqtt://")
+    for topic in ("other/SENSOR", "tele/plug/SENSOR"):
+        trace.write(topic, "message", (), b'{"power":1}')
+    kind = catalogue.load("mqtt-json")
+    settings = msgspec.convert({"topic": "tele/plug/SENSOR", "channels": {"power": {}}}, kind.Settings)
+    playing = standing_for(kind(settings), "replay+mqtt://trace.jsonl", None)  # type: ignore[arg-type]
+    bus = open_bus("replay+mqtt://trace.jsonl", base=tmp_path)
+    await playing.open(bus)
+    assert isinstance(playing, EventDriver)
+    events = playing.events()
+    assert [reading.value for reading in await anext(events)] == [1]
+    rest = asyncio.ensure_future(anext(events))
+    await asyncio.sleep(0.02)
+    assert not rest.done()
+    rest.cancel()
+    await bus.close()

@@ -50,6 +50,27 @@ def test_what_scatters_is_noisy(seed: int) -> None:
     assert {reading.reason for reading in loose[20:]} == {"noisy"}
 
 
+def test_what_is_beyond_the_range_only_because_it_scatters_is_noisy_and_stays_bad() -> None:
+    chance, watch = random.Random(1), Watch([AIR], 0)
+    for at in range(40):
+        value = 21 + chance.gauss(0, 40.0)
+        beyond = abs(value - 21) > 60
+        reading = Reading("temperature", value, *(("bad", "range") if beyond else ("good", "")))
+        (seen_as,) = watch.look([reading], at * 10.0)
+        assert at < 20 or (seen_as.quality, seen_as.reason) == ("bad" if beyond else "uncertain", "noisy")
+    calm, watch = Reading("temperature", 200.0, "bad", "range"), Watch([AIR], 0)
+    assert {tuple(watch.look([calm], float(at))) for at in range(40)} == {(calm,)}
+
+
+def test_states_beside_a_number_that_stands_still_change_nothing() -> None:
+    channels = [Channel("power", "W", still_s=0.0), Channel("on", still_s=0.0)]
+    watch, silent = Watch(channels, still_s=30), Watch(channels)
+    for at in range(9):
+        readings = watch.look([Reading("power", 12.0), Reading("on", at % 2 == 0)], at * 10.0)
+        assert {one.quality for one in silent.look([Reading("power", 12.0)], at * 1e6)} == {"good"}
+    assert [one.reason for one in readings] == ["stuck", "stuck"]
+
+
 @given(st.floats(-50, 50), st.floats(-3, 3), st.integers(10, 30), st.floats(-20, 20))
 def test_no_slope_and_no_step_is_noise(start: float, slope: float, at: int, step: float) -> None:
     values = [start + slope * turn + (step if turn >= at else 0.0) for turn in range(40)]

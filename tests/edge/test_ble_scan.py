@@ -11,7 +11,8 @@ import pytest
 from golmok_drivers.adverts.recognise import recognised
 from golmok_edge.gateway import ble_scan, cli
 from golmok_edge.settings import examine_closely
-from tests.drivers.air import advert, needs_dbus, press
+from tests.drivers.air import needs_dbus
+from tests.drivers.frames import advert, press
 
 AIR = """
 [device.bell]

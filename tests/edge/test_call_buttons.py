@@ -24,7 +24,8 @@ from golmok_edge.gateway.clock import SystemClock
 from golmok_edge.gateway.counters import CounterFile
 from golmok_edge.settings import load
 from golmok_edge.store import Reader
-from tests.drivers.air import ADDRESS, KEY, advert, air, needs_dbus, press, sealed
+from tests.drivers.air import air, needs_dbus
+from tests.drivers.frames import ADDRESS, KEY, advert, press, sealed
 from tests.edge.running import Gateway
 from tests.edge.running import until as wait_until
 

@@ -21,7 +21,7 @@ from golmok_edge.gateway.gapkeeper import GapKeeper
 from golmok_edge.gateway.timekeeper import ANCHOR, Timekeeper
 from golmok_edge.settings import Device
 from golmok_edge.store import Commit, Item
-from tests.edge.gateway_support import T0, HandClock, device
+from tests.edge.gateway_support import BOOT, T0, HandClock, device
 
 FAST = device("fast", "temperature", "humidity", interval_s=1.0)
 SLOW = device("slow", "temperature", interval_s=20.0)
@@ -51,9 +51,14 @@ class Disk:
         blocks = [commit[stream] for commit in self.commits if commit.get(stream)][-most_blocks:]
         boots = self.boots()
         for records in blocks:
-            if after is None or max((boots.index(r.boot), r.mono_ms) for r in records) >= (
-                boots.index(after.boot),
-                after.mono_ms,
+            if (
+                after is None
+                or after.boot not in boots
+                or max((boots.index(r.boot), r.mono_ms) for r in records)
+                >= (
+                    boots.index(after.boot),
+                    after.mono_ms,
+                )
             ):
                 yield from records
 
@@ -78,12 +83,14 @@ class Named(NamedTuple):
 
 
 class Lives(RuleBasedStateMachine):
-    """A gateway that is killed, rebooted, cut from its broker and put back to an older store."""
+    """A gateway that is killed, rebooted, cut from its broker, and whose store is set aside."""
 
     def __init__(self) -> None:
         super().__init__()
         self.folder = Path(tempfile.mkdtemp(prefix="golmok-gaps-"))
         self.disk = Disk()
+        self.gone: list[Record] = []
+        """Events of stores that were set aside: the cloud has them."""
         self.now = 1_000_000
         """True time: milliseconds since the first boot began."""
         self.boots: dict[str, int] = {}
@@ -152,6 +159,14 @@ class Lives(RuleBasedStateMachine):
         self._boot()
         self.now += 3
         self._start()
+
+    @rule(ms=PASSING)
+    def is_set_aside(self, ms: int) -> None:
+        """Its store was damaged, and is found so at the next start: only what is remembered beside it is known."""
+        self.is_remembered(True)
+        self.gone += self.disk.events()
+        self.disk = Disk()
+        self.is_rebooted(ms, dies_before_telling=False)
 
     @precondition(lambda self: self.away_since is None)
     @rule()
@@ -311,7 +326,7 @@ class Lives(RuleBasedStateMachine):
     def _named(self, channel: str) -> list[Named]:
         """All that the events on disk say of the channel, read as anybody would who was told the format."""
         found: dict[tuple[str, str, int], Named] = {}
-        for event in self.disk.events():
+        for event in [*self.gone, *self.disk.events()]:
             if event.channel.startswith(PREFIX) and channel in (said := json.loads(str(event.value)))["channels"]:
                 begin = self.boots[said["from_boot"]] + said["from_mono_ms"]
                 is_open = said["to_mono_ms"] is None
@@ -409,6 +424,27 @@ def test_what_the_broker_forgot_over_a_restart_stands_though_the_hole_may_be_non
     (gap,) = [gap for _, gap in standing.standing() if gap.reason == "broker" and not gap.is_void]
     assert gap.begin == heard
     assert gap.end == (plug.clock.boot, end)
+
+
+def test_after_a_store_was_set_aside_boots_stand_in_their_order(tmp_path: Path) -> None:
+    """The new store knows only the last of them, and what is remembered beside it only those before."""
+    plug = Plug(tmp_path, limit_s=1.0)
+    plug.says(10_200)
+    plug.keeper.save()
+    plug.disk = Disk()
+    plug.clock.boot, plug.clock.mono = "second", 300
+    plug.start()
+    plug.keeper.bus_forgot_us(None)
+    plug.says(700)
+    plug.disk.commits.append({"events": list(plug.told)})
+    plug.clock.boot, plug.clock.mono = "third", 300  # killed before it has remembered anything
+    plug.start()
+    plug.says(2_700)
+    standing = Folded[tuple[int]]()
+    for place, event in enumerate(plug.told):
+        standing.add((place,), parse(event))
+    gaps = [gap for _, gap in standing.standing()]
+    assert any(gap.reason == "broker" and gap.begin and gap.begin.boot == BOOT for gap in gaps), gaps
 
 
 TestLives: Any = Lives.TestCase

@@ -48,6 +48,10 @@ def waits_for_a_file() -> None:
     select.select([], [], [])
 
 
+def takes_a_moment() -> None:
+    time.sleep(0.03)
+
+
 def swallows() -> None:
     """Does not even give up when it is interrupted, the first times."""
     for _ in range(2):
@@ -75,6 +79,24 @@ async def test_one_that_blocks_is_interrupted_and_goes_elsewhere(block: Callable
         await asyncio.wait([running])
     assert records[0].quality == "good" or (records[0].quality, records[0].reason) == ("bad", "hangs")
     assert (task.state.restarts, records[-1].value) == (1 if block is not swallows else task.state.restarts, 1.0)
+
+
+async def test_one_that_happens_to_run_when_the_loop_is_late_is_not_interrupted() -> None:
+    """Forty drivers that take a moment each, in one round of the loop: it is late, and each is innocent."""
+    records: list[Record] = []
+    tasks = [
+        DeviceTask(device(f"d{at}", "x", interval_s=0.05), Blocking(takes_a_moment), lambda _: None, HandClock(),
+                   records.extend)
+        for at in range(40)
+    ]  # fmt: skip
+    with Stall(asyncio.get_running_loop(), stall_s=0.3):
+        running = [asyncio.create_task(task.run()) for task in tasks]
+        await until(lambda: len(records) > 100)
+        for one in running:
+            one.cancel()
+        await asyncio.wait(running)
+    assert {record.quality for record in records} == {"good"}
+    assert {task.state.restarts for task in tasks} == {0}
 
 
 async def test_what_is_no_drivers_is_not_interrupted() -> None:

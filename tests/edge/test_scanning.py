@@ -115,6 +115,22 @@ def test_a_part_that_nobody_knows_is_told_of(tmp_path: Path, capsys: pytest.Capt
     assert found["blocks"] == ""
 
 
+def test_one_at_another_number_is_another_of_its_kind(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A meter that was changed for one with another Modbus number; of two that are away nobody can tell which."""
+    meters = "".join(
+        DEVICES.format(name=name, driver="pzem004t", bus=f"sim+uart://{file}", more=f"address = {number}")
+        for name, file, number in (("one", "a.toml", 1), ("two", "b.toml", 1), ("three", "b.toml", 2))
+    )
+    away = '[device.{}]\nfault = [{{ kind = "unplugged" }}]\n'
+    new = '[device.{}]\ndriver = "pzem004t"\nbus = "uart"\n[device.{}.settings]\naddress = 4\n'
+    (tmp_path / "a.toml").write_text(away.format("one") + new.format("new-a", "new-a"))
+    (tmp_path / "b.toml").write_text(away.format("two") + away.format("three"))
+    _, found = scanned(shop(tmp_path, meters), capsys, "--numbers", "1-5")
+    rows = {row["name"]: row for row in found["devices"]}
+    assert (rows["one"]["reason"], "4" in rows["one"]["detail"]) == ("swapped", True)
+    assert {rows[name]["reason"] for name in ("two", "three")} == {"unplugged"}
+
+
 def test_wrong_usage_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["devices", "scan", "--twins"]) == 2
     assert main(["devices", "scan", "--numbers", "0-999"]) == 2

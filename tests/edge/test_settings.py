@@ -341,3 +341,20 @@ def test_mistakes_in_their_sections_are_found_too(tmp_path: Path) -> None:
         ("odd", "application-broken"),
         ("menus", "unknown-section-near"),
     ]
+
+
+def test_a_key_in_a_file_is_taken_and_one_that_others_can_read_is_told_with_its_line(tmp_path: Path) -> None:
+    bell = '\n[[device]]\nname = "bell"\ndriver = "ble-button"\nbus = "ble://hci0"\naddress = "38:39:8F:A1:0B:5E"\n'
+    key = tmp_path / "bell.key"
+    key.write_text("231d39c1d7cc1ab1aee224cd096db932\n")
+    key.chmod(0o600)
+    file = tmp_path / "gateway.toml"
+    file.write_text(f'[site]\ngateway = "gw-0001"\n{bell}key_file = "bell.key"\n')
+    assert load(file).devices[0].options.key_file == key  # type: ignore[attr-defined]  # of this driver
+    key.chmod(0o640)
+    _, mistakes = examine(file)
+    assert [(one.key, one.line) for one in mistakes] == [("device[1].key_file", 9)]
+    assert "mode 0640" in str(mistakes[0])
+    assert "chmod 600" in str(mistakes[0])
+    file.write_text(f'[site]\ngateway = "gw-0001"\n{bell}')
+    assert "a key is needed" in str(examine(file)[1][0])

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from golmok_cloud_sync.protocol.alarms import Alarm
 from golmok_cloud_sync.web import LANGUAGES
 from golmok_edge.settings import Settings, normal_silence_s
 from golmok_edge.shop.heard import Said
@@ -54,7 +55,36 @@ def test_a_sensor_is_silent_after_its_normal_silence(shop: Settings) -> None:
 
 
 def test_a_sensor_that_does_not_answer_is_silent(shop: Settings) -> None:
-    assert kinds(shop, FINE, everything(value=None, quality="bad", reason="nack")) == ["silent"]
+    assert kinds(shop, FINE, everything(value=None, quality="bad", reason="timeout")) == ["silent"]
+
+
+@pytest.mark.parametrize(
+    ("quality", "reason", "kind", "words"),
+    [
+        ("bad", "nack", "unplugged", "빠져 있는"),
+        ("bad", "unplugged", "unplugged", "빠져 있는"),
+        ("bad", "shorted", "shorted", "서로 닿아"),
+        ("bad", "open-circuit", "cut", "끊어졌습니다"),
+        ("bad", "wrong-part", "other", "다른 센서"),
+        ("uncertain", "swapped", "other", "다른 센서"),
+        ("bad", "crc", "garbled", "깨져서"),
+        ("uncertain", "stuck", "stuck", "움직이지 않습니다"),
+        ("uncertain", "noisy", "noisy", "심하게 튑니다"),
+    ],
+)
+def test_what_is_wrong_with_a_sensor_is_named(shop: Settings, quality: str, reason: str, kind: str, words: str) -> None:
+    value = None if quality == "bad" else 4.0
+    (finding,) = found(shop, FINE, everything(value=value, quality=quality, reason=reason))
+    assert finding.kind == kind
+    told = {language: tell(language, finding, 60.0, 0) for language in LANGUAGES}
+    assert words in told["ko"].what
+    assert all(shop.devices[0].title in trouble.what and trouble.todo for trouble in told.values())
+
+
+def test_an_alarm_of_silence_says_it_already(shop: Settings) -> None:
+    silent = Alarm("1", "quiet", "raised", "silent", channel=FRIDGE)
+    now = FINE._replace(alarms=(silent,))
+    assert kinds(shop, now, everything(value=None, quality="bad", reason="nack")) == ["rule"]
 
 
 def test_a_sensor_that_has_never_spoken_is_said_so_only_if_it_should_have(shop: Settings) -> None:

@@ -14,6 +14,7 @@ import pytest
 from golmok_cloud_sync.client.uplink import Uplink
 from golmok_cloud_sync.protocol import STREAMS, Hello, Record, Stream, decode_reply, encode_request
 from golmok_edge.store import Keeper, Layout, Reader, Store, StoreClosedError, StoreDamagedError, When, asides
+from golmok_edge.store.aside import About, Aside, set_aside
 from golmok_edge.store.salvage import Salvage
 from tests.cloud_sync.both_ends import MemoryCloud
 
@@ -218,3 +219,24 @@ def test_a_store_that_goes_on_has_another_epoch_and_knows_the_broker_s_messages(
     with Store.open(folder) as store:
         assert set(store.taken_recently()) == set(was.taken)
         assert store.broker_session == 1
+
+
+@pytest.mark.parametrize("has_new_file", [False, True])
+def test_a_death_after_it_was_set_aside_forgets_no_message(tmp_path: Path, has_new_file: bool) -> None:
+    """The new store may have been made, and not yet told what the old one knew."""
+    was = whole()
+    folder = tmp_path / "var"
+    folder.mkdir()
+    layout = Layout(folder)
+    layout.file.write_bytes(was.file)
+    layout.wal_file.write_bytes(was.wal)
+    set_aside(layout, About(why="rotten", boot="boot"))
+    if has_new_file:
+        opened(folder).abandon()
+    told: list[Aside] = []
+    for _ in range(2):
+        keeper = Keeper(folder, opened, lambda: When(1_700_000_000_000, "boot", 5), told.append)
+        assert set(keeper.taken_recently()) == set(was.taken)
+        assert keeper.broker_session == 1
+        keeper.close()
+    assert [one.about.why for one in told] == ["rotten"]

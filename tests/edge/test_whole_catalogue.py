@@ -6,7 +6,6 @@ Every sound device is good all the time; every fault is seen for what it is, and
 from __future__ import annotations
 
 import json
-import os
 import time
 from collections import defaultdict
 from pathlib import Path
@@ -40,6 +39,8 @@ EVERY_S = 8.0
 def faults_of(name: str) -> dict[str, str]:
     """Fault -> the reason that is to be seen."""
     own = {fault: reason for fault, reason in getattr(catalogue.twin(name), "faults", {}).items() if reason}
+    if KINDS[name].info.has_serial and "swapped" in own:
+        own["swapped"] = "swapped"  # on its bus all can be listed: another one of its kind is there
     return OF_THE_WIRE[KINDS[name].info.bus] | own
 
 
@@ -49,10 +50,16 @@ def toml(value: Any) -> str:
     return json.dumps(value)
 
 
+def file_of(name: str, driver: str) -> str:
+    """The scenario, and so the bus: two parts that have one address only cannot stand on one."""
+    has_one_place = len(KINDS[driver].info.examples) == 1 and name.startswith("ill-")
+    return "alone.toml" if has_one_place else SCENARIOS.get(driver, "scenario.toml")
+
+
 def device(name: str, driver: str, example: Any, interval_s: float | None) -> str:
     bus = KINDS[driver].info.bus
     lines = ["[[device]]", f'name = "{name}"', f'driver = "{driver}"']
-    lines += [] if bus == "mqtt" else [f'bus = "sim+{bus}://{SCENARIOS.get(driver, "scenario.toml")}"']
+    lines += [] if bus == "mqtt" else [f'bus = "sim+{bus}://{file_of(name, driver)}"']
     lines += [f"interval_s = {interval_s}"] if interval_s else []
     lines += [f"{key} = {toml(value)}" for key, value in example.items()]
     return "\n".join(lines) + "\n"
@@ -65,7 +72,7 @@ def settings(port: int) -> str:
         interval_s = (1.0 if name == "lis3dh" else 0.5) if polled else None
         text += device(f"well-{name}", name, kind.info.examples[0], interval_s)
         if name in FAILING:
-            text += device(f"ill-{name}", name, kind.info.examples[1], interval_s)
+            text += device(f"ill-{name}", name, kind.info.examples[-1], interval_s)
     return text
 
 
@@ -83,8 +90,8 @@ def run(folder: Path, faults: dict[str, list[str]]) -> tuple[list[Record], dict[
     """All readings of a run in which the failing devices have these faults, one after another; and its last status."""
     seconds = HEAD_S + EVERY_S * max(map(len, faults.values()))
     with running_broker(folder) as port:
-        for file in ("scenario.toml", *SCENARIOS.values()):
-            mine = {name: kinds for name, kinds in faults.items() if SCENARIOS.get(name, "scenario.toml") == file}
+        for file in ("scenario.toml", "alone.toml", *SCENARIOS.values()):
+            mine = {name: kinds for name, kinds in faults.items() if file_of(f"ill-{name}", name) == file}
             (folder / file).write_text(scenario(mine, HEAD_S))
         with Gateway(folder, settings(port), "--twins") as gateway:
             gateway.wait_ready()
@@ -105,14 +112,12 @@ def judge(records: list[Record], status: dict[str, Any], faults: dict[str, list[
         channels[name].add(quantity)
     well = {name: seen[f"well-{name}"] for name in NAMES}
     disturbed = {name: states for name, states in well.items() if states != {("good", "")}}
-    if {reason for states in disturbed.values() for _, reason in states} == {"", "timeout"}:
-        load, cores = os.getloadavg()[0], os.cpu_count() or 1
-        if load > 2 * cores:
-            pytest.skip(f"the machine is too busy to tell (load {load:.0f} on {cores}): {sorted(disturbed)} timed out")
     assert disturbed == {}
     for name, kinds in faults.items():
         named = {reason for _, reason in seen[f"ill-{name}"]}
         late = {"timeout", "overrun"}  # a busy machine comes too late to a part now and then
+        if KINDS[name].info.bus == "w1":
+            late |= {"range"}  # eight bits of check sum let one of 256 pieces of garbage through
         assert named - late == ({faults_of(name)[kind] for kind in kinds} | {""}) - late, name
         assert "timeout" in named or "timeout" not in kinds, name
     expected = {

@@ -49,6 +49,22 @@ def while_running(street: Street, shop: Shop, chance: random.Random) -> bool:
     return happened
 
 
+def killed_while_set_aside(street: Street, shop: Shop, chance: random.Random) -> bool:
+    """kill -9 while a start sets the damaged store aside, or just before or after; the broker may die as well."""
+    _leave_on_card(shop, chance)
+    shop.stop_gateway()  # which carries the log over into the file
+    happened = chance.choice((_flip_pages, _wipe_header, _cut_short))(shop.store, chance)
+    shop.start_gateway()
+    time.sleep(chance.uniform(0.3, 2))
+    shop.kill_gateway()
+    if chance.random() < 0.5:
+        shop.kill_broker()
+        shop.broker.start()
+    shop.http.come_back()
+    _up(shop)
+    return happened
+
+
 def _damaged(shop: Shop, chance: random.Random, rot: _Rot, *, is_log_wanted: bool = False) -> bool:
     _leave_on_card(shop, chance)
     if is_log_wanted:

@@ -312,7 +312,10 @@ def _judge_numbers(case: Case, done: Judgement) -> None:
 def _judge_holes(case: Case, times: Mapping[str, list[float]], done: Judgement) -> None:
     for channel, moments in times.items():
         limit_s = case.limits[channel.partition(".")[0]]
-        for begin, end in holes(sorted(moments), limit_s + TOLERANCE_S, case.began_at, case.ended_at):
+        # What was destroyed stood somewhere between its ends: beside it there may have been no silence of the length.
+        destroyed = [gap for gap in case.gaps if gap.reason in _DAMAGED and gap.is_of(channel)]
+        ends = [end for gap in destroyed for end in (gap.begin, gap.end) if end is not None]
+        for begin, end in holes(sorted([*moments, *ends]), limit_s + TOLERANCE_S, case.began_at, case.ended_at):
             if not covered(case, channel, begin, end):
                 when = f"from {begin - case.began_at:.1f} s on, until {case.ended_at - end:.1f} s before the end"
                 text = f"{channel}: nothing for {end - begin:.1f} s, {when}, and no gap says so"

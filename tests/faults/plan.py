@@ -71,6 +71,7 @@ KINDS: Final[Mapping[str, Kind]] = {
     "damaged-end": Kind(damage.cut_short, 5),
     "damaged-log": Kind(damage.log_of_garbage, 5),
     "damaged-in-use": Kind(damage.while_running, 5),
+    "damaged-and-killed": Kind(damage.killed_while_set_aside, 6),
     "power-cut": Kind(power.power_cut, 6, is_core=True),
     "disk-full": Kind(death.disk_full, 4, "disk"),
     "reboot-1970": Kind(clocks.reboot_1970, 2.5, "clock"),

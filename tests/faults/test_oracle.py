@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from .doctored import BEGAN, Doctored
+from .doctored import BEGAN, LIMITS, Doctored
 from .notes import Delivery
 from .sources import QUANTITIES
 from .stalls import Stalls
@@ -221,6 +221,20 @@ def test_a_name_for_a_part_of_a_hole_is_none(shop: Doctored, begin: float | None
     shop.gap("silent", "room.temperature", begin, end)
     assert shop.verdicts() == {"unnamed_gaps": 1}
     shop.gap("silent", "room.temperature", BEGAN, None)  # open since then
+    assert shop.verdicts() == {}
+
+
+def test_what_was_destroyed_may_have_stood_at_the_edge_of_its_line(shop: Doctored) -> None:
+    """So what is left of a hole beside it is a hole only if it is long enough itself."""
+    shop.rows = [row for row in shop.rows if row.channel != "room.temperature"]
+    shop.rows = [replace(row, seq=seq) for seq, row in enumerate(shop.rows, 1)]
+    shop.notes.given = [one for one in shop.notes.given if one.at < BEGAN + 1 or one.at > BEGAN + 8]
+    for one in shop.notes.given:
+        shop._add(one.channel, one.value, "Cel", one.at)
+    limit_s = LIMITS["room"] + 1
+    shop.gap("quarantined", "room.temperature", BEGAN + limit_s + 1.5, BEGAN + 9)
+    assert shop.verdicts() == {"unnamed_gaps": 1}
+    shop.gap("quarantined", "room.temperature", BEGAN + limit_s - 0.5, BEGAN + 9)
     assert shop.verdicts() == {}
 
 

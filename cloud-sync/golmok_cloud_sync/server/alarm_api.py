@@ -39,6 +39,8 @@ class AlarmApi:
         add("/alarms", self.every, summary="The open alarms of all gateways, the newest first")
         add("/gateways/{gateway}/alarms", self.of_one, summary="The alarms of a gateway: open ones, and recent ones",
             responses=documented(404))  # fmt: skip
+        add("/gateways/{gateway}/alarms/{alarm}/acknowledge", self.acknowledge, methods=["POST"], status_code=202,
+            summary="Somebody has seen it; its gateway is told", responses=documented(404))  # fmt: skip
         add("/push/key", self.key, summary="What a browser needs to subscribe; null where this cloud sends none")
         add("/push/subscriptions", self.subscribe, methods=["POST"], status_code=201,
             summary="Tell this browser of alarms", responses=documented(400, 404))  # fmt: skip
@@ -54,6 +56,13 @@ class AlarmApi:
             raise ProblemError(404, f"no gateway {gateway!r:.60} is known here", remedy="GET /v1/gateways lists them")
         recent = [told for told in self.desk.book.over() if told.gateway == gateway]
         return await self._document([*self.desk.book.open(gateway), *recent])
+
+    async def acknowledge(self, gateway: str, alarm: str, seen: models.Seen) -> models.AlarmNow:
+        told = await self.desk.acknowledge(gateway, alarm, seen.by)
+        if told is None:
+            remedy = f"GET /v1/gateways/{gateway:.60}/alarms lists those that are open"
+            raise ProblemError(404, f"there is no open alarm {alarm!r:.60}", remedy=remedy)
+        return self._row(told)
 
     async def key(self) -> models.PushKey:
         return models.PushKey(key=self.desk.push.public_key if self.desk.push else None)
@@ -95,6 +104,7 @@ class AlarmApi:
             gateway=told.gateway,
             site=now.title or told.gateway,
             ts=show(told.at_ms(self.desk.dating(told.gateway))),
+            seen_by=self.desk.book.seen_by(told),
             text={"ko": sentence("ko", told.alarm), "en": sentence("en", told.alarm)},
             **told.alarm._asdict(),
         )

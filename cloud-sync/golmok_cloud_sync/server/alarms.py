@@ -52,6 +52,8 @@ class AlarmBook:
         """Of each stream of events: the seq that is read next."""
         self._open: dict[str, dict[str, Told]] = {}
         self._recent: deque[Told] = deque(maxlen=MOST_RECENT)
+        self._seen: dict[str, dict[str, str]] = {}
+        """Gateway -> alarm -> who says here that he has seen it, until the gateway says so itself."""
 
     def open(self, gateway: str | None = None) -> list[Told]:
         """Those that stand, of one gateway or all."""
@@ -63,6 +65,35 @@ class AlarmBook:
         """The last ones that are over, the newest first."""
         with self._lock:
             return list(reversed(self._recent))
+
+    def acknowledge(self, gateway: str, which: str, by: str) -> Told | None:
+        """Somebody has seen that alarm; None where there is no such alarm open.
+
+        It is the gateway's own word that counts: it is asked at its next calls (`commands`) until it has said it. Only
+        what the cloud itself has raised is acknowledged at once.
+        """
+        with self._lock:
+            told = self._open.get(gateway, {}).get(which)
+            if told is None or told.alarm.is_acknowledged:
+                return told
+            if told.alarm.rule == SILENT:
+                return self._note(
+                    told._replace(alarm=told.alarm._replace(state="acknowledged", by=by, is_acknowledged=True))
+                )
+            self._seen.setdefault(gateway, {})[which] = by
+            return told
+
+    def seen_by(self, told: Told) -> str:
+        """Who has said here that he has seen it, while its gateway does not know."""
+        with self._lock:
+            return self._seen.get(told.gateway, {}).get(told.alarm.id, "")
+
+    def commands(self, gateway: str) -> list[dict[str, str]]:
+        """What that gateway is to be told: of the alarms that somebody has seen. Once it has heard that, no more."""
+        with self._lock:
+            return [
+                {"do": "acknowledge", "alarm": which, "by": by} for which, by in self._seen.get(gateway, {}).items()
+            ]
 
     def read(self, log: BatchLog, gateway: str) -> list[Told]:
         """Read on; how each alarm of which there is news stands now. Reads the log: not on the event loop."""
@@ -102,6 +133,7 @@ class AlarmBook:
         return {
             "next": {str(stream): seq for stream, seq in self._next.items()},
             "alarms": [[t.gateway, list(t.alarm), t.boot, t.mono_ms, t.wall_ms] for t in every],
+            "seen": self._seen,
         }
 
     def recall(self, memory: dict[str, Any]) -> None:
@@ -109,6 +141,13 @@ class AlarmBook:
         self._next = {int(stream): int(seq) for stream, seq in memory["next"].items()}
         for gateway, alarm, boot, mono_ms, wall_ms in memory["alarms"]:
             self._note(Told(gateway, Alarm(*alarm), boot, mono_ms, wall_ms))
+        self._seen = {name: dict(seen) for name, seen in memory.get("seen", {}).items()}
+
+    def forget(self) -> None:
+        """All of it: it is derived anew."""
+        with self._lock:
+            self._next, self._open, self._seen = {}, {}, {}
+            self._recent.clear()
 
     def _take(self, gateway: str, events: Iterable[Record]) -> Iterator[Told]:
         for event in events:
@@ -129,6 +168,8 @@ class AlarmBook:
     def _note(self, told: Told) -> Told:
         with self._lock:
             ours = self._open.setdefault(told.gateway, {})
+            if told.alarm.is_acknowledged or not told.alarm.is_open:
+                self._seen.get(told.gateway, {}).pop(told.alarm.id, None)
             if told.alarm.is_open:
                 ours[told.alarm.id] = told
             else:

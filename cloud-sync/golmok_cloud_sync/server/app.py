@@ -105,7 +105,7 @@ def build(
         redoc_url=None,
     )
     problems.install(app)
-    sync = Sync(log, committer, fleet, hub, access, counters, syncing, admission)
+    sync = Sync(log, committer, fleet, hub, access, counters, syncing, admission, desk.book.commands)
     app.router.routes.append(Route("/v1/sync", sync, methods=["POST"]))  # so that a GET is told 405
     app.include_router(Api(log, fleet, hub, access, Charts(log), threads, sync.load).router())
     app.include_router(AlarmApi(desk, log, fleet, access, threads).router())

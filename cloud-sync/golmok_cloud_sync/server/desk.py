@@ -60,6 +60,13 @@ class Desk:
         self._news.add(gateway)
         self._wake.set()
 
+    async def acknowledge(self, gateway: str, which: str, by: str) -> Told | None:
+        """See `AlarmBook.acknowledge`; it is kept when this returns."""
+        told = self.book.acknowledge(gateway, which, by)
+        if told is not None:
+            await self._keep()
+        return told
+
     def document(self) -> dict[str, Any]:
         """How the sending is, for operators."""
         names = [channel.name for channel in self._every_channel()]
@@ -171,7 +178,8 @@ class Desk:
                 self._is_new = False
         except (LogError, ValueError, TypeError, KeyError) as error:
             _log.error("what was known of alarms cannot be used, it is derived anew: %s", error)
-            self.book, self._is_new = AlarmBook(), True
+            self.book.forget()
+            self._is_new = True
 
     async def _keep(self) -> None:
         body = json.dumps({"book": self.book.memory(), "queue": self._queue.memory()}).encode()

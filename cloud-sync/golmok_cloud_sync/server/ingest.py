@@ -14,7 +14,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple, TypeVar
@@ -94,6 +94,8 @@ class Sync:
     metrics: Metrics
     threads: Executor
     admission: Admission
+    commands: Callable[[str], Sequence[Mapping[str, Any]]] = lambda gateway: ()
+    """What a gateway is to be told with its reply."""
     turns: Turns = field(default_factory=Turns)
     allowance: Allowance = field(default_factory=Allowance)
     _positions: dict[EpochKey, Positions] = field(default_factory=dict)
@@ -291,7 +293,8 @@ class Sync:
                 asked = await self._in_thread(crcs, self.log, StreamKey(*epoch, stream), report.probes)
             streams[stream] = StreamReply(state.next_seq, state.last_crc, stream in forks, asked)
         now_ms = time.time_ns() // 1_000_000
-        return Reply(now_ms, streams, results, pace_s=self.hub.pace_s(hello.gateway))
+        commands = () if hello.earlier else self.commands(hello.gateway)
+        return Reply(now_ms, streams, results, commands=commands, pace_s=self.hub.pace_s(hello.gateway))
 
     async def _in_thread(self, function: Any, *args: Any) -> Any:
         try:

@@ -127,6 +127,7 @@ class AlarmNow(_Document):
     limit: float | None
     by: str = Field(description="who acknowledged it, or why it is over")
     is_acknowledged: bool
+    seen_by: str = Field(description="who has said here that he has seen it, while its gateway has not heard so yet")
     ts: str | None = Field(description="when it was last told; RFC 3339, UTC; null where the time is not known")
     text: dict[str, str] = Field(description="a sentence, by language")
 
@@ -146,6 +147,12 @@ class Alarms(_Document):
 
     alarms: list[AlarmNow]
     notices: Notices
+
+
+class Seen(_Document):
+    """Somebody has seen an alarm."""
+
+    by: str = Field(min_length=1, max_length=100, description="who: his name, or what he is")
 
 
 class PushKey(_Document):

@@ -8,6 +8,7 @@ heard meanwhile could not be read or was not believed. Its next good advert ends
 from __future__ import annotations
 
 import asyncio
+import math
 from abc import abstractmethod
 from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any, Final
@@ -29,12 +30,10 @@ from golmok_drivers.api import (
 )
 from golmok_drivers.errors import BusClosed, RefusedError
 
-ADDRESS_PATTERN: Final = r"^([0-9A-Fa-f]{2}:){5}[0-9A-Fa-f]{2}$"
-KEY_PATTERN: Final = r"^[0-9A-Fa-f]{32}$"
 PROBE_S: Final = 15.0
 HEARTBEATS: Final = 3
 """So many of them may be missed."""
-BATTERY_LOW: Final = 15.0
+LOW: Final[Mapping[str, float]] = {"battery": 15.0}
 """Percent."""
 _EARLY: Final = 0.1
 """A device's clock and the air are not exact: what comes a little early is not left out."""
@@ -50,9 +49,9 @@ class AdvertDriver(EventDriver):
         self._ear: Listening | None = None
 
     @property
-    @abstractmethod
     def hears(self) -> Mapping[str, Any]:
-        """The arguments of `Ble.listen`."""
+        """The arguments of `Ble.listen`: what its address sends."""
+        return {"address": self.settings.address}
 
     @property
     def heartbeat_s(self) -> float | None:
@@ -179,12 +178,25 @@ class Thinned:
         self._at_s = None
 
 
-def read(channel: Channel, value: Any) -> Reading:
-    """A reading of what a frame says; a battery that is nearly empty makes it uncertain."""
+class SensorDriver(AdvertDriver):
+    """A device that is known by its address and says the same again and again: a reading of it every `every_s`."""
+
+    def __init__(self, settings: Any, *, timezone: str = "UTC") -> None:
+        """See `Driver`."""
+        super().__init__(settings, timezone=timezone)
+        self.thinned = Thinned(settings.every_s)
+
+    def fell_silent(self) -> None:
+        """See `AdvertDriver.fell_silent`."""
+        self.thinned.forget()
+
+
+def read(channel: Channel, value: Any, low: Mapping[str, float] = LOW) -> Reading:
+    """A reading of what a frame says; what tells that a battery is nearly empty, by `low`, is uncertain."""
     if isinstance(value, bool | str) or value is None:
         return Reading(channel.quantity, value)
     reading = judged(channel, value)
-    if channel.quantity == "battery" and reading.quality == "good" and value < BATTERY_LOW:
+    if reading.quality == "good" and value < low.get(channel.quantity, -math.inf):
         return reading._replace(quality="uncertain", reason="low-battery")
     return reading
 

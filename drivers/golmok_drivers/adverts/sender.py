@@ -1,11 +1,12 @@
-"""What twins of BTHome devices have in common: frames written by the format's page, in another way than they are read.
+"""What twins of devices that broadcast have in common, and how a BTHome device writes its frames.
 
-The counter of an encrypted frame goes up with each new frame; a frame that is sent again is the same to the last bit.
+They are written by the format's page, in another way than they are read. The counter of an encrypted frame goes up with
+each new frame; a frame that is sent again is the same to the last bit.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from golmok_drivers.adverts.bthome import OBJECTS, UUID
@@ -16,6 +17,21 @@ ADVERTS_S: Final = 0.5
 _STRENGTH_DBM: Final = -60
 _ID_OF: Final = {row.name: number for number, row in reversed(OBJECTS.items())}
 _PACKET_ID: Final = 0x00
+
+
+class Repeated:
+    """A sensor's frame, sent again and again until it measures anew, every `every_s`, at most each second."""
+
+    def __init__(self, every_s: float) -> None:
+        self._every_s = max(every_s, 1.0)
+        self._sent: Broadcast | None = None
+        self._made_s = 0.0
+
+    def at(self, now_s: float, measured: Callable[[], Broadcast], *, is_news: bool = False) -> Broadcast:
+        """What is sent now; `is_news`: it does not wait for its time."""
+        if self._sent is None or is_news or now_s - self._made_s >= self._every_s:
+            self._sent, self._made_s = measured(), now_s
+        return self._sent
 
 
 class BTHomeSender:

@@ -2,7 +2,7 @@
 
 A scan runs as long as somebody listens, passive where BlueZ can (it then hears only the formats that we read, and asks
 nobody back, which spares the batteries of what it hears), else active with duplicates. bluetoothd may restart, a stick
-may be pulled, a scan may fall silent without a word: each is told to who listens, and the scan is begun anew.
+may be pulled, a scan may fall silent without a word: the scan is begun anew, and what lasts is told to who listens.
 
 bleak is imported when the first radio is opened: a gateway without Bluetooth does not carry it.
 """
@@ -16,7 +16,8 @@ from contextlib import suppress
 from typing import Any, Final, Protocol
 
 from golmok_drivers.adverts import COMPANIES, SERVICES
-from golmok_drivers.buses.blelink import BleakLink, explained
+from golmok_drivers.buses.blelink import OFF, BleakLink, explained
+from golmok_drivers.buses.blewatch import BlueZWatch
 from golmok_drivers.buses.ears import IN_RANGE, Ear, Ears
 from golmok_drivers.errors import BusClosed, BusError
 from golmok_drivers.radio import Advert, Counters
@@ -25,6 +26,8 @@ _log = logging.getLogger(__name__)
 
 STALLED_S: Final = 60.0
 """A scan that hears nothing at all for so long is begun anew."""
+GRACE_S: Final = 5.0
+"""bluetoothd may be away for so long, and a radio be off, before those who listen are told that it failed."""
 FIRST_PAUSE_S: Final = 1.0
 LONGEST_PAUSE_S: Final = 60.0
 START_WITHIN_S: Final = 15.0
@@ -46,14 +49,16 @@ class Scanner(Protocol):
 class BleRadio:
     """`api.Ble` on BlueZ. `adapters` names them (hci0); an empty name is the machine's default one."""
 
-    def __init__(self, adapters: Sequence[str], counters: Counters, *, stalled_s: float = STALLED_S) -> None:
+    def __init__(
+        self, adapters: Sequence[str], counters: Counters, *, stalled_s: float = STALLED_S, grace_s: float = GRACE_S
+    ) -> None:
         self.counters = counters
         self.ears = Ears()
         self.heard = 0
         """Adverts so far."""
         self._adapters = tuple(adapters) or ("",)
         self._url = f"ble://{','.join(self._adapters)}"
-        self._stalled_s = stalled_s
+        self._stalled_s, self._grace_s = stalled_s, grace_s
         self._devices: dict[str, Any] = {}
         """bleak's device at each address that was heard lately."""
         self._scans: dict[str, asyncio.Task[None]] = {}
@@ -135,21 +140,30 @@ class BleRadio:
                 raise BusError(f"{self._url}: BlueZ does not answer; restart it: systemctl restart bluetooth") from None
 
     async def _keep_scanning(self, adapter: str) -> None:
-        pause_s = FIRST_PAUSE_S
-        while True:
-            scanner = None
-            try:
-                scanner = await self._started(adapter)
-                pause_s = FIRST_PAUSE_S
-                await self._until_silent(adapter)
-                _log.warning("%s: nothing was heard for %g s; the scan is begun anew", self._url, self._stalled_s)
-            except Exception as error:  # noqa: BLE001  # bleak and dbus-fast have no common root, and it must go on
-                self._failed(adapter, explained(self._url, error))
-                await asyncio.sleep(pause_s)
-                pause_s = min(pause_s * 2, LONGEST_PAUSE_S)
-            finally:
-                if scanner is not None:
-                    await _stop(scanner)
+        watch, loop = BlueZWatch(), asyncio.get_running_loop()
+        pause_s, bears_until_s = FIRST_PAUSE_S, 0.0
+        try:
+            while True:
+                scanner = None
+                await watch.begin()
+                try:
+                    if await watch.is_off(adapter):
+                        raise BusError(f"{self._url}: {OFF}")
+                    scanner = await self._started(adapter)
+                    pause_s = FIRST_PAUSE_S
+                    why = await self._until_over(adapter, watch)
+                    bears_until_s = loop.time() + self._grace_s
+                    _log.warning("%s: %s; the scan is begun anew", self._url, why)
+                except Exception as error:  # noqa: BLE001  # bleak and dbus-fast have no common root, and it must go on
+                    if loop.time() >= bears_until_s:
+                        self._failed(adapter, explained(self._url, error))
+                    if not await watch.news(pause_s):
+                        pause_s = min(pause_s * 2, LONGEST_PAUSE_S)
+                finally:
+                    if scanner is not None:
+                        await _stop(scanner)
+        finally:
+            watch.close()
 
     async def _started(self, adapter: str) -> Scanner:
         scanner = self._scanner(adapter)
@@ -182,12 +196,15 @@ class BleRadio:
         )
         return BleakScanner(lambda device, data: self._on_advert(adapter, device, data), **more)
 
-    async def _until_silent(self, adapter: str) -> None:
+    async def _until_over(self, adapter: str, watch: BlueZWatch) -> str:
+        """Wait until the scan is over; why it is."""
         loop = asyncio.get_running_loop()
         rest_s = self._stalled_s
         while rest_s > 0:
-            await asyncio.sleep(rest_s)
+            if await watch.news(rest_s):
+                return "BlueZ or a radio went or came"
             rest_s = self._last_s[adapter] + self._stalled_s - loop.time()
+        return f"nothing was heard for {self._stalled_s:g} s"
 
     def _failed(self, adapter: str, error: BusError) -> None:
         came_up = self._came_up[adapter]

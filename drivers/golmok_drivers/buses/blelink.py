@@ -11,6 +11,7 @@ from golmok_drivers.errors import BusError, BusTimeout, Unplugged
 
 ANSWER_S: Final = 5.0
 """How long a device may take to answer a read or a write."""
+OFF: Final = "Bluetooth is off; switch it on: bluetoothctl power on"
 _REMEDIES: Final = (
     ("ServiceUnknown", "bluetoothd does not run; start it: systemctl start bluetooth"),
     ("NameHasNoOwner", "bluetoothd does not run; start it: systemctl start bluetooth"),
@@ -18,8 +19,8 @@ _REMEDIES: Final = (
     ("Connection refused", "there is no system D-Bus here; install bluez: apt-get install bluez"),
     ("No Bluetooth adapters", "there is no Bluetooth radio; is the stick plugged in? (rfkill list, hciconfig)"),
     ("not found", "there is no such radio; `bluetoothctl list` shows those there are"),
-    ("No powered", "Bluetooth is off; switch it on: bluetoothctl power on"),
-    ("NotReady", "Bluetooth is off; switch it on: bluetoothctl power on"),
+    ("No powered", OFF),
+    ("NotReady", OFF),
     ("AccessDenied", "not permitted; add the user to the group bluetooth"),
 )
 

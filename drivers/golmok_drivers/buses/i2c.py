@@ -11,9 +11,13 @@ from typing import Any, Final, TypeVar
 
 from golmok_drivers.api import I2CLine
 from golmok_drivers.buses.worker import BusWorker
-from golmok_drivers.errors import BusError, BusNack, BusTimeout
+from golmok_drivers.errors import BusError, BusNack, BusTimeout, Shorted
 
 T = TypeVar("T")
+
+HELD: Final = "{}: SDA or SCL is held: a shorted wire, or a part that hangs; unplug one after another to find it"
+_NOBODY: Final = 0x03
+"""Reserved (I2C specification, table 4): no part answers there."""
 
 _I2C_TIMEOUT: Final = 0x0702
 """linux/i2c-dev.h: the adapter's timeout in units of 10 ms."""
@@ -73,14 +77,26 @@ class LinuxI2C:
         where = f"i2c://{self._number}"
         if error.errno in _NACK:
             return BusNack(f"{where}: nobody answers at 0x{address:02x}; check its wiring and its address")
+        if error.errno == errno.ETIMEDOUT and self._is_held():
+            return Shorted(HELD.format(where))
         if error.errno == errno.ETIMEDOUT:
-            return BusTimeout(f"{where}: 0x{address:02x} holds the bus; check SDA, SCL and their pull-ups")
+            return BusTimeout(f"{where}: 0x{address:02x} did not end in time; long wires, or a part that hangs?")
         if error.errno in (errno.EACCES, errno.EPERM):
             return BusError(f"{where}: not permitted; add the user to the group i2c")
         if error.errno in _GONE:
             self._let_go()
             return BusError(f"{where}: there is no /dev/i2c-{self._number}; switch I2C on (raspi-config, Interfaces)")
         return BusError(f"{where}: 0x{address:02x}: {error}")
+
+    def _is_held(self) -> bool:
+        """Whether not even nobody can be asked: on a free bus that ends at once, unacknowledged."""
+        from smbus2 import i2c_msg
+
+        try:
+            self._bus.i2c_rdwr(i2c_msg.write(_NOBODY, b""))
+        except OSError as error:
+            return error.errno == errno.ETIMEDOUT
+        return True  # an SDA at ground acknowledges everything
 
     def _let_go(self) -> None:
         bus, self._bus = self._bus, None

@@ -44,7 +44,7 @@ def open_bus(
 
 
 def _opened(parsed: BusUrl, url: str, *, base: Path, simulation: Simulation | None, w1_folder: Path) -> Any:
-    if simulation is not None:
+    if simulation is not None and parsed.kind != "mqtt":
         return simulation.bus(url)
     if parsed.simulated:
         from golmok_drivers.twins import simulate

@@ -13,6 +13,7 @@ from typing import Any, Final, TypeVar
 
 from golmok_drivers.api import I2CLine, SpiLine
 from golmok_drivers.buses.bletrace import ReplayedBle
+from golmok_drivers.buses.mqtttrace import ReplayedMqtt
 from golmok_drivers.buses.trace import Event, Script, read_trace
 from golmok_drivers.errors import BusClosed, BusError
 
@@ -232,5 +233,6 @@ REPLAYED: Final[dict[str, Callable[[Path, str], Any]]] = {
     "w1": ReplayedOneWire,
     "gpio": ReplayedGpio,
     "ble": ReplayedBle,
+    "mqtt": ReplayedMqtt,
 }
 """Kind of bus -> what plays its traces."""

@@ -2,7 +2,8 @@
 
 `i2c://1`, `spi://0`, `uart://ttyUSB0?baud=9600`, `w1://0`, `gpio://` are the machine's own; `sim+i2c://scenario.toml`
 has twins at the other end, `replay+i2c://trace.jsonl` a trace. `record+` before any of them writes a trace of all that
-is said: `record+i2c://1?to=trace.jsonl`.
+is said: `record+i2c://1?to=trace.jsonl`. What is on MQTT has no bus, but can be recorded and replayed
+(`record+mqtt://?to=trace.jsonl`, `replay+mqtt://trace.jsonl`).
 """
 
 from __future__ import annotations
@@ -63,7 +64,7 @@ def parse_bus_url(url: str) -> BusUrl:
     scheme = scheme.removeprefix("record+")
     prefix = next((prefix for prefix in ("sim+", "replay+") if scheme.startswith(prefix)), "")
     kind = scheme.removeprefix(prefix)
-    if kind not in KINDS:
+    if kind not in KINDS and not (kind == "mqtt" and (prefix == "replay+" or (recorded and not prefix))):
         raise BusUrlError(_unknown(url, kind, prefix))
     if not separator:
         raise BusUrlError(f"{url!r} is no bus URL; write {_example(kind, prefix)!r}")
@@ -78,6 +79,7 @@ def parse_bus_url(url: str) -> BusUrl:
 def _judge_recording(url: str, recorded: bool, record_to: str, kind: str, prefix: str) -> None:
     if recorded and not record_to.endswith(".jsonl"):
         example = f"record+{_example(kind, prefix)}?to=trace.jsonl"
+        example = _example(kind, prefix) if kind == "mqtt" else example
         raise BusUrlError(f"{url!r}: a recorded bus says where to, a file .jsonl; write {example!r}")
     if record_to and not recorded:
         raise BusUrlError(f"{url!r}: only a recorded bus has a ?to=; write 'record+{url}'")
@@ -92,6 +94,9 @@ def _judge_where(url: str, where: str, kind: str, prefix: str) -> None:
     elif prefix == "replay+":
         if not where.endswith(".jsonl"):
             raise BusUrlError(f"{url!r}: a replayed bus wants a trace (.jsonl); write {_example(kind, prefix)!r}")
+    elif kind == "mqtt":
+        if where:
+            raise BusUrlError(f"{url!r}: [mqtt] says where the broker is; write {_example(kind, prefix)!r}")
     elif kind == "gpio":
         if where:
             raise BusUrlError(f"{url!r}: the board's pins are one bus without a number; write 'gpio://'")
@@ -118,8 +123,10 @@ def _judge_options(url: str, options: Mapping[str, str], known: frozenset[str] |
 
 
 def _example(kind: str, prefix: str) -> str:
+    if kind == "mqtt" and not prefix:
+        return "record+mqtt://?to=trace.jsonl"
     return {"sim+": f"sim+{kind}://scenario.toml", "replay+": f"replay+{kind}://trace.jsonl"}.get(
-        prefix, EXAMPLES[kind]
+        prefix, EXAMPLES.get(kind, "")
     )
 
 

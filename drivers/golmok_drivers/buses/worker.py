@@ -3,7 +3,8 @@
 All deciding happens in the event loop, so nothing here needs a lock; the thread only runs one blocking call at
 a time. A call that is not over by its deadline raises `BusTimeout` to its caller and keeps its thread; the
 bus goes on with a new one, and the device whose call hangs is not tried again before that call is over and its
-pause (1 s, doubling to a minute) has passed. So a hanging device holds the others up by one deadline, once.
+pause (1 s, doubling to a minute) has passed. So a hanging device holds the others up by one deadline, once. The
+deadline counts from when the call began in its thread: that a busy machine did not let it begin is no device's fault.
 
 Who awaits a transaction may be cancelled at any time: one that waits is forgotten, one that runs is finished
 and its result dropped, since half a transaction would leave the bus in a state nobody knows.
@@ -35,6 +36,8 @@ class _Job:
     timeout_s: float
     done: asyncio.Future[Any]
     deadline: asyncio.TimerHandle | None = None
+    began_s: float | None = None
+    """When its thread took it."""
 
 
 @dataclass
@@ -63,6 +66,7 @@ class _Lane:
         while (item := self.inbox.get()) is not None:
             job, report = item
             loop = job.done.get_loop()
+            job.began_s = time.monotonic()
             try:
                 result, error = job.work(), None
             except Exception as raised:  # noqa: BLE001  (it is the caller's: raised again where he awaits)
@@ -154,6 +158,11 @@ class BusWorker:
             del self._health[device]
 
     def _expired(self, job: _Job) -> None:
+        now_s = time.monotonic()
+        left_s = job.timeout_s - (now_s - (now_s if job.began_s is None else job.began_s))
+        if left_s > 0:
+            job.deadline = job.done.get_loop().call_later(left_s, self._expired, job)
+            return
         others_hang = any(health.hanging for device, health in self._health.items() if device != job.device)
         health = self._health.setdefault(job.device, _Health())
         health.hanging += 1

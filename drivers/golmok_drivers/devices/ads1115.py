@@ -55,6 +55,10 @@ _SUPPLY_V: Final = 3.3
 _SESSION_S: Final = 2.0
 _MOST_BETWEEN_S: Final = 120.0
 """Between two samples that are further apart nobody knows whether the machine ran."""
+_ALIKE: Final = 0.7
+"""How much alike the two halves of a measurement are at least: 1 for a current that goes on, 0 for noise."""
+_TOO_LITTLE_V: Final = 0.005
+"""Clamps give so much without any current; of that nothing is told."""
 
 
 class _Config(NamedTuple):
@@ -119,6 +123,20 @@ def judge_bias(codes: Sequence[int]) -> None:
         raise OpenCircuit(f"ads1115: the clamp's input lies at {volts:.2f} V; its plug is out or its wire is broken")
 
 
+def are_alike(codes: Sequence[int]) -> bool:
+    """Whether the first 0.1 s is as the second, as a current is: 0.1 s are whole cycles of 50 Hz and of 60 Hz.
+
+    Their correlation: our clock and the part's make it 0.9 instead of 1, a loose wire makes it 0.5 at most.
+    """
+    half = len(codes) // 2
+    first, second = ([code - waves.mean(part) for code in part] for part in (codes[:half], codes[half:]))
+    squares = math.fsum(a * a for a in first), math.fsum(b * b for b in second)
+    least = half * (_TOO_LITTLE_V / _FULL_SCALE[2] * 32768) ** 2
+    if min(squares) < least:
+        return True
+    return math.fsum(a * b for a, b in zip(first, second, strict=True)) / math.sqrt(squares[0] * squares[1]) >= _ALIKE
+
+
 class RunHours:
     """Counts how long a machine runs: between two looks at it at both of which it ran."""
 
@@ -164,6 +182,7 @@ class Ads1115Driver(PolledDriver):
         """See `Driver`."""
         super().__init__(settings, timezone=timezone)
         self._hours = RunHours()
+        self._was_alike = True
 
     @property
     def channels(self) -> tuple[Channel, ...]:
@@ -200,7 +219,11 @@ class Ads1115Driver(PolledDriver):
         current = amperes(swept.difference, settings.amps_per_volt)
         hours = self._hours.look(current > settings.running_a, swept.at_s)
         channel, _ = self.channels
-        return _judged(channel, current, swept.difference), Reading("run-hours", hours)
+        was_alike, self._was_alike = self._was_alike, are_alike(swept.difference)
+        reading = _judged(channel, current, swept.difference)
+        if not (was_alike or self._was_alike) and reading.quality == "good":  # twice: machines are switched on, too
+            reading = reading._replace(quality="uncertain", reason="noisy")
+        return reading, Reading("run-hours", hours)
 
 
 def _judged(channel: Channel, current: float, codes: Sequence[int]) -> Reading:
@@ -269,6 +292,7 @@ class Ads1115Twin:
         "swapped": "wrong-part",
         "reset": "reset",
         "stuck": "stuck",
+        "noisy": "noisy",
         "not-ready": "",
     }
     _MAINS_HZ: Final = 60.0

@@ -7,17 +7,18 @@ refused, recorded ones too, also after a restart. The frames of one burst are on
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Annotated, Any, ClassVar, Final
 
 import msgspec
 
 from golmok_drivers.adverts import bthome
-from golmok_drivers.adverts.driver import ADDRESS_PATTERN, KEY_PATTERN, AdvertDriver, read
+from golmok_drivers.adverts.driver import AdvertDriver, read
 from golmok_drivers.adverts.guard import Presses
 from golmok_drivers.adverts.keyed import KeyedDevice, events_of
 from golmok_drivers.adverts.sender import BTHomeSender
-from golmok_drivers.api import Advert, Broadcast, Channel, DriverError, DriverInfo, Reading, Settings, World
+from golmok_drivers.adverts.settings import KeySettings, needed_key_of
+from golmok_drivers.api import Advert, Broadcast, Channel, DriverError, DriverInfo, Reading, World
 
 CALL_ID: Final = Channel("call-id", is_event=True)
 REFUSED: Final = Channel("refused", is_event=True)
@@ -27,25 +28,9 @@ SAY_REFUSED_S: Final = 60.0
 _PACKET_ID: Final = "packet_id"
 
 
-class BleButtonSettings(Settings):
+class BleButtonSettings(KeySettings):
     """Which button it is."""
 
-    address: Annotated[
-        str,
-        msgspec.Meta(
-            pattern=ADDRESS_PATTERN,
-            description="Its address, as `golmok-gateway ble scan` shows it.",
-            examples=["38:39:8F:A1:0B:5E"],
-        ),
-    ]
-    key: Annotated[
-        str,
-        msgspec.Meta(
-            pattern=KEY_PATTERN,
-            description="Its key, 32 hexadecimal digits; its maker's app shows it when encryption is switched on.",
-            examples=["231d39c1d7cc1ab1aee224cd096db932"],
-        ),
-    ]
     buttons: Annotated[int, msgspec.Meta(ge=1, le=8, description="How many buttons it has.", examples=[4])] = 1
     heartbeat_s: Annotated[
         Annotated[float, msgspec.Meta(gt=0, le=604_800)] | None,
@@ -79,7 +64,7 @@ class BleButtonDriver(AdvertDriver):
     def __init__(self, settings: Any, *, timezone: str = "UTC") -> None:
         """See `Driver`."""
         super().__init__(settings, timezone=timezone)
-        self._keyed = KeyedDevice(settings.address, settings.key)
+        self._keyed = KeyedDevice(settings.address, needed_key_of(settings))
         self._presses = Presses()
         self._refused_s: dict[str, float] = {}
         calls = ["call", *(f"call-{number}" for number in range(2, settings.buttons + 1))]
@@ -89,11 +74,6 @@ class BleButtonDriver(AdvertDriver):
     def channels(self) -> tuple[Channel, ...]:
         """See `Driver.channels`."""
         return (*(Channel(call, is_event=True) for call in self._calls.values()), CALL_ID, REFUSED, BATTERY)
-
-    @property
-    def hears(self) -> Mapping[str, Any]:
-        """See `AdvertDriver.hears`."""
-        return {"address": self.settings.address}
 
     async def taken(self, advert: Advert) -> Sequence[Reading]:
         """See `AdvertDriver.taken`."""
@@ -142,7 +122,7 @@ class BleButtonTwin(BTHomeSender):
     _HEARTBEAT_S: Final = 60.0
 
     def __init__(self, settings: BleButtonSettings, world: World) -> None:
-        super().__init__(settings.address, settings.key, world)
+        super().__init__(settings.address, needed_key_of(settings), world)
         self._buttons = settings.buttons
         self._heartbeat_s = settings.heartbeat_s or self._HEARTBEAT_S
         self._was_down = False

@@ -7,29 +7,30 @@ numbered, and the number is on disk before the page goes out: after a restart no
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import suppress
 from typing import Annotated, Any, ClassVar, Final
 
 import msgspec
 
 from golmok_drivers.adverts import bthome
-from golmok_drivers.adverts.driver import ADDRESS_PATTERN, KEY_PATTERN, AdvertDriver, Thinned, read
+from golmok_drivers.adverts.driver import AdvertDriver, Thinned, read
 from golmok_drivers.adverts.guard import Verdict
 from golmok_drivers.adverts.keyed import KeyedDevice
 from golmok_drivers.adverts.sender import BTHomeSender
+from golmok_drivers.adverts.settings import KeySettings, needed_key_of
 from golmok_drivers.api import (
     Advert,
     Broadcast,
     BusError,
     BusTimeout,
     Channel,
+    CommandDriver,
     CommandError,
     DriverError,
     DriverInfo,
     PayloadError,
     Reading,
-    Settings,
     Value,
     World,
 )
@@ -48,23 +49,9 @@ _BATTERY_EVERY_S: Final = 60.0
 _WHY: Final = {TOO_LATE: "it came too late", REFUSED: "the pager refused it: its number is not above the last one"}
 
 
-class BlePagerSettings(Settings):
-    """Which pager it is."""
+class BlePagerSettings(KeySettings):
+    """Which pager it is; its key signs pages and encrypts its battery."""
 
-    address: Annotated[
-        str,
-        msgspec.Meta(
-            pattern=ADDRESS_PATTERN, description="Its address; it is printed on it.", examples=["D4:3A:2C:10:77:01"]
-        ),
-    ]
-    key: Annotated[
-        str,
-        msgspec.Meta(
-            pattern=KEY_PATTERN,
-            description="Its key, 32 hexadecimal digits: it signs pages and encrypts its battery.",
-            examples=["7b1f6c0d3a5e48929d04c6f1b7e2a835"],
-        ),
-    ]
     pattern: Annotated[int, msgspec.Meta(ge=0, le=255, description="How it buzzes if the page does not say.")] = 1
     ttl_s: Annotated[
         int,
@@ -77,7 +64,7 @@ class BlePagerSettings(Settings):
     ] = 60.0
 
 
-class BlePagerDriver(AdvertDriver):
+class BlePagerDriver(AdvertDriver, CommandDriver):
     """Pages, and tells which ticket buzzed (`paged`) and which did not (`failed`)."""
 
     api = 1
@@ -94,21 +81,19 @@ class BlePagerDriver(AdvertDriver):
         ),
     )
     Settings = BlePagerSettings
+    told = PAGE
+    command_s = 60.0
 
     def __init__(self, settings: Any, *, timezone: str = "UTC") -> None:
         """See `Driver`."""
         super().__init__(settings, timezone=timezone)
-        self._key = bytes.fromhex(settings.key)
-        self._keyed = KeyedDevice(settings.address, settings.key)
+        key = needed_key_of(settings)
+        self._key = bytes.fromhex(key)
+        self._keyed = KeyedDevice(settings.address, key)
         self._pages = f"{self._keyed.name}#pages"
         self._thinned = Thinned(_BATTERY_EVERY_S)
         self._said: asyncio.Queue[Sequence[Reading]] = asyncio.Queue()
         self._one_at_a_time = asyncio.Lock()
-
-    @property
-    def hears(self) -> Mapping[str, Any]:
-        """See `AdvertDriver.hears`."""
-        return {"address": self.settings.address}
 
     async def taken(self, advert: Advert) -> Sequence[Reading]:
         """See `AdvertDriver.taken`: the battery, once a minute."""
@@ -152,7 +137,7 @@ class BlePagerDriver(AdvertDriver):
                 await listening
 
     async def command(self, quantity: str, value: Value) -> None:
-        """Page a ticket; raises `CommandError` for one that is none, `BusError` when the pager did not buzz."""
+        """See `CommandDriver.command`: page a ticket; raises `BusError` when the pager did not buzz."""
         if quantity != PAGE:
             raise CommandError(f"a pager can be told {PAGE!r} only, not {quantity!r}")
         ticket, pattern, ttl_s = _asked(value, self.settings)
@@ -234,8 +219,9 @@ class BlePagerTwin(BTHomeSender):
     services: Final = {SERVICE: {WRITE: ("write",), TELL: ("notify",)}}
 
     def __init__(self, settings: BlePagerSettings, world: World) -> None:
-        super().__init__(settings.address, settings.key, world)
-        self._page_key = bytes.fromhex(settings.key)
+        key = needed_key_of(settings)
+        super().__init__(settings.address, key, world)
+        self._page_key = bytes.fromhex(key)
         self._last = 0
         self.buzzed: list[int] = []
         """Tickets."""

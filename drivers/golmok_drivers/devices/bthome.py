@@ -15,11 +15,12 @@ from typing import Annotated, Any, ClassVar, Final
 import msgspec
 
 from golmok_drivers.adverts import bthome
-from golmok_drivers.adverts.driver import ADDRESS_PATTERN, KEY_PATTERN, AdvertDriver, Thinned, read
+from golmok_drivers.adverts.driver import SensorDriver, read
 from golmok_drivers.adverts.guard import Presses, Verdict
 from golmok_drivers.adverts.keyed import KeyedDevice, is_event
-from golmok_drivers.adverts.sender import BTHomeSender
-from golmok_drivers.api import Advert, Broadcast, Channel, DriverInfo, Reading, Settings, World
+from golmok_drivers.adverts.sender import BTHomeSender, Repeated
+from golmok_drivers.adverts.settings import KeySettings, key_of
+from golmok_drivers.api import Advert, Broadcast, Channel, DriverInfo, Reading, World
 
 _UNITS: Final = {row.name: row.unit for row in reversed(bthome.OBJECTS.values())}
 _RANGES: Final[dict[str, tuple[float | None, float | None]]] = {
@@ -47,24 +48,11 @@ def channel_of(name: str) -> Channel:
     return Channel(name, _UNITS[kind], low, high, is_event=is_event(name))
 
 
-class BthomeSettings(Settings):
-    """Which sensor it is, and what of it is wanted."""
+class BthomeSettings(KeySettings):
+    """Which sensor it is, and what of it is wanted. With a key, plain frames are refused."""
 
-    address: Annotated[
-        str,
-        msgspec.Meta(
-            pattern=ADDRESS_PATTERN,
-            description="Its address, as `golmok-gateway ble scan` shows it.",
-            examples=["A4:C1:38:0B:5E:ED"],
-        ),
-    ]
-    key: Annotated[
-        Annotated[str, msgspec.Meta(pattern=KEY_PATTERN)] | None,
-        msgspec.Meta(
-            description="Its key, 32 hexadecimal digits, if it encrypts; plain frames are then refused.",
-            examples=["231d39c1d7cc1ab1aee224cd096db932"],
-        ),
-    ] = None
+    must_have_key: ClassVar[bool] = False
+
     channels: Annotated[
         list[str],
         msgspec.Meta(
@@ -91,13 +79,14 @@ class BthomeSettings(Settings):
 
     def __post_init__(self) -> None:
         """Every channel must be known, once."""
+        super().__post_init__()
         for name in self.channels:
             channel_of(name)
         if len(set(self.channels)) < len(self.channels):
             raise ValueError("a quantity stands twice in channels")
 
 
-class BthomeDriver(AdvertDriver):
+class BthomeDriver(SensorDriver):
     """Makes readings of what one device broadcasts."""
 
     api = 1
@@ -120,9 +109,9 @@ class BthomeDriver(AdvertDriver):
         """See `Driver`."""
         super().__init__(settings, timezone=timezone)
         self._channels = tuple(map(channel_of, settings.channels))
-        self._thinned = Thinned(settings.every_s)
         self._presses = Presses()
-        self._keyed = KeyedDevice(settings.address, settings.key) if settings.key else None
+        key = key_of(settings)
+        self._keyed = KeyedDevice(settings.address, key) if key else None
         self._last = b""
         self._is_first = True
 
@@ -130,15 +119,6 @@ class BthomeDriver(AdvertDriver):
     def channels(self) -> tuple[Channel, ...]:
         """See `Driver.channels`."""
         return self._channels
-
-    @property
-    def hears(self) -> Mapping[str, Any]:
-        """See `AdvertDriver.hears`."""
-        return {"address": self.settings.address}
-
-    def fell_silent(self) -> None:
-        """See `AdvertDriver.fell_silent`."""
-        self._thinned.forget()
 
     async def taken(self, advert: Advert) -> Sequence[Reading]:
         """See `AdvertDriver.taken`."""
@@ -169,7 +149,7 @@ class BthomeDriver(AdvertDriver):
         readings = self._events(advert, data, values)
         states = tuple(value for name, value in values.items() if isinstance(value, bool | str) and not is_event(name))
         numbered = packet_id is not None or frame.counter is not None
-        if self._thinned.is_due(advert, data, numbered=numbered, states=states):
+        if self.thinned.is_due(advert, data, numbered=numbered, states=states):
             units = dict(zip(frame.names, frame.units, strict=True))
             readings += [
                 _reading(channel, values[channel.quantity], units)
@@ -217,11 +197,9 @@ class BthomeTwin(BTHomeSender):
     }
 
     def __init__(self, settings: BthomeSettings, world: World) -> None:
-        super().__init__(settings.address, settings.key, world)
+        super().__init__(settings.address, key_of(settings), world)
         self._names = [name for name in settings.channels if not is_event(name)]
-        self._every_s = max(settings.every_s, 1.0)
-        self._sent: Broadcast | None = None
-        self._made_s = -1e9
+        self._repeated = Repeated(settings.every_s)
 
     @classmethod
     def defaults(cls, settings: Any) -> dict[str, dict[str, Any]]:
@@ -235,9 +213,8 @@ class BthomeTwin(BTHomeSender):
 
     def broadcast(self) -> Broadcast | None:
         """See `BleTwin.broadcast`."""
-        now_s = self.world.now_s()
         states = {name: self.world.feel(name) >= 0.5 for name in self._names if self.is_state(name)}
-        if self._sent is None or now_s - self._made_s >= self._every_s or self.has_changed(states):
-            self._made_s = now_s
-            self._sent = self.frame({name: self.world.feel(name) for name in self._names})
-        return self._sent
+        return self._repeated.at(self.world.now_s(), self._measured, is_news=self.has_changed(states))
+
+    def _measured(self) -> Broadcast:
+        return self.frame({name: self.world.feel(name) for name in self._names})

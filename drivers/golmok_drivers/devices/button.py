@@ -12,18 +12,9 @@ from typing import Annotated, Any, ClassVar, Final
 
 import msgspec
 
-from golmok_drivers.api import (
-    Channel,
-    DriverInfo,
-    EventDriver,
-    Gpio,
-    GpioInput,
-    Identity,
-    Reading,
-    Settings,
-    Value,
-    World,
-)
+from golmok_drivers.api import Channel, DriverInfo, Reading, Settings, Value, World
+from golmok_drivers.pins import NO_NAME, PinInputDriver
+from golmok_drivers.watch import STUCK
 
 PRESSES: Final = Channel("presses", "1", 0.0)
 PRESS: Final = Channel("press")
@@ -42,13 +33,23 @@ class ButtonSettings(Settings):
     long_s: Annotated[
         float, msgspec.Meta(gt=0, le=60, description="A press of that length is a long one.", examples=[1.0])
     ] = 1.0
+    held_s: Annotated[
+        float,
+        msgspec.Meta(
+            gt=0,
+            le=3600,
+            description="Nobody holds it for so long: then it is jammed or its wires touch (`stuck`).",
+            examples=[60],
+        ),
+    ] = 60.0
     expect_s: Annotated[float, msgspec.Meta(gt=0)] | None = None
 
 
-class ButtonDriver(EventDriver):
+class ButtonDriver(PinInputDriver):
     """Says each press once."""
 
     api = 1
+    part = "button"
     info = DriverInfo(
         "button",
         title="Push button",
@@ -61,13 +62,7 @@ class ButtonDriver(EventDriver):
         examples=({"pin": 12}, {"pin": 13, "long_s": 2.0}),
     )
     Settings = ButtonSettings
-
-    def __init__(self, settings: Any, *, timezone: str = "UTC") -> None:
-        """See `Driver`."""
-        super().__init__(settings, timezone=timezone)
-        self._pin: GpioInput | None = None
-        self._edge = asyncio.Event()
-        self._presses = 0
+    _presses = 0
 
     def resume(self, last: Mapping[str, Value]) -> None:
         """See `Driver.resume`."""
@@ -75,64 +70,67 @@ class ButtonDriver(EventDriver):
         if isinstance(presses, int) and not isinstance(presses, bool) and presses >= 0:
             self._presses = presses
 
-    async def open(self, bus: Gpio) -> None:
-        """See `Driver.open`."""
-        self._pin = await bus.input(self.settings.pin, pull_up=self.settings.pull_up, on_edge=self._edge.set)
-
-    async def probe(self) -> Identity:
-        """A button cannot say who it is."""
-        return Identity("button", f"pin {self.settings.pin}")
-
     async def events(self) -> AsyncIterator[Sequence[Reading]]:
         """See `EventDriver.events`. First the number there was."""
-        yield (Reading(PRESSES.quantity, self._presses),)
+        told = self._count()
+        yield (told,)
         while self._pin is not None:
             await self._until(pressed=True)
             await asyncio.sleep(self.settings.debounce_s)
-            if self._pin is None:
-                return
-            if not self._is_pressed():
+            if (now := self._count()).reason != told.reason:
+                told = now
+                yield (told,)
+            if self._pin is None or not self._is_pressed() or told.reason:
                 continue
             is_long = await self._is_long()
-            if self._pin is None:
-                return
+            if self._pin is None or self._flutter.left_s is not None:
+                continue
             self._presses += 1
-            yield Reading(PRESSES.quantity, self._presses), Reading(PRESS.quantity, "long" if is_long else "short")
-            await self._until(pressed=False)
+            told = self._count()
+            yield told, Reading(PRESS.quantity, "long" if is_long else "short")
+            if not await self._until(pressed=False, within_s=self.settings.held_s):
+                yield (told._replace(quality="uncertain", reason=STUCK),)
+                await self._until(pressed=False)
+                yield (told,)
             await asyncio.sleep(self.settings.debounce_s)
 
-    async def close(self) -> None:
-        """See `Driver.close`."""
-        pin, self._pin = self._pin, None
-        self._edge.set()
-        if pin:
-            pin.close()
+    def _count(self) -> Reading:
+        return self._flutter.judged(Reading(PRESSES.quantity, self._presses))
 
     def _is_pressed(self) -> bool:
         assert self._pin is not None
         return bool(self._pin.is_high != self.settings.pull_up)
 
-    async def _until(self, *, pressed: bool) -> None:
-        """Return once it is pressed, or let go; also when it was closed."""
-        while self._pin is not None:
-            self._edge.clear()
-            if self._is_pressed() == pressed:
-                return
-            await self._edge.wait()
+    async def _until(self, *, pressed: bool, within_s: float | None = None) -> bool:
+        """Whether it is pressed, or let go, in that time; also true when it was closed, or is to be believed again."""
+        try:
+            async with asyncio.timeout(within_s):
+                while self._pin is not None:
+                    self._edge.clear()
+                    if self._is_pressed() == pressed:
+                        break
+                    fluttered = self._flutter.left_s is not None
+                    await self._changes()
+                    if fluttered and self._flutter.left_s is None:
+                        break
+        except TimeoutError:
+            return False
+        return True
 
     async def _is_long(self) -> bool:
-        try:
-            async with asyncio.timeout(max(0.0, self.settings.long_s - self.settings.debounce_s)):
-                await self._until(pressed=False)
-        except TimeoutError:
-            return True
-        return False
+        return not await self._until(pressed=False, within_s=max(0.0, self.settings.long_s - self.settings.debounce_s))
 
 
 class ButtonTwin:
     """A button that somebody presses."""
 
     api: ClassVar[int] = 1
+    faults: ClassVar[dict[str, str]] = {"noisy": "noisy", "shorted": "stuck", "stuck": ""}
+    unseen: ClassVar[dict[str, str]] = {
+        "unplugged": "a cut wire is a button that nobody presses",
+        "stuck": "one that cannot be pressed any more is a button that nobody presses; one that stays down is `stuck`",
+        "swapped": NO_NAME,
+    }
     ungiven: ClassVar[frozenset[str]] = frozenset({"presses", "press"})
 
     def __init__(self, settings: ButtonSettings, world: World) -> None:

@@ -7,7 +7,7 @@ which is repeated until it is told something else. It falls silent when the gate
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from itertools import cycle
 from typing import Annotated, Any, ClassVar, Final, Literal
@@ -21,13 +21,12 @@ from golmok_drivers.api import (
     DriverInfo,
     Gpio,
     GpioOutput,
-    Identity,
-    OutputDriver,
     Reading,
     Settings,
     Value,
     World,
 )
+from golmok_drivers.pins import UNSEEN_OUTPUT, PinOutputDriver
 
 SOUND: Final = Channel("sound")
 PATTERNS: Final[dict[str, tuple[float, ...]]] = {
@@ -58,10 +57,11 @@ class BuzzerSettings(Settings):
     expect_s: Annotated[float, msgspec.Meta(gt=0)] | None = None
 
 
-class BuzzerDriver(OutputDriver):
+class BuzzerDriver(PinOutputDriver):
     """Plays the sound that it is told, and says which it plays."""
 
     api = 1
+    part = "buzzer"
     info = DriverInfo(
         "buzzer",
         title="Buzzer",
@@ -79,84 +79,67 @@ class BuzzerDriver(OutputDriver):
         """See `Driver`."""
         super().__init__(settings, timezone=timezone)
         self.when_on = settings.sound
-        self._pin: GpioOutput | None = None
         self._sound = "off"
         self._playing: asyncio.Task[None] | None = None
-        self._did: asyncio.Queue[str | None] = asyncio.Queue()
 
     async def open(self, bus: Gpio) -> None:
         """See `Driver.open`: silent."""
-        self._did, self._sound, self._told = asyncio.Queue(), "off", None
-        self._pin = await bus.output(self.settings.pin, is_high=not self.settings.active_high)
-
-    async def probe(self) -> Identity:
-        """A buzzer cannot say who it is."""
-        return Identity("buzzer", f"pin {self.settings.pin}")
+        self._sound = "off"
+        await super().open(bus)
 
     async def command(self, quantity: str, value: Value) -> None:
         """See `OutputDriver.command`: `sound` is the name of one; true is `on`, false is `off`."""
         name = {True: "on", False: "off"}.get(value, value) if isinstance(value, bool) else value
         if quantity != SOUND.quantity or not isinstance(name, str) or name not in PATTERNS:
             raise CommandError(f"a buzzer is told `sound` {', '.join(PATTERNS)}, not {quantity} {value!r}")
-        if self._pin is None:
-            raise CommandError("the buzzer is not open")
-        self._stop()
-        self._say(name)
+        pin = self._open_pin()
+        self._stop(pin)
+        self._plays(name)
         if name != "off":
-            self._playing = asyncio.create_task(self._play(self._pin, PATTERNS[name]))
-
-    async def events(self) -> AsyncIterator[Sequence[Reading]]:
-        """See `EventDriver.events`."""
-        if self._pin is None:
-            return
-        while not self._did.empty():  # what was done before anybody listened is in the state
-            if self._did.get_nowait() is None:
-                return
-        yield (Reading(SOUND.quantity, self._sound),)
-        while (did := await self._did.get()) is not None:
-            yield (Reading(SOUND.quantity, did),)
+            self._playing = asyncio.create_task(self._play(pin, PATTERNS[name]))
 
     async def close(self) -> None:
         """See `Driver.close`."""
         if self._pin is not None:
             with suppress(DriverError):  # the bus may be gone already
-                self._stop()
-        pin, self._pin = self._pin, None
-        self._did.put_nowait(None)
-        if pin:
-            pin.close()
+                self._stop(self._pin)
+        await super().close()
 
-    def _say(self, name: str) -> None:
+    def _state(self, pin: GpioOutput) -> Reading:
+        return Reading(SOUND.quantity, self._sound)
+
+    def _plays(self, name: str) -> None:
         if name != self._sound:
             self._sound = name
-            self._did.put_nowait(name)
+            self._say(name)
 
-    def _stop(self) -> None:
+    def _stop(self, pin: GpioOutput) -> None:
         if self._playing:
             self._playing.cancel()
             self._playing = None
-        if self._pin:
-            self._pin.write(not self.settings.active_high)
+        self._drive(pin, False)
 
     async def _play(self, pin: GpioOutput, pattern: Sequence[float]) -> None:
         loop = asyncio.get_running_loop()
         ends_s = loop.time() + self.settings.longest_s
         sounds = True
         for seconds in cycle(pattern):
-            pin.write(sounds == self.settings.active_high)
+            self._drive(pin, sounds)
             await asyncio.sleep(min(seconds, max(0.0, ends_s - loop.time())))
             if loop.time() >= ends_s:
                 break
             sounds = not sounds or len(pattern) == 1
-        pin.write(not self.settings.active_high)
+        self._drive(pin, False)
         self._playing = None
-        self._say("off")
+        self._plays("off")
 
 
 class BuzzerTwin:
     """What hangs at the pin: it counts how often it began to sound."""
 
     api: ClassVar[int] = 1
+    faults: ClassVar[dict[str, str]] = {"shorted": "shorted"}
+    unseen: ClassVar[dict[str, str]] = UNSEEN_OUTPUT
     ungiven: ClassVar[frozenset[str]] = frozenset({"sound"})
 
     def __init__(self, settings: BuzzerSettings, world: World) -> None:

@@ -13,7 +13,8 @@ from typing import Annotated, Any, ClassVar, Final
 
 import msgspec
 
-from golmok_drivers.api import Channel, DriverInfo, EventDriver, Gpio, GpioInput, Identity, Reading, Settings, World
+from golmok_drivers.api import Channel, DriverInfo, Reading, Settings, World
+from golmok_drivers.pins import NO_NAME, PinInputDriver, is_news
 
 OPEN: Final = Channel("open")
 
@@ -44,10 +45,11 @@ class ContactSettings(Settings):
     expect_s: Annotated[float, msgspec.Meta(gt=0)] | None = None
 
 
-class ContactDriver(EventDriver):
+class ContactDriver(PinInputDriver):
     """Says whether the contact is open, at the start and at each change."""
 
     api = 1
+    part = "contact"
     info = DriverInfo(
         "contact",
         title="Contact (door, float, key switch)",
@@ -61,41 +63,20 @@ class ContactDriver(EventDriver):
     )
     Settings = ContactSettings
 
-    def __init__(self, settings: Any, *, timezone: str = "UTC") -> None:
-        """See `Driver`."""
-        super().__init__(settings, timezone=timezone)
-        self._pin: GpioInput | None = None
-        self._edge = asyncio.Event()
-
-    async def open(self, bus: Gpio) -> None:
-        """See `Driver.open`."""
-        self._pin = await bus.input(self.settings.pin, pull_up=self.settings.pull_up, on_edge=self._edge.set)
-
-    async def probe(self) -> Identity:
-        """A contact cannot say who it is."""
-        return Identity("contact", f"pin {self.settings.pin}")
-
     async def events(self) -> AsyncIterator[Sequence[Reading]]:
         """See `EventDriver.events`."""
-        last: bool | None = None
+        told: Reading | None = None
         while self._pin is not None:
             self._edge.clear()
-            now = is_open(self._pin.is_high, self.settings.pull_up)
-            if now != last:
-                last = now
-                yield (Reading(OPEN.quantity, now),)
-            await self._edge.wait()
-            await self._settled()
+            now = self._flutter.judged(Reading(OPEN.quantity, is_open(self._pin.is_high, self.settings.pull_up)))
+            if is_news(told, now):
+                told = now
+                yield (now,)
+            await self._changes()
+            await self._settle()
 
-    async def close(self) -> None:
-        """See `Driver.close`."""
-        pin, self._pin = self._pin, None
-        self._edge.set()
-        if pin:
-            pin.close()
-
-    async def _settled(self) -> None:
-        """Return when there was no edge for `debounce_s`, or when it chatters on and on."""
+    async def _settle(self) -> None:
+        """Return when there was no edge for `debounce_s`; not later when it chatters on and on."""
         for _ in range(_PATIENCE):
             if not self._edge.is_set() or self._pin is None:
                 return
@@ -107,6 +88,13 @@ class ContactTwin:
     """A switch: closed it pulls the pin against the resistor, open it leaves the pin to it."""
 
     api: ClassVar[int] = 1
+    faults: ClassVar[dict[str, str]] = {"noisy": "noisy"}
+    unseen: ClassVar[dict[str, str]] = {
+        "unplugged": "a cut wire is an open door: a rule `left` watches it",
+        "shorted": "wires that touch are a shut door: `expect_s` says how long a door is never left alone",
+        "stuck": "a door may stay as it is for days: `expect_s` says how long it never does",
+        "swapped": NO_NAME,
+    }
 
     def __init__(self, settings: ContactSettings, world: World) -> None:
         self._world = world

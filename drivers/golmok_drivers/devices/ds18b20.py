@@ -105,6 +105,7 @@ class Ds18b20Driver(PolledDriver):
         datasheet="https://www.analog.com/media/en/technical-documentation/data-sheets/DS18B20.pdf",
         channels=(TEMPERATURE,),
         interval_s=10.0,
+        has_serial=True,
         wiring=W1_WIRING,
         note="Waterproof probes: red is VDD, black GND, yellow or white DQ. Many probes may share one line.",
         examples=({"address": "28-00000a1b2c3d"}, {"address": "28-00000a1b2c3e"}),

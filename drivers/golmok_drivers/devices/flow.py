@@ -108,6 +108,13 @@ class FlowTwin:
 
     api: ClassVar[int] = 1
     ungiven: ClassVar[frozenset[str]] = frozenset({"flow"})
+    unseen: ClassVar[dict[str, str]] = {
+        "unplugged": "no pulses are no water",
+        "shorted": "no pulses are no water",
+        "stuck": "a turbine that is jammed is no water",
+        "noisy": "pulses of a loose wire are water; more than 60 L/min is `range`",
+        "swapped": "it has nothing by which one could be told from another",
+    }
 
     def __init__(self, settings: FlowSettings, world: World) -> None:
         self._world = world

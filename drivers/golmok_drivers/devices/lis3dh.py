@@ -6,8 +6,9 @@ which ISO 20816-1 measures. Its FIFO holds 32 samples, 6 ms: it is emptied in th
 was lost all the same is noticed (OVRN) and the capture begun anew.
 
 Velocity says whether a machine shakes (unbalance, looseness), and comes late where a bearing fails; a bearing's blows
-show in the acceleration and its kurtosis long before (3 or less when healthy). The velocity is that of the axis that
-moves most, kurtosis that of the axis with most acceleration.
+show long before in the kurtosis (3 or less when healthy) and in the envelope of what rings above 1 kHz: its level, and,
+where the settings know the bearing, how far the lines of a damage stand out of it (`golmok_drivers.bearings`). The
+velocity is that of the axis that moves most, the rest that of the axis with most acceleration.
 """
 
 from __future__ import annotations
@@ -38,6 +39,8 @@ from golmok_drivers.api import (
     WrongPart,
     waves,
 )
+from golmok_drivers.bearings import Bearing, high_passed, lines
+from golmok_drivers.twins.bearing import B6205, Shaft
 
 WHO_AM_I, CTRL_1, CTRL_4, CTRL_5, OUT_X_L, FIFO_CTRL, FIFO_SRC = 0x0F, 0x20, 0x23, 0x24, 0x28, 0x2E, 0x2F
 READ, MULTI = 0x80, 0x40
@@ -56,6 +59,8 @@ BYPASS, STREAM = 0x00, 0x80
 OVERRUN: Final = 0x40
 _FIFO_DEPTH: Final = 32
 _ATTEMPTS: Final = 3
+_FILTER_STARTS: Final = int(RATE_HZ / 200)
+"""Samples until the filter has forgotten gravity."""
 _MANNER: Final = {"mode": 3, "speed_hz": 5_000_000}
 _SESSION_S: Final = 5.0
 
@@ -66,19 +71,46 @@ _FULL_SCALE: Final = {2: (0, 0.016), 4: (1, 0.032), 8: (2, 0.064), 16: (3, 0.192
 VELOCITY: Final = Channel("velocity", "mm/s", 0.0, 500.0, 0.01, 0.2)
 ACCELERATION: Final = Channel("acceleration", "m/s2", 0.0, 280.0, 0.01, 0.3)
 KURTOSIS: Final = Channel("kurtosis", "1", 0.0, None, 0.01)
+ENVELOPE: Final = Channel("envelope", "m/s2", 0.0, 280.0, 0.01, 0.3)
 ZONE: Final = Channel("zone")
-CHANNELS: Final = (VELOCITY, ACCELERATION, KURTOSIS, ZONE)
+BEARING: Final = Channel("bearing", "dB", None, None, 0.1)
+CHANNELS: Final = (VELOCITY, ACCELERATION, KURTOSIS, ENVELOPE, ZONE)
 
 Axes = tuple[Sequence[int], Sequence[int], Sequence[int]]
 
 
 class Shaking(NamedTuple):
-    """What a capture says: mm/s, m/s2, a number, a letter."""
+    """What a capture says: mm/s, m/s2, a number, m/s2, a letter, dB."""
 
     velocity: float
     acceleration: float
     kurtosis: float
+    envelope: float
     zone: str
+    bearing: float | None
+    """None where nobody knows the bearing."""
+
+
+class BearingSettings(Settings):
+    """The bearing beside the sensor, from its maker's catalogue, and how fast its shaft turns."""
+
+    balls: Annotated[int, msgspec.Meta(ge=3, le=200, description="How many balls or rollers.", examples=[9])]
+    ratio: Annotated[
+        float,
+        msgspec.Meta(gt=0, lt=1, description="A ball's diameter over the pitch diameter.", examples=[0.203]),
+    ]
+    speed_hz: Annotated[
+        float,
+        msgspec.Meta(gt=0, le=500, description="Turns a second, within 2.5 %.", examples=[29.2]),
+    ]
+    angle_deg: Annotated[
+        float, msgspec.Meta(ge=0, lt=90, description="The contact angle; 0 for deep groove balls.", examples=[0.0])
+    ] = 0.0
+
+    @property
+    def geometry(self) -> Bearing:
+        """As `golmok_drivers.bearings` has it."""
+        return Bearing(self.balls, self.ratio, self.angle_deg)
 
 
 class Lis3dhSettings(Settings):
@@ -100,20 +132,42 @@ class Lis3dhSettings(Settings):
             examples=[[0.71, 1.8, 4.5]],
         ),
     ] = (0.71, 1.8, 4.5)
+    bearing: Annotated[
+        BearingSettings | None,
+        msgspec.Meta(
+            description="The bearing, so that `bearing` can say whether it is damaged (above 10 dB).",
+            examples=[{"balls": 9, "ratio": 0.203, "speed_hz": 29.2}],
+        ),
+    ] = None
 
     def __post_init__(self) -> None:
         if not 0 < self.zones[0] < self.zones[1] < self.zones[2]:
             raise ValueError("zones wants three rising velocities, such as [0.71, 1.8, 4.5]")
 
 
-def analyse(axes: Axes, range_g: int, zones: Sequence[float]) -> Shaking:
+def analyse(axes: Axes, settings: Lis3dhSettings) -> Shaking:
     """What the digits of the three axes say."""
-    digit = _FULL_SCALE[range_g][1] * STANDARD_G
+    digit = _FULL_SCALE[settings.range_g][1] * STANDARD_G
     strengths = [waves.rms(axis) * digit for axis in axes]
     velocity = max(waves.velocity_rms(axis, RATE_HZ) for axis in axes) * digit * 1000
     strongest = max(range(3), key=lambda at: strengths[at])
-    zone = "ABCD"[sum(velocity >= begin for begin in zones)]
-    return Shaking(round(velocity, 3), round(strengths[strongest], 3), round(waves.kurtosis(axes[strongest]), 3), zone)
+    return Shaking(
+        velocity=round(velocity, 3),
+        acceleration=round(strengths[strongest], 3),
+        kurtosis=round(waves.kurtosis(axes[strongest]), 3),
+        envelope=round(waves.rms(high_passed(axes[strongest], RATE_HZ)[_FILTER_STARTS:]) * digit, 3),
+        zone="ABCD"[sum(velocity >= begin for begin in settings.zones)],
+        bearing=_stands_out(axes[strongest], settings.bearing),
+    )
+
+
+def _stands_out(axis: Sequence[int], bearing: BearingSettings | None) -> float | None:
+    """How far a damage of any part of the bearing stands out of the envelope's noise, in dB."""
+    if bearing is None:
+        return None
+    if len(set(axis)) == 1:
+        return 0.0
+    return round(lines(axis, RATE_HZ, bearing.geometry, bearing.speed_hz)[0].db, 1)
 
 
 def judge(axes: Axes, range_g: int) -> tuple[Quality, str]:
@@ -148,10 +202,18 @@ class Lis3dhDriver(PolledDriver):
         interval_s=30.0,
         wiring=SPI_WIRING,
         note="Screw or glue it to the bearing's housing, not to sheet metal. At most 20 cm of cable.",
-        examples=({"select": 0}, {"select": 1, "range_g": 2}),
+        examples=(
+            {"select": 0, "bearing": {"balls": 9, "ratio": 0.203, "speed_hz": 29.2}},
+            {"select": 1, "range_g": 2},
+        ),
     )
     Settings = Lis3dhSettings
     _bus: Spi
+
+    @property
+    def channels(self) -> tuple[Channel, ...]:
+        """See `Driver.channels`."""
+        return (*CHANNELS, *([BEARING] if self.settings.bearing else []))
 
     async def open(self, bus: Spi) -> None:
         """See `Driver.open`."""
@@ -167,7 +229,8 @@ class Lis3dhDriver(PolledDriver):
         """See `PolledDriver.sample`."""
         await self._bus.xfer(self.settings.select, bytes((WHO_AM_I | READ, 0)), **_MANNER)  # see whether it hangs
         shaking, (quality, reason) = await self._session(self._capture_and_analyse, _SESSION_S)
-        return tuple(Reading(c.quantity, v, quality, reason) for c, v in zip(CHANNELS, shaking, strict=True))
+        told = shaking._asdict()
+        return tuple(Reading(c.quantity, told[c.quantity], quality, reason) for c in self.channels)
 
     async def _session(self, work: Any, timeout_s: float) -> Any:
         return await self._bus.session(self.settings.select, work, timeout_s=timeout_s, **_MANNER)
@@ -189,7 +252,7 @@ class Lis3dhDriver(PolledDriver):
         raw = capture(line)
         check(line, setup)
         axes = digits(raw)
-        return analyse(axes, self.settings.range_g, self.settings.zones), judge(axes, self.settings.range_g)
+        return analyse(axes, self.settings), judge(axes, self.settings.range_g)
 
 
 def check(line: SpiLine, setup: bytes | None) -> None:
@@ -248,10 +311,9 @@ def _drain(line: SpiLine) -> bytes | None:
 class Lis3dhTwin:
     """The part's registers, and its FIFO on its own clock; a motor shakes it, and its bearing may have a damage.
 
-    The motor turns `speed` times a second; unbalance makes a sine of that frequency whose effective velocity is
-    `velocity` (mm/s). A damage of the outer race of a 6204 bearing (8 balls, contact angle 0, d/D = 0.237) is hit
-    3.05 times a turn, give or take a hundredth for the slip of the cage; each blow makes the housing ring at
-    1,900 Hz for 2 ms, at first with `blow` m/s2 (Randall and Antoni, 2011, MSSP 25: 485-520, section 2).
+    The motor turns `speed` times a second; unbalance and misalignment make sines whose effective velocity is `velocity`
+    (mm/s). The damage of the bearing's outer race makes the housing ring at each blow, at first with `blow` m/s2
+    (`golmok_drivers.twins.bearing`, after McFadden and Smith, 1984). The bearing is that of the settings, else a 6205.
     """
 
     api: ClassVar[int] = 1
@@ -261,12 +323,16 @@ class Lis3dhTwin:
         "not-ready": "unplugged",
         "stuck": "stuck",
     }
+    unseen: ClassVar[dict[str, str]] = {
+        "noisy": "shaking is what it measures: a loose screw shows as velocity, a loose wire of the bus as `crc`"
+    }
     modes: ClassVar[tuple[int, ...]] = (0, 3)
     _NOISE: Final = 0.11
     """m/s2: 220 ug/sqrt(Hz) over 2.7 kHz."""
-    _BLOWS_A_TURN: Final = 3.05
-    _RINGS_HZ: Final = 1900.0
-    _RINGS_S: Final = 0.002
+    _MACHINE_NOISE: Final = 0.1
+    """m/s2, effective: what else shakes the housing."""
+    _OF_THE_SHAFT: Final = math.hypot(1, 1 / 3)
+    """The velocity of unbalance and misalignment together, for that of the unbalance."""
     _SHARES: Final = (0.75, 0.2, 1.0)
     """How much of it each axis feels; the last stands upright."""
 
@@ -279,7 +345,7 @@ class Lis3dhTwin:
         self._began_s = 0.0
         self._sent = 0
         self._raw = bytearray()
-        self._blow_s, self._phase_s = 0.0, 0.0
+        self._felt: list[float] = []
         self.select: int = settings.select
 
     @classmethod
@@ -339,7 +405,7 @@ class Lis3dhTwin:
         return int((self._world.part_s() - self._began_s) * RATE_HZ)
 
     def _source(self) -> int:
-        waiting = self._made - self._sent
+        waiting = max(0, self._made - self._sent)  # it may restart between two looks
         if waiting > _FIFO_DEPTH:
             return OVERRUN | 0x80 | 0x1F
         return min(waiting, 0x1F) | (0x20 if waiting <= 0 else 0)
@@ -354,15 +420,11 @@ class Lis3dhTwin:
         """The next sample in the FIFO, six bytes of which the high ones count."""
         if self._sent == 0:
             self._feel()
-        at_s = self._sent / RATE_HZ
-        turning = self._amplitude * math.sin(self._turn * at_s + self._angle)
-        ringing = self._ringing(at_s)
+        shaken = self._felt[self._sent % len(self._felt)]
         digit = _FULL_SCALE[self._settings.range_g][1] * STANDARD_G
         raw = bytearray()
         for axis, share in enumerate(self._SHARES):
-            felt = (
-                share * (turning + ringing) + self._random.gauss(0.0, self._NOISE) + (STANDARD_G if axis == 2 else 0.0)
-            )
+            felt = share * shaken + self._random.gauss(0.0, self._NOISE) + (STANDARD_G if axis == 2 else 0.0)
             if self._world.has("stuck"):
                 felt = STANDARD_G if axis == 2 else 0.0
             raw += bytes((0, round(min(max(felt / digit, -128), 127)) & 0xFF))
@@ -370,32 +432,22 @@ class Lis3dhTwin:
 
     def _feel(self) -> None:
         """What shakes it during this capture."""
-        world = self._world
-        self._speed = max(0.1, min(world.feel("speed"), 1000.0))
-        self._turn = 2 * math.pi * self._speed
-        self._amplitude = world.feel("velocity") / 1000 * math.sqrt(2) * self._turn
-        self._angle = 2 * math.pi * self._random.random()
-        self._blow = max(0.0, world.feel("blow"))
-        self._blow_s = self._random.random() / (self._speed * self._BLOWS_A_TURN)
-        self._last_blow_s: float | None = None
-
-    def _ringing(self, at_s: float) -> float:
-        if not self._blow:
-            return 0.0
-        if at_s >= self._blow_s:
-            self._last_blow_s = self._blow_s
-            self._blow_s += self._random.gauss(1.0, 0.01) / (self._speed * self._BLOWS_A_TURN)
-        if self._last_blow_s is None:
-            return 0.0
-        since_s = at_s - self._last_blow_s
-        return self._blow * math.exp(-since_s / self._RINGS_S) * math.sin(2 * math.pi * self._RINGS_HZ * since_s)
+        world, bearing = self._world, self._settings.bearing
+        velocity = abs(world.feel("velocity"))
+        shaft = Shaft(
+            bearing.geometry if bearing else B6205,
+            speed_hz=max(0.1, min(world.feel("speed"), 1000.0)),
+            velocity_mm_s=velocity / self._OF_THE_SHAFT,
+            noise=self._MACHINE_NOISE * min(1.0, velocity),  # one that stands still makes none
+        )
+        blow = max(0.0, world.feel("blow"))
+        self._felt = shaft.acceleration(SAMPLES, RATE_HZ, blow=min(blow, 1e4), seed=str(self._random.random()))
 
     def _over(self) -> None:
         """The capture has ended: what was fetched is what a right driver makes of it."""
         if len(self._raw) < 6 * SAMPLES:
             return
-        shaking = analyse(digits(bytes(self._raw[: 6 * SAMPLES])), self._settings.range_g, self._settings.zones)
-        self._world.give(VELOCITY.quantity, shaking.velocity)
-        self._world.give(ACCELERATION.quantity, shaking.acceleration)
-        self._world.give(KURTOSIS.quantity, shaking.kurtosis)
-        self._world.give(ZONE.quantity, shaking.zone)
+        shaking = analyse(digits(bytes(self._raw[: 6 * SAMPLES])), self._settings)
+        for quantity, value in shaking._asdict().items():
+            if value is not None:
+                self._world.give(quantity, value)

@@ -257,7 +257,9 @@ class MqttJsonDriver(MessageDriver):
     @cached_property
     def channels(self) -> tuple[Channel, ...]:
         """See `Driver.channels`."""
-        return tuple(Channel(quantity, channel.unit) for quantity, channel in self.settings.channels.items())
+        return tuple(
+            Channel(quantity, channel.unit, still_s=0.0) for quantity, channel in self.settings.channels.items()
+        )
 
     @cached_property
     def _paths(self) -> tuple[tuple[str, Path, Kind], ...]:
@@ -322,6 +324,11 @@ class MqttJsonTwin:
     """Publishes payloads of the shape that the settings read, with what such a device sends besides."""
 
     api: ClassVar[int] = 1
+    faults: ClassVar[dict[str, str]] = {"swapped": "silent", "stuck": "stuck"}
+    unseen: ClassVar[dict[str, str]] = {
+        "shorted": "it is a wire inside the device: only the device can know",
+        "noisy": "nobody knows how the values of any device may go: write limits, or a rule `unusual`",
+    }
     interval_s: float = 2.0
 
     def __init__(self, settings: MqttJsonSettings, world: World) -> None:
@@ -340,6 +347,8 @@ class MqttJsonTwin:
             return None
         if self._world.has("garbage") or self._world.has("crc"):
             return Publication(self._topic, b'{"temperature": 21.')
+        if self._world.has("swapped"):  # another make: nothing of it stands where ours has it
+            return Publication(self._topic, b'{"Uptime":"0T00:10:00","Vcc":3.1}')
         document: Any = {}
         given = []
         for quantity, channel in self._settings.channels.items():

@@ -13,7 +13,8 @@ from typing import Annotated, Any, ClassVar, Final
 
 import msgspec
 
-from golmok_drivers.api import Channel, DriverInfo, EventDriver, Gpio, GpioInput, Identity, Reading, Settings, World
+from golmok_drivers.api import Channel, DriverInfo, Reading, Settings, World
+from golmok_drivers.pins import NO_NAME, PinInputDriver, is_news
 
 MOTION: Final = Channel("motion")
 
@@ -29,10 +30,11 @@ class PirSettings(Settings):
     expect_s: Annotated[float, msgspec.Meta(gt=0)] | None = None
 
 
-class PirDriver(EventDriver):
+class PirDriver(PinInputDriver):
     """Says whether something moves, at the start and at each change."""
 
     api = 1
+    part = "PIR"
     info = DriverInfo(
         "pir",
         title="Motion detector (PIR)",
@@ -46,39 +48,23 @@ class PirDriver(EventDriver):
     )
     Settings = PirSettings
 
-    def __init__(self, settings: Any, *, timezone: str = "UTC") -> None:
-        """See `Driver`."""
-        super().__init__(settings, timezone=timezone)
-        self._pin: GpioInput | None = None
-        self._edge = asyncio.Event()
-
-    async def open(self, bus: Gpio) -> None:
-        """See `Driver.open`."""
-        self._pin = await bus.input(self.settings.pin, pull_up=False, on_edge=self._edge.set)
-
-    async def probe(self) -> Identity:
-        """A detector cannot say who it is."""
-        return Identity("PIR", f"pin {self.settings.pin}")
+    @property
+    def _pull_up(self) -> bool:
+        return False
 
     async def events(self) -> AsyncIterator[Sequence[Reading]]:
         """See `EventDriver.events`."""
-        last: bool | None = None
+        told: Reading | None = None
         while self._pin is not None:
             self._edge.clear()
-            now = self._pin.is_high
-            if last and not now and await self._moves_again():
+            now = self._flutter.judged(Reading(MOTION.quantity, self._pin.is_high))
+            is_over = told is not None and bool(told.value) and not now.value and not now.reason
+            if is_over and await self._moves_again():
                 continue
-            if self._pin is not None and now != last:
-                last = now
-                yield (Reading(MOTION.quantity, now),)
-            await self._edge.wait()
-
-    async def close(self) -> None:
-        """See `Driver.close`."""
-        pin, self._pin = self._pin, None
-        self._edge.set()
-        if pin:
-            pin.close()
+            if self._pin is not None and is_news(told, now):
+                told = now
+                yield (now,)
+            await self._changes()
 
     async def _moves_again(self) -> bool:
         """Whether something moves within `hold_s`."""
@@ -96,6 +82,13 @@ class PirTwin:
     """A detector that sees what goes on in front of it."""
 
     api: ClassVar[int] = 1
+    faults: ClassVar[dict[str, str]] = {"noisy": "noisy"}
+    unseen: ClassVar[dict[str, str]] = {
+        "unplugged": "the pin's resistor says that nobody moves: `expect_s` says how long nobody ever does not",
+        "shorted": "the same: a shorted output says that nobody moves",
+        "stuck": "a room may be empty, or full, for hours: `expect_s` says how long it never is",
+        "swapped": NO_NAME,
+    }
 
     def __init__(self, settings: PirSettings, world: World) -> None:
         self._world = world

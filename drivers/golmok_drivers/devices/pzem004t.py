@@ -34,7 +34,7 @@ VOLTAGE: Final = Channel("voltage", "V", 60.0, 260.0, 0.1, 1.3, still_s=3_600.0,
 CURRENT: Final = Channel("current", "A", 0.0, 100.0, 0.001, 0.5)
 POWER: Final = Channel("power", "W", 0.0, 23_000.0, 0.1, 115.0)
 ENERGY: Final = Channel("energy", "kW.h", 0.0, 9_999.99, 0.001)
-FREQUENCY: Final = Channel("frequency", "Hz", 45.0, 65.0, 0.1, 0.5)
+FREQUENCY: Final = Channel("frequency", "Hz", 45.0, 65.0, 0.1, 0.5, noise=1.0)
 POWER_FACTOR: Final = Channel("power-factor", "1", 0.0, 1.0, 0.01, 0.01)
 CHANNELS: Final = (VOLTAGE, CURRENT, POWER, ENERGY, FREQUENCY, POWER_FACTOR)
 
@@ -169,8 +169,8 @@ class Pzem004tTwin:
         world = self._world
         voltage = _code(world.feel("voltage") * 10, 0xFFFF)
         current = _code(world.feel("current") * 1000, 0xFFFFFFFF)
-        factor = _code(min(world.feel("power-factor"), 655.0) * 100, 0xFFFF)
-        power = _code(voltage / 10 * current / 1000 * min(factor, 100) / 100 * 10, 0xFFFFFFFF)
+        factor = _code(world.feel("power-factor") * 100, 100)
+        power = _code(voltage / 10 * current / 1000 * factor / 100 * 10, 0xFFFFFFFF)
         self._count(power / 10)
         energy, frequency = int(self._energy_wh), _code(world.feel("frequency") * 10, 0xFFFF)
         doubles = [half for word in (current, power, energy) for half in (word & 0xFFFF, word >> 16)]

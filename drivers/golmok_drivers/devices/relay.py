@@ -7,24 +7,12 @@ opto-coupler hangs at the supply): then `active_high = false`. When the gateway 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
 from typing import Annotated, Any, ClassVar, Final
 
 import msgspec
 
-from golmok_drivers.api import (
-    Channel,
-    CommandError,
-    DriverInfo,
-    Gpio,
-    GpioOutput,
-    Identity,
-    OutputDriver,
-    Reading,
-    Settings,
-    Value,
-    World,
-)
+from golmok_drivers.api import Channel, CommandError, DriverInfo, GpioOutput, Reading, Settings, Value, World
+from golmok_drivers.pins import UNSEEN_OUTPUT, PinOutputDriver
 
 ON: Final = Channel("on")
 
@@ -46,10 +34,11 @@ class RelaySettings(Settings):
     expect_s: Annotated[float, msgspec.Meta(gt=0)] | None = None
 
 
-class RelayDriver(OutputDriver):
+class RelayDriver(PinOutputDriver):
     """Switches a pin; says what it did, in the order in which it did it."""
 
     api = 1
+    part = "relay"
     info = DriverInfo(
         "relay",
         title="Relay (light, fan, lock)",
@@ -62,55 +51,28 @@ class RelayDriver(OutputDriver):
         examples=({"pin": 22}, {"pin": 23, "active_high": False, "longest_s": 600.0}),
     )
     Settings = RelaySettings
-
-    def __init__(self, settings: Any, *, timezone: str = "UTC") -> None:
-        """See `Driver`."""
-        super().__init__(settings, timezone=timezone)
-        self._pin: GpioOutput | None = None
-        self._did: asyncio.Queue[bool | None] = asyncio.Queue()
-        self._off: asyncio.TimerHandle | None = None
-
-    async def open(self, bus: Gpio) -> None:
-        """See `Driver.open`: off."""
-        self._did, self._told = asyncio.Queue(), None
-        self._pin = await bus.output(self.settings.pin, is_high=not self.settings.active_high)
-
-    async def probe(self) -> Identity:
-        """A relay cannot say who it is."""
-        return Identity("relay", f"pin {self.settings.pin}")
+    _off: asyncio.TimerHandle | None = None
 
     async def command(self, quantity: str, value: Value) -> None:
         """See `OutputDriver.command`: `on` is true or false."""
         if quantity != ON.quantity or not isinstance(value, bool):
             raise CommandError(f"a relay is told `on` true or false, not {quantity} {value!r}")
-        if self._pin is None:
-            raise CommandError("the relay is not open")
-        was_on = self._is_on(self._pin)
-        self._pin.write(value == self.settings.active_high)
+        pin = self._open_pin()
+        was_on = self._is_on(pin)
+        self._drive(pin, value)
         self._stop_timer()
         if value and self.settings.longest_s:
             self._off = asyncio.get_running_loop().call_later(self.settings.longest_s, self._time_is_up)
-        if was_on != value:
-            self._did.put_nowait(value)
-
-    async def events(self) -> AsyncIterator[Sequence[Reading]]:
-        """See `EventDriver.events`."""
-        if self._pin is None:
-            return
-        while not self._did.empty():  # what was done before anybody listened is in the state
-            if self._did.get_nowait() is None:
-                return
-        yield (Reading(ON.quantity, self._is_on(self._pin)),)
-        while (did := await self._did.get()) is not None:
-            yield (Reading(ON.quantity, did),)
+        if was_on != self._is_on(pin):
+            self._say(value)
 
     async def close(self) -> None:
-        """See `Driver.close`: the pin drives nothing any more."""
+        """See `Driver.close`."""
         self._stop_timer()
-        pin, self._pin = self._pin, None
-        self._did.put_nowait(None)
-        if pin:
-            pin.close()
+        await super().close()
+
+    def _state(self, pin: GpioOutput) -> Reading:
+        return Reading(ON.quantity, self._is_on(pin))
 
     def _is_on(self, pin: GpioOutput) -> bool:
         return bool(pin.is_high == self.settings.active_high)
@@ -123,14 +85,16 @@ class RelayDriver(OutputDriver):
     def _time_is_up(self) -> None:
         self._off = None
         if self._pin is not None and self._is_on(self._pin):
-            self._pin.write(not self.settings.active_high)
-            self._did.put_nowait(False)
+            self._drive(self._pin, False)
+            self._say(False)
 
 
 class RelayTwin:
     """What hangs at the pin; it remembers what it does."""
 
     api: ClassVar[int] = 1
+    faults: ClassVar[dict[str, str]] = {"shorted": "shorted"}
+    unseen: ClassVar[dict[str, str]] = UNSEEN_OUTPUT
 
     def __init__(self, settings: RelaySettings, world: World) -> None:
         self._world = world

@@ -13,8 +13,10 @@ from typing import Annotated, Any, ClassVar, Final
 import msgspec
 
 from golmok_drivers.adverts import ruuvi
-from golmok_drivers.adverts.driver import ADDRESS_PATTERN, AdvertDriver, Thinned
-from golmok_drivers.api import Advert, Broadcast, Channel, DriverInfo, Reading, Settings, World, judged
+from golmok_drivers.adverts.driver import SensorDriver, read
+from golmok_drivers.adverts.sender import Repeated
+from golmok_drivers.adverts.settings import AddressSettings
+from golmok_drivers.api import Advert, Broadcast, Channel, DriverInfo, Reading, World
 
 CHANNELS: Final = (
     Channel("temperature", "Cel", -40, 85, 0.005, 0.2),
@@ -24,23 +26,15 @@ CHANNELS: Final = (
     Channel("movements"),
     Channel("voltage", "V", 1.6, 3.647, 0.001),
 )
-_LOW_V: Final = 2.4
+_LOW: Final = {"voltage": 2.4}
 """A CR2477 that has so little left drops out in the cold."""
 _FORMAT_5: Final = 5
 _ADVERTS_S: Final = 1.285
 
 
-class RuuviSettings(Settings):
+class RuuviSettings(AddressSettings):
     """Which tag it is."""
 
-    address: Annotated[
-        str,
-        msgspec.Meta(
-            pattern=ADDRESS_PATTERN,
-            description="Its address; it is printed on the tag.",
-            examples=["CB:B8:33:4C:88:4F"],
-        ),
-    ]
     every_s: Annotated[
         float, msgspec.Meta(ge=0, le=86_400, description="A reading so often, though it speaks oftener.", examples=[10])
     ] = 10.0
@@ -49,7 +43,7 @@ class RuuviSettings(Settings):
     ] = 20.0
 
 
-class RuuviDriver(AdvertDriver):
+class RuuviDriver(SensorDriver):
     """Makes readings of what one tag broadcasts; what it could not measure is bad, with reason `sensor`."""
 
     api = 1
@@ -65,27 +59,13 @@ class RuuviDriver(AdvertDriver):
     )
     Settings = RuuviSettings
 
-    def __init__(self, settings: Any, *, timezone: str = "UTC") -> None:
-        """See `Driver`."""
-        super().__init__(settings, timezone=timezone)
-        self._thinned = Thinned(settings.every_s)
-
-    @property
-    def hears(self) -> Mapping[str, Any]:
-        """See `AdvertDriver.hears`."""
-        return {"address": self.settings.address}
-
-    def fell_silent(self) -> None:
-        """See `AdvertDriver.fell_silent`."""
-        self._thinned.forget()
-
     async def taken(self, advert: Advert) -> Sequence[Reading]:
         """See `AdvertDriver.taken`."""
         data = advert.manufacturer_data.get(ruuvi.COMPANY)
         if data is None:
             return ()
         values = ruuvi.decode(data)
-        if not self._thinned.is_due(advert, data, numbered=data[0] == _FORMAT_5):
+        if not self.thinned.is_due(advert, data, numbered=data[0] == _FORMAT_5):
             return ()
         return [
             _reading(channel, values) for channel in CHANNELS if channel.quantity != "movements" or data[0] == _FORMAT_5
@@ -100,10 +80,7 @@ def _reading(channel: Channel, values: Mapping[str, Any]) -> Reading:
         value = round(math.hypot(*axes), 4) if len(axes) == len("xyz") else None
     if value is None:
         return Reading(name, None, "bad", "sensor")
-    reading = judged(channel, value)
-    if name == "voltage" and reading.quality == "good" and value < _LOW_V:
-        return reading._replace(quality="uncertain", reason="low-battery")
-    return reading
+    return read(channel, value, _LOW)
 
 
 class RuuviTwin:
@@ -115,10 +92,8 @@ class RuuviTwin:
         self.address = settings.address.upper()
         self.interval_s = _ADVERTS_S
         self._world = world
-        self._every_s = max(settings.every_s, 1.0)
+        self._repeated = Repeated(settings.every_s)
         self._sequence = int(world.random() * 65_000)
-        self._sent: Broadcast | None = None
-        self._made_s = -1e9
 
     @classmethod
     def defaults(cls, settings: Any) -> dict[str, dict[str, Any]]:
@@ -134,11 +109,7 @@ class RuuviTwin:
 
     def broadcast(self) -> Broadcast | None:
         """See `BleTwin.broadcast`."""
-        now_s = self._world.now_s()
-        if self._sent is None or now_s - self._made_s >= self._every_s:
-            self._made_s = now_s
-            self._sent = self._measured()
-        return self._sent
+        return self._repeated.at(self._world.now_s(), self._measured)
 
     def _measured(self) -> Broadcast:
         feel = self._world.feel

@@ -109,6 +109,7 @@ class Sht4xDriver(PolledDriver):
         datasheet="https://sensirion.com/products/catalog/SHT40",
         channels=(TEMPERATURE, HUMIDITY),
         interval_s=10.0,
+        has_serial=True,
         wiring=I2C_WIRING,
         note="The order code ends in the address: A is 0x44, B is 0x45, C is 0x46. At most 1 m of cable.",
         examples=({"address": 0x44, "dew_point": True}, {"address": 0x45}),
@@ -158,6 +159,7 @@ class Sht4xTwin:
     """
 
     api: ClassVar[int] = 1
+    faults: ClassVar[dict[str, str]] = {"swapped": ""}
     _DURATIONS: Final = {MEASURE_PRECISELY: _MEASURE_S, READ_SERIAL: 0.0, SOFT_RESET: _RESET_S}
 
     def __init__(self, settings: Sht4xSettings, world: World, part_s: Callable[[], float] = time.monotonic) -> None:

@@ -24,8 +24,9 @@ from golmok_drivers.api import (
     UartTwin,
 )
 from golmok_drivers.buses.gpio import PinCounter, PinInput, PinOutput, Pins
+from golmok_drivers.buses.i2c import HELD
 from golmok_drivers.buses.worker import BusWorker
-from golmok_drivers.errors import BusNack, BusTimeout, Unplugged
+from golmok_drivers.errors import BusNack, BusTimeout, Shorted, Unplugged
 from golmok_drivers.twins.world import DeviceWorld, Given, Ledger
 
 HANG_S: Final = 3.0
@@ -90,14 +91,23 @@ class _Wire:
         return spoilt
 
     def held(self) -> None:
-        """Raise if any part holds the lines that all of them share."""
-        if any(other.world.has("bus-stuck") for other in self.others):
+        """Raise if any part, or a wire that touches ground, holds the lines that all of them share."""
+        if self.is_shorted() or any(other.world.has("bus-stuck") for other in self.others):
             self._released.wait(STUCK_S)
-            raise BusTimeout("sim: a part holds the bus; check SDA, SCL and their pull-ups")
+            raise Shorted(HELD.format("sim"))
+
+    def is_shorted(self) -> bool:
+        """Whether a wire of the bus touches ground (not one between a part and what it measures: its twin says so)."""
+        return any(other.world.has("shorted") and not _has_own(other.twin, "shorted") for other in self.others)
 
     def release(self) -> None:
         """Let hanging transactions go."""
         self._released.set()
+
+
+def _has_own(twin: Any, fault: str) -> bool:
+    """Whether the twin makes that fault itself."""
+    return fault in getattr(twin, "faults", {})
 
 
 class _SimBus:
@@ -237,6 +247,8 @@ class SimSpi(_SimBus):
         return await self._session(select, line, lambda: work(line), timeout_s)
 
     def _transact(self, select: int, write: bytes, mode: int) -> _Answer:
+        if self._wire.is_shorted():  # MISO at ground
+            return _Answer(bytes(len(write)), is_spoilt=True)
         for other in self._wire.others:
             twin: SpiTwin = other.twin
             if twin.select == select:
@@ -272,7 +284,7 @@ class SimUart(_SimBus):
         for other in self._wire.others:
             twin: UartTwin = other.twin
             world = other.world
-            if world.has("nack") or world.has("unplugged"):
+            if world.has("nack") or world.has("unplugged") or self._wire.is_shorted():
                 continue
             world.take_given()
             reply = twin.hear(write)[:read]
@@ -384,15 +396,15 @@ class _TwinCounter(PinCounter):
 class _TwinOutput(PinOutput):
     """An output at which a twin hangs."""
 
-    def __init__(self, real: PinOutput, driven: Callable[[bool], None]) -> None:
+    def __init__(self, real: PinOutput, driven: Callable[[bool], None], touches: Callable[[], bool]) -> None:
         self._real = real
-        self._driven = driven
+        self._driven, self._touches = driven, touches
         driven(real.is_high)
 
     @property
     def is_high(self) -> bool:
         """See `api.GpioOutput.is_high`."""
-        return self._real.is_high
+        return self._real.is_high and not self._touches()
 
     def write(self, is_high: bool) -> None:
         """See `api.GpioOutput.write`."""
@@ -441,7 +453,7 @@ class SimPins:
     async def output(self, pin: int, *, is_high: bool) -> _TwinOutput:
         """See `api.Gpio.output`."""
         real = await self._pins.output(pin, is_high=is_high)
-        return _TwinOutput(real, lambda level: self._drive_twin(pin, level))
+        return _TwinOutput(real, lambda level: self._drive_twin(pin, level), lambda: self._touches_ground(pin))
 
     async def close(self) -> None:
         """Give all pins back and let go of them."""
@@ -467,19 +479,24 @@ class SimPins:
     def _at(self, pin: int) -> list[Other]:
         return [other for other in self._wire.others if other.twin.pin == pin]
 
+    def _touches_ground(self, pin: int) -> bool:
+        return any(other.world.has("shorted") for other in self._at(pin))
+
     def _pull(self) -> None:
         for number, pull_up in self._pulls.items():
             for other in self._at(number):
                 twin: GpioTwin = other.twin
                 cut = other.world.has("unplugged") or other.world.has("nack")
-                self._drive(number, pull_up if cut else twin.level(pull_up), other.world.has("bounce"))
+                level = (pull_up if cut else twin.level(pull_up)) and not other.world.has("shorted")
+                level ^= other.world.has("noisy") and level == bool(self._factory.pin(number).state)
+                self._drive(number, level, other.world.has("bounce"))
 
     def _pulse(self) -> None:
         for number, pull_up in self._counted.items():
             for other in self._at(number):
                 twin: PulseTwin = other.twin
                 pulses, pin = twin.pulses(), self._factory.pin(number)
-                if other.world.has("unplugged") or other.world.has("nack"):
+                if any(other.world.has(fault) for fault in ("unplugged", "nack", "shorted")):
                     continue
                 for _ in range(pulses):
                     (pin.drive_low if pull_up else pin.drive_high)()

@@ -33,9 +33,9 @@ settings = { address = 0x45 }
 Faults: `nack` (no answer), `crc` (a bit flips on the way), `timeout` (the transaction hangs), `stuck` (the value
 does not move any more), `reset` (the part restarted), `unplugged`, `not-ready` (there, but no measurement),
 `garbage` (other bytes), `range` (a value beyond what the part can measure), `bounce` (a contact's edges bounce),
-`slow` (it answers late, but not too late), `bus-stuck` (it holds the whole I2C bus), `open-circuit` and `shorted` (the
-sensor's wire, where there is one between it and the part), `noisy` (its values scatter), `swapped` (another part, or
-another of the same kind).
+`slow` (it answers late, but not too late), `bus-stuck` (it holds the whole I2C bus), `open-circuit` (the sensor's
+wire, where there is one between it and the part), `shorted` (that wire touches ground, else one of the bus),
+`noisy` (its values scatter), `swapped` (another part, or another of the same kind).
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Final, NamedTuple
@@ -139,8 +139,9 @@ def simulate(
 ) -> Simulation:
     """Make a twin for each device; raises `ScenarioError`, `UnknownDriver`, `BusUrlError`.
 
-    A device plays its entry in the scenario file that its bus URL names, else in `scenario`, else what its
-    twin plays by default. `clock` gives seconds since the midnight before the simulation began (`day_clock`).
+    A device plays its entry in the scenario file that its bus URL names, else in `scenario`, else what its twin
+    plays by default; one on MQTT, which has no bus, its entry in any of these files. `clock` gives seconds since the
+    midnight before the simulation began (`day_clock`).
     """
     given = load_scenario(base / scenario) if scenario else Scenario(base=base)
     files: dict[str, Scenario] = {}
@@ -151,11 +152,18 @@ def simulate(
         if parsed.simulated and parsed.where:
             played = files[parsed.where] = files.get(parsed.where) or load_scenario(base / parsed.where)
         placed.append(_Placed(device, played.device.get(device.name, Part()), played))
+    placed = [entry if entry.device.bus else _found(entry, files.values()) for entry in placed]
     names = {device.name for device in devices}
     for played in (given, *files.values()):
         placed += [_stranger(name, part, played) for name, part in played.device.items() if name not in names]
         names |= played.device.keys()
     return Simulation(placed, clock or day_clock(timezone), Ledger(ledger))
+
+
+def _found(entry: _Placed, files: Iterable[Scenario]) -> _Placed:
+    """A device on MQTT with what the first file plays that knows it."""
+    name = entry.device.name
+    return next((_Placed(entry.device, file.device[name], file) for file in files if name in file.device), entry)
 
 
 def _tables(defaults: dict[str, dict[str, Any]], part: Part, device: str) -> dict[str, Signal]:

@@ -12,7 +12,8 @@ import json
 import logging
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
 from typing import Any, Final, Protocol
 
 import msgspec
@@ -23,7 +24,7 @@ from golmok_cloud_sync.protocol.gaps import Moment
 from golmok_edge.gateway.clock import Clock
 from golmok_edge.gateway.live import rfc3339
 from golmok_edge.gateway.timekeeper import Timekeeper
-from golmok_edge.rules import Engine, Seen, engine_of
+from golmok_edge.rules import Engine, NoSuchAlarmError, Seen, engine_of
 from golmok_edge.settings import Settings
 from golmok_edge.store import Commit
 from golmok_edge.store.layout import replace_file
@@ -36,6 +37,7 @@ MACHINE: Final = "machine.state"
 MOST_BLOCKS: Final = 2_000
 MOST_WAITED_MS: Final = 60_000
 """A value that lay at the broker for longer tells of the past: it is stored, and judged by nobody."""
+_LONGEST_NAME: Final = 100
 SAVE_EVERY_MS: Final = 600_000
 """What is learned is remembered so often; what is told, at once."""
 
@@ -140,6 +142,17 @@ class AlarmKeeper:
             self._tell(steps)
             alarm = next(alarm for alarm in self.engine.open if which in (alarm.id, alarm.rule))
             return self._row(alarm) | {"changed": bool(steps)}
+
+    def heed(self, commands: Iterable[Mapping[str, Any]]) -> None:
+        """What the cloud says: alarms that somebody has seen there. It says so until it hears that we know. Any thread.
+
+        What cannot be understood is of a newer cloud, and passed by.
+        """
+        for command in commands:
+            which, by = command.get("alarm"), command.get("by")
+            if command.get("do") == "acknowledge" and isinstance(which, str) and isinstance(by, str):
+                with suppress(NoSuchAlarmError):  # it is over meanwhile
+                    self.acknowledge(which, by[:_LONGEST_NAME])
 
     def rows(self) -> list[dict[str, Any]]:
         """The open alarms, the newest first, and then those that are over."""

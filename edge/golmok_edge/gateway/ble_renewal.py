@@ -13,6 +13,7 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from golmok_drivers.adverts.keyed import name_of
+from golmok_drivers.adverts.settings import KeySettings, key_of
 from golmok_edge.gateway.clock import SystemClock
 from golmok_edge.gateway.counters import ALLOWED_S, CountersError, allow, is_renewed
 from golmok_edge.settings import Device, Language, Settings, language_of
@@ -94,7 +95,7 @@ def _text(what: str, language: Language, **words: Any) -> str:
 
 
 def _key(device: Device) -> str:
-    return getattr(device.options, "key", None) or ""
+    return (key_of(device.options) if isinstance(device.options, KeySettings) else None) or ""
 
 
 def _address(device: Device) -> str:

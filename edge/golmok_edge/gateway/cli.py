@@ -37,6 +37,8 @@ a line: {"servicedatauuid": "fcd2", "servicedata": "4002ca0903bf13"}
 also:   "key" (32 digits) and "address" of the sender, for an encrypted BTHome device
 """
 _ASK_S: Final = 5.0
+_COMMAND_S: Final = 70.0
+"""A pager is called three times before it counts as away."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -106,6 +108,7 @@ def _parser() -> argparse.ArgumentParser:
     switch.add_argument("value", metavar="VALUE", help="on, off, …")
     switch.add_argument("--json", action="store_true", help="print one JSON document")
     switch.set_defaults(run=_switch)
+    _add_pager(commands.add_parser("pager", help="make a guest's pager buzz", description="Guests' pagers."))
     devices = commands.add_parser("devices", help="what can be connected", description="What can be connected.")
     devices_commands = devices.add_subparsers(required=True, metavar="COMMAND")
     known = devices_commands.add_parser("list", help="the drivers", description="The drivers, and what each measures.")
@@ -115,6 +118,33 @@ def _parser() -> argparse.ArgumentParser:
     _add_scan(devices_commands)
     _add_ble(commands.add_parser("ble", help="what Bluetooth adverts say", description="Bluetooth."))
     return parser
+
+
+def _add_pager(parser: argparse.ArgumentParser) -> None:
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    call = commands.add_parser(
+        "call",
+        help="a ticket is ready",
+        description="Make a pager buzz for a ticket: waits until it answers, or was tried three times.",
+    )
+    _config(call)
+    call.add_argument("device", metavar="DEVICE", help="the pager's name in the settings")
+    call.add_argument("ticket", metavar="TICKET", type=int, help="the ticket's number, 0 to 65535")
+    call.add_argument("--pattern", type=int, metavar="N", help="how it buzzes, 0 to 255; else as the settings say")
+    call.add_argument("--seconds", type=int, metavar="S", help="how long it is worth a buzz; else as the settings say")
+    call.add_argument("--json", action="store_true", help="print one JSON document")
+    call.add_argument("--lang", choices=["en", "ko"], help="language of the answer")
+    call.set_defaults(run=_call_pager)
+
+
+def _call_pager(args: argparse.Namespace) -> int:
+    from golmok_edge.gateway import pagercall
+
+    settings = check.read(args.config)
+    if settings is None:
+        return check.run(args.config, json=True) if args.json else 2
+    page = {"pattern": args.pattern, "seconds": args.seconds}
+    return pagercall.run(settings, _command, args.device, args.ticket, **page, json=args.json, lang=args.lang)
 
 
 def _add_alarms(parser: argparse.ArgumentParser) -> None:
@@ -425,7 +455,7 @@ def _switch(args: argparse.Namespace) -> int:
         return check.run(args.config, json=True) if args.json else 2
     value = {"on": True, "off": False}.get(args.value, args.value)
     try:
-        said = ask(settings, {"do": "command", "device": args.device, "value": value})
+        said = _command(settings, {"do": "command", "device": args.device, "value": value})
     except OSError as error:
         if args.json:
             print(json.dumps({"error": str(error)}, ensure_ascii=False))
@@ -436,11 +466,15 @@ def _switch(args: argparse.Namespace) -> int:
     return 0
 
 
-def ask(settings: Settings, question: dict[str, Any]) -> dict[str, Any]:
+def _command(settings: Settings, question: dict[str, Any]) -> dict[str, Any]:
+    return ask(settings, question, within_s=_COMMAND_S)
+
+
+def ask(settings: Settings, question: dict[str, Any], *, within_s: float = _ASK_S) -> dict[str, Any]:
     """One answer of the running gateway. Raises OSError when it does not run."""
     path = socket_path(settings.store.path)
     with socket.socket(socket.AF_UNIX) as line:
-        line.settimeout(_ASK_S)
+        line.settimeout(within_s)
         try:
             line.connect(str(path))
         except (FileNotFoundError, ConnectionRefusedError):

@@ -42,6 +42,7 @@ from golmok_edge.gateway.said import Said
 from golmok_edge.gateway.salvager import EVERY_S, Salvager, set_aside_event
 from golmok_edge.gateway.stall import Stall
 from golmok_edge.gateway.status import SOFTWARE, Parts, Rate, document
+from golmok_edge.gateway.strangers import addresses
 from golmok_edge.gateway.timekeeper import ANCHOR, Timekeeper, day_of_now
 from golmok_edge.gateway.wards import Wards
 from golmok_edge.settings import Device, Settings, normal_silence_s
@@ -243,7 +244,14 @@ class Gateway:
         stack.push_async_callback(buses.close)
         self._tasks = [
             DeviceTask(
-                device, one, buses, clock, self._put_readings, self._deadlines, elsewhere=wards.elsewhere(device)
+                device,
+                one,
+                buses,
+                clock,
+                self._put_readings,
+                self._deadlines,
+                elsewhere=wards.elsewhere(device),
+                neighbours=addresses(settings.devices, device.bus or ""),
             )
             for device, one in drivers
             if not isinstance(one, MessageDriver)
@@ -327,7 +335,11 @@ class Gateway:
         if self.settings.cloud is None:
             return
         self._courier = self._new_courier(
-            self._keeper.outbox, is_new_boot=is_new_boot, latest=lambda: self._live.records(), on_time=self._on_time
+            self._keeper.outbox,
+            is_new_boot=is_new_boot,
+            latest=lambda: self._live.records(),
+            on_time=self._on_time,
+            on_reply=lambda reply: self._alarms.heed(reply.commands),
         )
         stack.callback(self._courier.close, LAST_SENDING_S)
         stack.callback(self._on_calm)
@@ -512,11 +524,11 @@ class Gateway:
         self._publisher.committed(self._live.newest(self._channels), self._expire_s)
 
     async def _command(self, device: str, value: Value) -> None:
-        """Make an output do that; raises LookupError when there is no such device, `DriverError`."""
+        """Make a device do that; raises LookupError when there is no such device, `DriverError`."""
         task = next((task for task in self._tasks if task.device.name == device), None)
         if task is None:
             raise LookupError(f"there is no device {device!r}")
-        await task.command(task.device.channels[0].quantity, value)
+        await task.tell(value)
 
     async def _status(self) -> dict[str, Any]:
         bus, used_bytes = self._bus, await self._loop.run_in_executor(self._aside, self._used_bytes)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import aclosing, suppress
 from inspect import isawaitable
@@ -17,14 +18,15 @@ from typing import Any, Final, NamedTuple, Protocol, cast
 from golmok_cloud_sync.protocol import Record
 from golmok_drivers.api import (
     BusTimeout,
+    CommandDriver,
     CommandError,
     Driver,
     DriverError,
     EventDriver,
     Identity,
-    OutputDriver,
     PolledDriver,
     Reading,
+    Unplugged,
     Value,
     failed,
 )
@@ -34,12 +36,15 @@ from golmok_drivers.watch import Watch
 from golmok_edge.gateway.clock import Clock, Instant
 from golmok_edge.gateway.convert import records_of, units_of
 from golmok_edge.gateway.health import Allowance, DeviceState, Pauses
+from golmok_edge.gateway.strangers import explained
 from golmok_edge.settings import Device
 
 _log = logging.getLogger(__name__)
 
 REOPEN_AFTER: Final = 3
 """Failures in a row after which a device is closed and opened anew: it may have been swapped."""
+WHO_S: Final = 300.0
+"""How often a part with a number is asked for it: it can be changed between two samples, too."""
 
 
 class Deadlines(NamedTuple):
@@ -52,7 +57,7 @@ class Deadlines(NamedTuple):
     import_s: float = 5.0
     """A device that is opened may import a library for so long, on a slow machine."""
     close_s: float = 1.0
-    """For a device to be let go, or to stop what it does when it is told to; then it is left to itself."""
+    """For a device to be let go; then it is left to itself."""
     least_pause_s: float = 1.0
     """Before it is opened again; while nothing good comes twice as long each time, up to the next."""
     most_pause_s: float = 60.0
@@ -77,19 +82,22 @@ class DeviceTask:
         put: Callable[[Sequence[Record]], None],
         deadlines: Deadlines = Deadlines(),  # noqa: B008  # a tuple
         elsewhere: Callable[[], Driver] | None = None,
+        neighbours: Sequence[str] = (),
     ) -> None:
-        """`elsewhere` makes the same driver in a process of its own, where it goes once it has hung in ours."""
+        """`elsewhere` makes the same driver in a process of its own, where it goes once it has hung in ours;
+        `neighbours` are the numbers of all devices of its 1-wire bus, its own among them."""
         self.device, self.driver = device, driver
         self.state = DeviceState()
         self.may_block_s = 0.0
         """How long its driver may keep the loop from the others; beyond this it is interrupted."""
         self._bus_of, self._clock, self._put, self._deadlines = bus_of, clock, put, deadlines
+        self._neighbours = neighbours
         self._elsewhere = elsewhere
         self._units = units_of(device)
         self._quantities = frozenset(channel.quantity for channel in device.channels)
         self._allowance = Allowance(_most_per_s(device))
         self._watch = Watch(device.channels, device.still_s)
-        self._is_swapped = False
+        self._is_swapped, self._ask_again_s = False, 0.0
         self._due_s: float | None = None
         self._stuck: set[asyncio.Task[Any]] = set()
         """What was cut off and has not ended all the same."""
@@ -102,12 +110,25 @@ class DeviceTask:
         return self.state.restarts
 
     async def command(self, quantity: str, value: Value) -> None:
-        """Make an output do that; raises `DriverError`, `CommandError` when it is none."""
+        """Make it do that; raises `DriverError`, `CommandError` when it does nothing that it could be told."""
+        driver = self._commanded()
+        try:
+            async with asyncio.timeout(driver.command_s):
+                await driver.command(quantity, value)
+        except BusTimeout:
+            raise
+        except TimeoutError:
+            raise BusTimeout(f"{self.device.name} did not do it within {driver.command_s:g} s") from None
+
+    async def tell(self, value: Value) -> None:
+        """The same of what its driver is told if nothing else is said."""
+        await self.command(self._commanded().told, value)
+
+    def _commanded(self) -> CommandDriver:
         driver = self.driver
-        if not isinstance(driver, OutputDriver):
+        if not isinstance(driver, CommandDriver):
             raise CommandError(f"{self.device.name} ({self.device.driver}) does nothing that it could be told")
-        async with asyncio.timeout(self._deadlines.close_s):
-            await driver.command(quantity, value)
+        return driver
 
     async def finish_turn(self) -> None:
         """Wait until what is being measured is put, and ask no more. Cancel the task then."""
@@ -193,13 +214,23 @@ class DeviceTask:
                 except Misbehaved:
                     raise
                 except DriverError as error:
-                    self._failed(error)
+                    self._failed(await self._explained(error))
                     failures += 1
 
+    async def _explained(self, error: DriverError) -> DriverError:
+        """The error, or what the others on a bus say of it."""
+        if isinstance(error, Unplugged) and self._neighbours:
+            with suppress(DriverError):
+                present = await self._bus_of(self.device.bus or "").devices()
+                return explained(error, self._neighbours, present)
+        return error
+
     async def _see_who_it_is(self, driver: PolledDriver) -> None:
-        """Once after it was good again: what was away may have come back as another."""
-        if self.state.part or self.state.state == "bad":
+        """Once after it was good again, and now and then: what was away may have come back as another."""
+        is_known = self.state.part and _now_s() < self._ask_again_s
+        if is_known or self.state.state == "bad":
             return
+        self._ask_again_s = _now_s() + WHO_S if driver.info.has_serial else math.inf
         try:
             identity = await self._within(self._deadlines.answer_s, driver.probe)
         except Misbehaved:

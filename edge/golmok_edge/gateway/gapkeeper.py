@@ -34,7 +34,7 @@ from golmok_cloud_sync.protocol.gaps import (
 )
 from golmok_edge.gateway.clock import Clock
 from golmok_edge.gateway.gaps import THE_BUS, Say, Scope, State, Tracker, Watched
-from golmok_edge.gateway.gapstate import FILE_NAME, Kept, KeptChannel, Runs, keep, read, write
+from golmok_edge.gateway.gapstate import FILE_NAME, Kept, KeptChannel, Runs, in_order, keep, read, write
 from golmok_edge.gateway.live import rfc3339
 from golmok_edge.gateway.timekeeper import Timekeeper
 from golmok_edge.settings import Device, normal_silence_s
@@ -107,7 +107,7 @@ class GapKeeper:
         What is found is told by `begin`, when events can be put.
         """
         kept = read(self._file)
-        self._runs = Runs([*reader.boots(), *(kept.boots if kept else ())], self._clock.boot)
+        self._runs = Runs(in_order(kept.boots if kept else (), reader.boots()), self._clock.boot)
         self._began = self._now()
         alive = reader.last_moment()
         # Without records the store is new, though we are not: the one before was damaged and set aside.

@@ -81,6 +81,16 @@ class Kept(msgspec.Struct):
 _DECODER: Final = msgspec.json.Decoder(Kept)
 
 
+def in_order(remembered: Iterable[str], on_disk: Iterable[str]) -> list[str]:
+    """The boots of two lines as one. A store that lacks boots is newer than they are: the one before was set aside."""
+    line, rest = [], list(on_disk)
+    for boot in remembered:
+        upto = rest.index(boot) + 1 if boot in rest else 0
+        line += rest[:upto] or [boot]
+        del rest[:upto]
+    return list(dict.fromkeys([*line, *rest]))
+
+
 def keep(tracker: Tracker, at: Point, runs: Runs, heard: Point | None = None) -> Kept:
     """What to remember of `tracker`, and when the local bus was heard last."""
     named = {at.run}

@@ -21,6 +21,7 @@ from golmok_drivers.api import DriverError, MessageDriver, failed, topic_matches
 from golmok_drivers.buses.mqtt import RECEIVE_MAXIMUM, Message, subscription_id
 from golmok_drivers.errors import DriverRaises
 from golmok_drivers.sound import sound
+from golmok_drivers.watch import Watch
 from golmok_edge.gateway.clock import Instant
 from golmok_edge.gateway.convert import records_of, units_of
 from golmok_edge.gateway.decoding import Said
@@ -46,10 +47,12 @@ class Listener:
     driver: MessageDriver
     units: dict[str, str] = field(init=False)
     quantities: frozenset[str] = field(init=False)
+    watch: Watch = field(init=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "units", dict(units_of(self.device)))
         object.__setattr__(self, "quantities", frozenset(channel.quantity for channel in self.device.channels))
+        object.__setattr__(self, "watch", Watch(self.device.channels, self.device.still_s))
 
 
 @dataclass(slots=True)
@@ -172,7 +175,8 @@ class Inbox:
     def records_of(self, one: Listener, said: Said, at: Instant, waited_ms: int | None) -> Sequence[Record]:
         """What one device said, as it is stored."""
         if said.error is None:
-            return self.corrected(records_of(one.device, one.units, said.readings, at, waited_ms))
+            readings = one.watch.look(said.readings, at.mono_ms / 1000)
+            return self.corrected(records_of(one.device, one.units, readings, at, waited_ms))
         self.counts.bad += 1
         return records_of(one.device, one.units, failed(one.device.channels, said.error), at, waited_ms)
 

@@ -17,6 +17,7 @@ import msgspec
 from golmok_drivers import catalogue
 from golmok_drivers.api import Driver, DriverError, MessageDriver
 from golmok_drivers.buses import open_bus, parse_bus_url
+from golmok_drivers.buses.mqtttrace import standing_for
 from golmok_drivers.buses.url import EXAMPLES
 from golmok_drivers.guess import guess
 from golmok_drivers.scan import UART_NUMBERS, Find, examine, opened, present_buses, scan_bus
@@ -122,8 +123,11 @@ async def _wired(scan: Scan, url: str) -> None:
         scan.troubles[url] = str(error)
         return
     try:
-        for device in mine:
-            scan.known.append(await _examined(device, bus))
+        if parsed.kind == "gpio":  # they are listened to, all at once
+            scan.known += await asyncio.gather(*(_examined(device, bus) for device in mine))
+        else:
+            for device in mine:
+                scan.known.append(await _examined(device, bus))
         places = [_place(device.options) for device in mine]
         numbers = [number for number in scan.numbers if not (mine and number == EVERYBODY)]
         found = [find async for find in scan_bus(url, parsed.kind, bus, numbers) if _place(find.options) not in places]
@@ -137,15 +141,18 @@ async def _wired(scan: Scan, url: str) -> None:
 
 def _name_swapped(known: Sequence[dict[str, Any]], found: Sequence[Find]) -> None:
     """One of a kind that is missing where one of the same kind is new: it was changed for another."""
-    for row in known:
-        others = [find for find in found if find.driver == row["driver"] and find.serial]
-        if row["reason"] == "unplugged" and len(others) == 1:
-            row |= {"reason": "swapped", "detail": f"{others[0].serial} is there instead: another one of its kind"}
+    away = [row for row in known if row["reason"] in ("unplugged", "nack")]
+    for row in away:
+        others = [find for find in found if find.driver == row["driver"]]
+        if len(others) == 1 == sum(one["driver"] == row["driver"] for one in away):
+            who = others[0].serial or f"one at {_of_place(others[0].options).strip()}"
+            row |= {"reason": "swapped", "detail": f"{who} is there instead: another one of its kind"}
 
 
 async def _examined(device: Device, bus: Any) -> dict[str, Any]:
     """How a device of the settings is."""
     driver: Driver = catalogue.load(device.driver)(device.options)
+    driver = standing_for(driver, device.bus, None) if isinstance(driver, MessageDriver) else driver
     row: dict[str, Any] = {"name": device.name, "driver": device.driver, "bus": device.bus, "part": "", "serial": ""}
     try:
         async with asyncio.timeout(_WITHIN_S):

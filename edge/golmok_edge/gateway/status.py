@@ -214,8 +214,18 @@ def _devices(parts: Parts) -> list[dict[str, Any]]:
         flood = parts.bus.floods.states.get(device.name) if parts.bus else None
         if flood and flood.state == "bad":
             state = flood
-        rows.append(row | (_told(parts, state) if state else _on_the_bus(device, age_s, channels)))
+        told = _told(parts, state) if state else _on_the_bus(channels)
+        rows.append(row | told | (_SILENT if _is_silent(device, age_s) and told["state"] != "bad" else {}))
     return rows
+
+
+_SILENT: Final[dict[str, str]] = {"state": "bad", "reason": "silent", "detail": ""}
+
+
+def _is_silent(device: Device, age_s: float | None) -> bool:
+    """Whether one that speaks by itself has been silent for longer than it ever is."""
+    silence_s = None if device.interval_s is not None else normal_silence_s(device)
+    return silence_s is not None and age_s is not None and age_s > silence_s
 
 
 def _told(parts: Parts, state: DeviceState) -> dict[str, Any]:
@@ -247,12 +257,11 @@ def _ago_s(parts: Parts, mono_ms: int | None) -> float | None:
     return None if mono_ms is None else max(0.0, (parts.clock.mono_ms() - mono_ms) / 1000)
 
 
-def _on_the_bus(device: Device, age_s: float | None, channels: list[dict[str, Any]]) -> dict[str, Any]:
-    silence_s = normal_silence_s(device)
-    bad = next((row["reason"] or "error" for row in channels if row["quality"] == "bad"), "")
-    if silence_s is not None and age_s is not None and age_s > silence_s:
-        bad = "silent"
-    return {"state": "bad" if bad else "good" if channels else "starting", "reason": bad, "detail": ""}
+def _on_the_bus(channels: list[dict[str, Any]]) -> dict[str, Any]:
+    for state in ("bad", "uncertain"):
+        if reason := next((row["reason"] or "error" for row in channels if row["quality"] == state), ""):
+            return {"state": state, "reason": reason, "detail": ""}
+    return {"state": "good" if channels else "starting", "reason": "", "detail": ""}
 
 
 def _said(live: Live) -> dict[str, list[dict[str, Any]]]:

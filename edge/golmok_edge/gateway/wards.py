@@ -10,6 +10,7 @@ from typing import Any
 from golmok_drivers import catalogue
 from golmok_drivers.api import Driver, DriverError, MessageDriver
 from golmok_drivers.buses import parse_bus_url
+from golmok_drivers.buses.mqtttrace import standing_for
 from golmok_drivers.declare import declared
 from golmok_edge.gateway.clock import Clock
 from golmok_edge.gateway.decoding import Decoder
@@ -31,7 +32,9 @@ class Wards:
         """The driver of a device, not yet opened."""
         kind = catalogue.load(device.driver)
         if issubclass(kind, MessageDriver):
-            return self._decoder(device, kind) if device.apart else kind(device.options, timezone=self._timezone)
+            if device.apart and not device.bus:
+                return self._decoder(device, kind)
+            return standing_for(kind(device.options, timezone=self._timezone), device.bus, device.record_to)
         return self.apart(device) if device.apart else kind(device.options, timezone=self._timezone)
 
     def apart(self, device: Device) -> Driver:
@@ -45,8 +48,8 @@ class Wards:
 
     def elsewhere(self, device: Device) -> Callable[[], Driver] | None:
         """What makes the driver in a process of its own; None if it is in one, or could do less there (Bluetooth)."""
-        is_on_the_air = catalogue.load(device.driver).info.bus == "ble"
-        return None if device.apart or is_on_the_air else partial(self.apart, device)
+        stays = catalogue.load(device.driver).info.bus in ("ble", "mqtt")
+        return None if device.apart or stays else partial(self.apart, device)
 
     def end(self) -> None:
         """End all processes."""

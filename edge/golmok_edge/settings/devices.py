@@ -16,10 +16,12 @@ import msgspec
 from msgspec import inspect
 
 from golmok_drivers import catalogue
+from golmok_drivers.adverts.settings import KeySettings, key_of
 from golmok_drivers.api import BusUrlError, Channel, Driver, DriverError, MessageDriver, PolledDriver, UnknownDriver
 from golmok_drivers.buses import BusUrl, parse_bus_url
 from golmok_drivers.buses.url import EXAMPLES
 from golmok_drivers.declare import declared
+from golmok_drivers.errors import KeyFileError
 from golmok_drivers.units import is_unit, nearest_unit
 from golmok_edge.settings import locate
 from golmok_edge.settings.kinds import plain, struct_type
@@ -90,11 +92,12 @@ class Devices:
         self._judge_limits(table.get("limits"), known, path)
         if common is None or options is None or channels is None:
             return None
+        record_to = parse_bus_url(common.bus).record_to if common.bus and driver.info.bus == "mqtt" else ""
         return Device(
             name=common.name,
             title=common.title or common.name,
             driver=common.driver,
-            bus=common.bus,
+            bus=None if record_to else common.bus,
             interval_s=interval_s,
             expect_s=common.expect_s or driver.info.expect_s,
             limits=common.limits,
@@ -105,6 +108,7 @@ class Devices:
             most_per_s=common.most_per_s or most_per_s_of(driver),
             apart=catalogue.is_foreign(driver) if common.apart is None else common.apart,
             most_mb=common.most_mb,
+            record_to=self._shape.base / record_to if record_to else None,
         )
 
     def _options(self, table: dict[str, Any], driver: type[Driver], path: locate.Path) -> msgspec.Struct | None:
@@ -117,7 +121,18 @@ class Devices:
         options = self._shape.make(driver.Settings, own, path, beside=beside)
         if bus is not None and options is not None:
             self._note_place(bus, options, path)
-        return options
+        return options if self._has_key(options, path) else None
+
+    def _has_key(self, options: msgspec.Struct | None, path: locate.Path) -> bool:
+        """Whether the key that stands in a file of its own can be taken from there."""
+        if not isinstance(options, KeySettings):
+            return True
+        try:
+            key_of(options)
+        except KeyFileError as error:
+            self._report.add((*path, "key_file"), "key-file", at=options.key_file, why=error)
+            return False
+        return True
 
     def _note_name(self, name: Any, path: locate.Path) -> None:
         if not isinstance(name, str):
@@ -172,7 +187,7 @@ class Devices:
         simulated = isinstance(url, str) and url.startswith("sim+")
         example = f'bus = "sim+{kind}://scenario.toml"' if simulated else f'bus = "{EXAMPLES.get(kind, f"{kind}://")}"'
         if kind == "mqtt":
-            if url is not None:
+            if url is not None and not _is_a_trace(url):
                 self._report.add(path, "bus-needless", driver=name)
             return None
         if url is None:
@@ -327,6 +342,14 @@ class Devices:
         for key in (key for key, is_beyond in beyond.items() if is_beyond):
             bounds = Say("between", {"low": shown(channel.low), "high": shown(channel.high)})
             self._report.warn((*path, key), "limit-beyond", found=shown(limit[key]), unit=channel.unit, bounds=bounds)
+
+
+def _is_a_trace(url: Any) -> bool:
+    """Whether a device on MQTT is recorded or replayed by that."""
+    try:
+        return isinstance(url, str) and parse_bus_url(url).kind == "mqtt"
+    except BusUrlError:
+        return False
 
 
 def most_per_s_of(driver: type[Driver]) -> float:

@@ -420,6 +420,12 @@ MESSAGES: Final[dict[str, Message]] = {
         "(아직) 파일이 없어 게이트웨이에 토큰이 없습니다: {at}",
         "--open-enrolment 클라우드라면 필요 없습니다. 아니면 golmok-cloud token --gateway 의 토큰을 넣으십시오",
     ),
+    "key-file": Message(
+        "the key cannot be taken from its file: {why}",
+        "write its 32 hexadecimal digits on the only line of {at}, and run chmod 600 {at} as the gateway's user",
+        "파일에서 키를 읽을 수 없습니다: {why}",
+        "{at}에 키 32자리(16진수)를 한 줄로 쓰고, 게이트웨이 사용자로 실행하십시오: chmod 600 {at}",
+    ),
     "secret-not-file": Message(
         "{at} is not a regular file",
         "give the path of a text file with one line",
@@ -537,9 +543,11 @@ MESSAGES: Final[dict[str, Message]] = {
     ),
     "bus-needless": Message(
         "the driver {driver} listens to MQTT and has no bus of its own",
-        "remove this line; the broker stands in [mqtt]",
+        "remove this line; the broker stands in [mqtt]. (To record it write 'record+mqtt://?to=trace.jsonl', to replay "
+        "it 'replay+mqtt://trace.jsonl'.)",
         "MQTT를 듣는 드라이버라 버스가 없습니다: {driver}",
-        "이 줄을 지우십시오. 브로커는 [mqtt]에 씁니다",
+        "이 줄을 지우십시오. 브로커는 [mqtt]에 씁니다. (기록하려면 'record+mqtt://?to=trace.jsonl', "
+        "재생하려면 'replay+mqtt://trace.jsonl')",
     ),
     "scenario-missing": Message(
         "there is no scenario file {at}",

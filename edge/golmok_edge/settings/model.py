@@ -254,7 +254,8 @@ class Common(Section, frozen=True):
         Text | None,
         Meta(
             description="The bus it is wired to: i2c://1, w1://0, gpio://, ble://hci0, or with sim+ before it a "
-            "simulated one. Devices on MQTT have none.",
+            "simulated one, with replay+ a trace. Devices on MQTT have none, but record+mqtt://?to=trace.jsonl writes "
+            "their messages down and replay+mqtt://trace.jsonl plays them.",
             examples=["w1://0"],
         ),
     ] = None
@@ -328,7 +329,7 @@ class Device(msgspec.Struct, frozen=True, kw_only=True):
     title: str
     driver: str
     bus: str | None
-    """None for devices on MQTT."""
+    """None for devices on MQTT, but for those that are replayed."""
     interval_s: float | None
     """How often to ask; None for devices that speak by themselves."""
     expect_s: float | None
@@ -346,6 +347,8 @@ class Device(msgspec.Struct, frozen=True, kw_only=True):
     """Readings a second that it may give for long."""
     apart: bool = False
     """Whether its driver runs in a process of its own."""
+    record_to: Path | None = None
+    """Where the messages of a device on MQTT are written down."""
     most_mb: int = MOST_MB
     """What that process may take beyond what it took at first."""
 

@@ -31,7 +31,7 @@ _ASSETS: Final = assets("golmok_cloud_sync.web", "golmok_edge.web")
 _METHODS: Final = ("GET", "HEAD")
 _ACKNOWLEDGE: Final = "/alarms/acknowledge"
 _MOST_BYTES: Final = 1_000
-_BY: Final = {"ko": "화면", "en": "page"}
+_BY: Final = {"ko": "가게 화면", "en": "the shop's page"}
 
 
 def make_app(settings: Settings, link: Link, page: Page) -> FastAPI:

@@ -37,8 +37,15 @@ _LEVELS: Final[Mapping[str, Level]] = {
     "low": "bad",
     "driver": "warn",
     "floods": "warn",
+    "shorted": "warn",
+    "cut": "warn",
+    "other": "warn",
+    "garbled": "warn",
+    "unplugged": "warn",
     "silent": "warn",
     "never": "warn",
+    "stuck": "warn",
+    "noisy": "warn",
     "bad": "warn",
     "broker": "warn",
     "cloud": "warn",
@@ -49,6 +56,20 @@ _LEVELS: Final[Mapping[str, Level]] = {
     "card": "warn",
 }
 """Every kind of trouble with its level, the most pressing first: the page tells them in this order."""
+
+_FAULTS: Final[Mapping[object, str]] = {
+    "shorted": "shorted",
+    "open-circuit": "cut",
+    "wrong-part": "other",
+    "swapped": "other",
+    "crc": "garbled",
+    "unplugged": "unplugged",
+    "nack": "unplugged",
+    "stuck": "stuck",
+    "noisy": "noisy",
+}
+"""The reason of a reading -> what is wrong with its sensor, where an owner can do something about it."""
+_PATIENCE_S: Final = 5.0
 
 
 class Finding(NamedTuple):
@@ -112,7 +133,7 @@ def find(
     told = frozenset(alarm.channel for alarm in now.alarms)
     for device in devices:
         culprit = now.culprits.get(device.name)
-        ours = [Finding(culprit, device, patience_s=5.0)] if culprit else _of_a_device(device, latest, now_s)
+        ours = [Finding(culprit, device, patience_s=_PATIENCE_S)] if culprit else _of_a_device(device, latest, now_s)
         found += [finding for finding in ours if not _is_told(finding, told)]
     return sorted(found, key=lambda f: list(_LEVELS).index(f.kind))
 
@@ -121,7 +142,7 @@ def _is_told(finding: Finding, alarmed: frozenset[str]) -> bool:
     """Whether an alarm says it already."""
     if finding.slot is not None:
         return finding.slot.channel in alarmed
-    if finding.kind != "silent" or finding.device is None:
+    if finding.kind not in ("silent", "unplugged") or finding.device is None:
         return False
     return any(f"{finding.device.name}.{channel.quantity}" in alarmed for channel in finding.device.channels)
 
@@ -149,12 +170,21 @@ def _of_a_device(device: Device, latest: Mapping[str, Said], now_s: float) -> li
     said = [(slot, latest[slot.channel]) for slot in slots(device, latest) if slot.channel in latest]
     if not said:
         return [] if normal_s is None else [Finding("never", device, patience_s=max(normal_s, FIRST_VALUE_S))]
+    fault = next((kind for kind in _LEVELS if kind in {_fault(s) for _, s in said}), "")
+    if fault:
+        is_away = fault == "unplugged" and normal_s is not None
+        return [Finding(fault, device, patience_s=(normal_s or 0.0) if is_away else _PATIENCE_S)]
     if normal_s is not None and all(_is_dead(s) for _, s in said):
         return [Finding("silent", device, patience_s=normal_s)]
     silent_s = min((age for _, s in said if (age := s.age_s(now_s)) is not None), default=None)
     if normal_s is not None and silent_s is not None and silent_s > normal_s:
         return [Finding("silent", device, age_s=silent_s)]
     return [finding for slot, s in said for finding in _of_a_value(device, slot, s)]
+
+
+def _fault(said: Said) -> str:
+    """What the gateway says is wrong with the sensor; empty where it is nothing that an owner could mend."""
+    return "" if level_of(said.row) == "good" else _FAULTS.get(said.row.get("reason"), "")
 
 
 def _is_dead(said: Said) -> bool:
@@ -165,7 +195,7 @@ def _is_dead(said: Said) -> bool:
 def _of_a_value(device: Device, slot: Slot, said: Said) -> list[Finding]:
     raw = said.row.get("value")
     if level_of(said.row) == "bad":
-        return [Finding("bad", device, slot, raw, patience_s=5.0)]
+        return [Finding("bad", device, slot, raw, patience_s=_PATIENCE_S)]
     side = is_outside(slot.limit, raw)
     return [Finding(side, device, slot, raw, patience_s=slot.limit.for_s)] if side and slot.limit else []
 

@@ -21,7 +21,7 @@ import msgspec
 from golmok_cloud_sync.protocol.frame import Void
 from golmok_cloud_sync.protocol.record import Record, Stream
 
-from .aside import About, Aside, set_aside
+from .aside import About, Aside, asides, set_aside
 from .errors import BlockDamagedError, StoreClosedError, StoreDamagedError, StoreError, StoreUnusableError
 from .layout import Layout, forget_cached
 from .messages import messages_of
@@ -185,15 +185,22 @@ class Keeper:
 
     def _opened(self) -> Store:
         try:
-            return self._open_store(self._layout.folder)
+            return self._going_on(self._open_store(self._layout.folder))
         except StoreDamagedError as error:
             _log.warning("read again, it may be a passing error: %s", error)
         forget_cached(self._layout.file)
         try:
-            store = self._open_store(self._layout.folder)
+            store = self._going_on(self._open_store(self._layout.folder))
         except StoreDamagedError as error:
             return self._anew(str(error), None)
         self.counts.misreads += 1
+        return store
+
+    def _going_on(self, store: Store) -> Store:
+        """One that knows nothing goes on from the one that was set aside last: a death came before it did."""
+        last = asides(self._layout.folder)[-1:]
+        if last and store.is_untouched:
+            self._take_over(store, last[0])
         return store
 
     def _set_aside(self, why: str, store: Store) -> None:
@@ -205,14 +212,18 @@ class Keeper:
     def _anew(self, why: str, known: dict[str, object] | None, store: Store | None = None) -> Store:
         aside = self._moved(why, known, store)
         fresh = self._open_store(self._layout.folder)
-        messages = messages_of(aside, store.broker_session if store else None)
-        fresh.adopt(messages.session, messages.taken, self._written)
         if store:
             fresh.wear = store.wear
-        self.counts.set_aside += 1
-        _log.error("the store was damaged and was set aside in %s: %s", aside.folder, why)
-        self._on_set_aside(aside)
+        self._take_over(fresh, aside, store.broker_session if store else None)
         return fresh
+
+    def _take_over(self, fresh: Store, aside: Aside, session: int | None = None) -> None:
+        """Let a new store know the broker's messages, in a session that is known or not; tell of the old one."""
+        messages = messages_of(aside, session)
+        fresh.adopt(messages.session, messages.taken, self._written)
+        self.counts.set_aside += 1
+        _log.error("the store was damaged and was set aside in %s: %s", aside.folder, aside.about.why)
+        self._on_set_aside(aside)
 
     def _moved(self, why: str, known: dict[str, object] | None, store: Store | None) -> Aside:
         when = self._when()

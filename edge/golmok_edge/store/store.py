@@ -368,6 +368,11 @@ class Store:
         return self._epoch
 
     @property
+    def is_untouched(self) -> bool:
+        """Whether it was made, and nothing else has happened to it."""
+        return not self._session and not any(end.last for end in self._state.ends.values())
+
+    @property
     def broker_session(self) -> int:
         """The current session with the broker; 0 before the first."""
         return self._session

@@ -35,6 +35,20 @@ TEXTS: Final[Words] = table("""
     silent           | {device} 센서가 {duration}째 조용합니다  | {device} has been silent for {duration}
     silent_do        | 전선과 전원을 확인해 주세요.             | Please check its cable and power.
     silent_mqtt_do   | 전원이 켜져 있는지, 건전지와 와이파이를 확인해 주세요. | Please check its power or battery, and the Wi-Fi.
+    unplugged        | {device} 센서가 빠져 있는 것 같습니다    | {device} seems to be unplugged
+    unplugged_do     | 센서의 전선이 제자리에 꽂혀 있는지 확인해 주세요. | Please check that its cable is plugged in.
+    shorted          | {device} 센서의 전선이 서로 닿아 있습니다 | The wires of {device} touch each other
+    shorted_do       | 전선이 눌리거나 젖지 않았는지 확인해 주세요. 같은 선에 달린 센서 하나를 빼서 나머지가 살아나면 그 센서입니다. | Please check that its cable is neither squeezed nor wet. If the others come back when one on the same cable is unplugged, it is that one.
+    cut              | {device} 센서의 전선이 끊어졌습니다      | The wire of {device} is broken
+    cut_do           | 센서 쪽 단자와 플러그가 빠지지 않았는지 확인해 주세요. 괜찮으면 센서를 바꿔야 하니 설치하신 분에게 알려 주세요. | Please check its terminals and its plug. If they are fine the sensor must be changed: tell whoever installed it.
+    other            | {device} 자리에 다른 센서가 달려 있습니다 | Another sensor is in the place of {device}
+    other_do         | 센서를 바꾸셨다면 설치하신 분에게 알려 주세요. 바꾸지 않았다면 플러그가 서로 바뀌지 않았는지 확인해 주세요. | If you changed the sensor, tell whoever installed it. If not, please check whether two plugs were mixed up.
+    garbled          | {device} 센서의 값이 깨져서 옵니다       | The values of {device} arrive garbled
+    garbled_do       | 전선이 헐겁거나 모터와 전기선 옆을 지나지 않는지 확인해 주세요. | Please check that its cable is not loose and does not run beside motors or mains.
+    stuck            | {device} 센서의 값이 움직이지 않습니다   | The value of {device} does not move
+    stuck_do         | 센서가 제자리에 있는지 확인하고, 한 번 뺐다 꽂아 주세요. 계속되면 설치하신 분에게 알려 주세요. | Please check that it is in its place, unplug it and plug it in again. If this stays, tell whoever installed it.
+    noisy            | {device} 센서의 값이 심하게 튑니다       | The values of {device} jump about
+    noisy_do         | 전선이 헐겁지 않은지, 모터나 전기선 옆을 지나지 않는지 확인해 주세요. | Please check that its cable is not loose and does not run beside motors or mains.
     never            | {device} 센서에서 아직 값이 오지 않았습니다 | {device} has not reported yet
     never_do         | 전선과 전원을 확인해 주세요.             | Please check its cable and power.
     never_mqtt_do    | 전원이 켜져 있는지, 건전지와 와이파이를 확인해 주세요. | Please check its power or battery, and the Wi-Fi.

@@ -76,6 +76,10 @@ TEXTS: Final = table("""
     raised           | 아직 아무도 확인하지 않음              | Nobody has seen it yet
     escalated        | 다시 알렸으나 아직 확인하지 않음       | Told again, nobody has seen it yet
     acknowledged     | 확인함:                                | Seen by
+    seen_button      | 확인했습니다                           | I have seen it
+    seen_as          | 운영자                                 | the operator
+    seen_soon        | {by} 확인함, 게이트웨이에 알리는 중     | Seen by {by}, its gateway is being told
+    seen_refused     | 지금은 알리지 못했습니다. 다시 눌러 주세요. | It could not be told now. Please press again.
     push             | 이 기기로 경보 받기                    | Tell this device of alarms
     push_stop        | 이 기기로 경보 그만 받기               | Stop telling this device
     push_refused     | 브라우저가 알림을 허락하지 않았습니다. | The browser did not allow it.

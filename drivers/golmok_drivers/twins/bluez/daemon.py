@@ -69,6 +69,11 @@ class PrivateBus:
         self.address = said
         """Where it listens."""
 
+    @property
+    def pid(self) -> int:
+        """Of the daemon."""
+        return self._process.pid
+
     def close(self) -> None:
         """End the daemon."""
         if self._process.poll() is None:

@@ -7,6 +7,7 @@ Measured against bluetoothd 5.66 with Linux 6.1:
 * Either way service data stay after the device has stopped sending them, so that whatever it sends later brings the
   old ones along.
 * When nobody scans any more, RSSI is forgotten.
+* A monitor that is begun while the radio is off hears nothing, nor do later ones.
 * A device that was not heard for half a minute is forgotten, unless it is connected.
 """
 
@@ -152,6 +153,9 @@ class Adapter:
 
     name: str
     address: str
+    is_powered: bool = True
+    is_jammed: bool = False
+    """A monitor was begun while it was off: it hears nothing for that one, nor for later ones."""
     sessions: dict[str, bool] = field(default_factory=dict)
     """Who scans actively (his name on the bus) -> whether with duplicates."""
     filters: dict[str, bool] = field(default_factory=dict)
@@ -192,7 +196,7 @@ class Adapter:
             "AddressType": Variant("s", "public"),
             "Name": Variant("s", f"golmok {self.name}"),
             "Alias": Variant("s", f"golmok {self.name}"),
-            "Powered": Variant("b", True),
+            "Powered": Variant("b", self.is_powered),
             "Discoverable": Variant("b", False),
             "Pairable": Variant("b", False),
             "Discovering": Variant("b", bool(self.sessions)),

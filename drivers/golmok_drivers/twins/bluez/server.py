@@ -4,7 +4,8 @@ Like bluetoothd it works in passes of a main loop: what was heard since the last
 that changed is told once, with the values that it has by then. So two adverts of one device that come within one pass
 are told as one; a gateway must never depend on seeing each. Values are copied when they are told.
 
-It sends only while its socket takes something: dbus-fast gives a connection up when it does not.
+It sends only while its socket takes something: dbus-fast gives a connection up when it does not. What waits for that
+is a queue of its own, as libdbus has one: however long the bus stands still, passes go on, and no more is merged.
 """
 
 from __future__ import annotations
@@ -66,6 +67,7 @@ class FakeBlueZ:
         self._inbox: deque[Heard] = deque()
         self._outbox: deque[Message] = deque()
         self._something = asyncio.Event()
+        self._to_send = asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()
         self._methods = self._table_of_methods()
 
@@ -79,6 +81,7 @@ class FakeBlueZ:
         await self._match("type='signal',sender='org.freedesktop.DBus',member='NameOwnerChanged'")
         await self._bus.request_name(NAME)
         self._start(self._main_loop())
+        self._start(self._sending())
         self._start(self._forget())
 
     async def close(self) -> None:
@@ -93,13 +96,21 @@ class FakeBlueZ:
 
     def hear(self, heard: Heard) -> None:
         """A controller heard this advert."""
-        if self.adapters[f"/org/bluez/{heard.adapter}"].wants(heard):
+        adapter = self.adapters[f"/org/bluez/{heard.adapter}"]
+        if adapter.is_powered and adapter.wants(heard):
             self._inbox.append(heard)
             self._something.set()
 
+    def power(self, name: str, *, on: bool) -> None:
+        """Somebody switches a radio: what was begun with it is over, and who had begun it is told of the radio only."""
+        adapter = self.adapters[f"/org/bluez/{name}"]
+        adapter.is_powered = on
+        adapter.sessions.clear()
+        self._send(_changed(adapter.path, ADAPTER, {"Powered": Variant("b", on), "Discovering": Variant("b", False)}))
+
     @property
     def waiting(self) -> int:
-        """Adverts and messages that wait for the next pass."""
+        """Adverts that wait for the next pass, and messages that wait for the socket."""
         return len(self._inbox) + len(self._outbox)
 
     def attach(self, address: str, peripheral: Peripheral) -> None:
@@ -134,8 +145,8 @@ class FakeBlueZ:
                 heard = self._inbox.popleft()
                 if (device := self._heard(heard)) is not None:
                     changed[device.path] = device
-            self._outbox.extend(self._telling(changed.values()))
-            await self._flush()
+            for message in self._telling(changed.values()):
+                self._send(message)
 
     def _heard(self, heard: Heard) -> Device | None:
         adapter = self.adapters[f"/org/bluez/{heard.adapter}"]
@@ -154,12 +165,14 @@ class FakeBlueZ:
                 messages.append(_added(device.path, {DEVICE: device.properties()}))
         return messages
 
-    async def _flush(self) -> None:
+    async def _sending(self) -> None:
         sent = 0
-        while self._outbox:
+        while await self._to_send.wait():
             while not self._poll.poll(0):  # noqa: ASYNC110  # the socket's one watcher is dbus-fast's
                 await asyncio.sleep(_NOT_WRITABLE_S)
             message = self._outbox.popleft()
+            if not self._outbox:
+                self._to_send.clear()
             self._bus.send(message)
             self.told += message.message_type == MessageType.SIGNAL
             sent += 1
@@ -175,7 +188,7 @@ class FakeBlueZ:
 
     def _send(self, message: Message) -> None:
         self._outbox.append(message)
-        self._something.set()
+        self._to_send.set()
 
     def _start(self, what: Any) -> None:
         task = asyncio.ensure_future(what)
@@ -269,6 +282,8 @@ class FakeBlueZ:
 
     def _start_discovery(self, call: Message) -> Answer:
         adapter, sender = self._adapter(call), call.sender or ""
+        if not adapter.is_powered:
+            raise _RefusedError("NotReady", "Resource Not Ready")
         if sender in adapter.sessions:
             raise _RefusedError("InProgress", "Operation already in progress")
         was = bool(adapter.sessions)
@@ -288,6 +303,7 @@ class FakeBlueZ:
         adapter, key = self._adapter(call), (call.sender or "", call.body[0])
         if key in adapter.monitors:
             raise _RefusedError("AlreadyExists", "Already Exists")
+        adapter.is_jammed |= not adapter.is_powered
         await self._watch(key[0])
         adapter.monitors[key] = []
         return NOTHING
@@ -298,7 +314,7 @@ class FakeBlueZ:
 
     def _on_monitor(self, sender: str, path: str, interfaces: dict[str, dict[str, Variant]]) -> None:
         for adapter in self.adapters.values():
-            if (sender, path) in adapter.monitors and MONITOR in interfaces:
+            if (sender, path) in adapter.monitors and MONITOR in interfaces and not adapter.is_jammed:
                 told = interfaces[MONITOR]["Patterns"].value
                 adapter.monitors[sender, path] = [Pattern(start, kind, bytes(content)) for start, kind, content in told]
                 self._send(_called(sender, path, "Activate"))

@@ -1,21 +1,31 @@
 // The alarms that stand, on the page of all gateways and on that of one; and the button by which this browser is told.
 
 import { ageOf, get, send } from "./api.js";
-import { byId, el, icon, lang, setAge, texts } from "./dom.js";
+import { byId, el, icon, lang, say, setAge, texts } from "./dom.js";
 
 const EVERY_MS = 5_000;
 const RANK = ["critical", "warning", "notice"];
 const LEVEL = { notice: "warn", warning: "warn", critical: "bad" };
 
-function row({ gateway, site, severity, state, is_acknowledged, by, text, ts }) {
+function row({ gateway, id, site, severity, state, is_acknowledged, by, seen_by, text, ts }, ask) {
   const level = is_acknowledged ? "warn" : LEVEL[severity];
   const age = el("span", { class: "soft" });
   if (ts) setAge(age, ageOf(ts));
   else age.textContent = texts.time_unknown;
-  const seen = is_acknowledged ? `${texts.acknowledged} ${by}` : texts[state];
+  const seen = is_acknowledged ? `${texts.acknowledged} ${by}`
+    : seen_by ? say("seen_soon", { by: seen_by }) : texts[state];
   const link = el("a", { href: `/gateways/${encodeURIComponent(gateway)}` }, site);
+  const button = el("button", { type: "button", class: "do" }, texts.seen_button);
+  button.hidden = is_acknowledged || Boolean(seen_by);
+  button.addEventListener("click", async () => {
+    button.disabled = true;
+    const path = `/v1/gateways/${encodeURIComponent(gateway)}/alarms/${encodeURIComponent(id)}/acknowledge`;
+    if (!await send("POST", path, { by: texts.seen_as })) button.title = texts.seen_refused;
+    button.disabled = false;
+    ask();
+  });
   return el("li", { class: `notice ${level}` }, icon(level === "bad" ? "alarm" : "late"),
-    el("p", {}, el("strong", {}, text[lang] ?? text.en), link, " · ", seen, " · ", age));
+    el("p", {}, el("strong", {}, text[lang] ?? text.en), link, " · ", seen, " · ", age), button);
 }
 
 // Shows those at `path` and asks again now and then; the function that asks at once.
@@ -30,8 +40,8 @@ export function showAlarms(path) {
     if (mark === drawn) return;
     drawn = mark;
     byId("alarms").hidden = !open.length;
-    byId("alarms-list").replaceChildren(...open.map(row));
-    byId("alarms-said").textContent = open.filter(({ is_acknowledged }) => !is_acknowledged)
+    byId("alarms-list").replaceChildren(...open.map((alarm) => row(alarm, ask)));
+    byId("alarms-said").textContent = open.filter(({ is_acknowledged, seen_by }) => !is_acknowledged && !seen_by)
       .map(({ site, text }) => `${site}: ${text[lang] ?? text.en}`).join(". ");
   }
   setInterval(ask, EVERY_MS);
