@@ -194,9 +194,8 @@ class Simulation:
                 near |= np.abs(points[left] @ normal + offset) <= 2 * laser.sigma_mm
             some = left[near]
             if len(some):
-                found[
-                    some[_lit_and_seen(true, there, points[some] @ rotation.T + shift, normals[some] @ rotation.T)]
-                ] = True
+                seen = _lit_and_seen(true, there, points[some] @ rotation.T + shift, normals[some] @ rotation.T)
+                found[some[seen]] = True
                 left = left[~found[left]]
         return points[found]
 

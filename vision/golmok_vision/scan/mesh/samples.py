@@ -110,7 +110,7 @@ def samples_of(cloud: Cloud) -> Samples:
     whole, around = around, _among_lines(around, points, on_lines, apart_mm)
     normals = _normals(points, towards, around.neighbours)
     _require_agreement(normals, around.neighbours)
-    normals = _filtered(points, normals, around, _ROUNDS)
+    normals = _filtered(points, normals, around)
     smooth, bends = _on_quadrics(points, normals, around)
     near = np.concatenate([around.neighbours, whole.neighbours], axis=1)
     added = bridged(smooth, normals, bends, near, (usual, apart_mm))
@@ -288,10 +288,10 @@ def _require_agreement(normals: Singles, neighbours: npt.NDArray[np.int32]) -> N
         )
 
 
-def _filtered(points: Singles, normals: Singles, near: _Around, rounds: int) -> Singles:
+def _filtered(points: Singles, normals: Singles, near: _Around) -> Singles:
     """The mean over the neighbours on the same face."""
     neighbours, reach = near.neighbours, near.reach(_NEIGHBOURS // 2)
-    for _ in range(rounds):
+    for _ in range(_ROUNDS):
         smooth = np.empty_like(normals)
         for part in _chunks(len(points)):
             around = normals[neighbours[part]]
