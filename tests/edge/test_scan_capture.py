@@ -3,11 +3,6 @@
 from __future__ import annotations
 
 import json
-import random
-import signal
-import subprocess
-import sys
-import time
 from pathlib import Path
 
 import numpy as np
@@ -196,43 +191,6 @@ def test_without_a_home_switch_nobody_knows_how_the_plate_stands(
     capsys.readouterr()
     assert cli.main(words(tmp_path, mesh, "--no-home")) == 1
     assert "no home switch" in str(said(capsys)["error"])
-
-
-def killed(order: list[str], after_s: float) -> bool:
-    """Run it; whether it was still running when it was killed."""
-    with subprocess.Popen([sys.executable, "-m", "golmok_edge.scan.cli", *order], stderr=subprocess.DEVNULL,
-                          stdout=subprocess.DEVNULL) as process:  # fmt: skip
-        time.sleep(after_s)
-        if process.poll() is not None:
-            return False
-        process.send_signal(signal.SIGKILL)
-        return True
-
-
-def goes_dark(wire: Path) -> bool:
-    """Whether the lasers are out soon after a kill (a guard sees to it)."""
-    for _ in range(500):
-        if not wire.exists() or not any(wire.read_bytes()[pin] for pin in (17, 27)):
-            return True
-        time.sleep(0.01)
-    return False
-
-
-@pytest.mark.slow
-def test_ten_kills_change_nothing(mesh: Path, tmp_path: Path) -> None:
-    dice, order = random.Random(5), words(tmp_path / "killed", mesh, steps=40)
-    kills = 0
-    while kills < 10:
-        if not killed(order, dice.uniform(1.0, 6.0)):
-            break
-        kills += 1
-        assert goes_dark(tmp_path / "killed" / "truth" / "wire")
-    assert cli.main(order) == 0
-    assert cli.main(words(tmp_path / "whole", mesh, steps=40)) == 0
-    one, other = Dataset(tmp_path / "killed"), Dataset(tmp_path / "whole")
-    assert set(pictures(one.folder)) == set(pictures(other.folder))
-    for name in pictures(one.folder):
-        assert moved(one.read_picture(one.folder / name), other.read_picture(other.folder / name)) < 0.01, name
 
 
 @given(lasers=st.integers(1, 2), steps=st.integers(1, 500), per_turn=st.integers(20, 100_000))

@@ -151,3 +151,21 @@ def test_mistakes_are_told(
               for part in command]  # fmt: skip
     assert cli.main(filled) == code
     assert said in capsys.readouterr().err
+
+
+def test_the_model_is_exported(a_block: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    found = run(capsys, "export", str(a_block))
+    assert found["file"] == str(a_block / "mesh.obj")
+    whole = trimesh.load_mesh(a_block / "mesh.obj")
+    assert whole.is_watertight
+    assert whole.extents == pytest.approx([36, 24, 18], abs=0.2)
+    small = run(capsys, "export", str(a_block), "--kind", "stl", "--triangles", "900", "--out", str(tmp_path / "s.stl"))
+    assert len(trimesh.load_mesh(tmp_path / "s.stl").faces) == small["triangles"]
+    assert 0 < int(str(small["triangles"])) <= 900
+    assert "give --out" in str(run(capsys, "export", str(a_block), "--kind", "stl", "--triangles", "9", code=2))
+    dataset = Dataset(a_block)
+    dataset.write_json(dataset.reconstruction_file, {"verdict": "fail", "troubles": []})
+    try:  # a failed scan's model is written, and is not passed as good
+        assert run(capsys, "export", str(a_block), code=1)["verdict"] == "fail"
+    finally:
+        dataset.reconstruction_file.unlink()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import json
 import re
 import time
 from collections.abc import Iterator
@@ -12,10 +14,14 @@ import httpx
 import pytest
 
 from golmok_edge.scan import cli
+from golmok_edge.scan.hardware import Asker
 from golmok_edge.scan.page.app import STEPS
 from golmok_edge.scan.page.door import FREE_TRIES
+from golmok_edge.scan.page.jobs import seconds_of
 from golmok_edge.scan.page.scans import Scans
 from golmok_edge.scan.page.texts import TEXTS
+from golmok_edge.scan.progress import told
+from golmok_vision.scan import OrderError
 from tests.edge.scan_page import PIN, ScanPage, running
 
 PATIENCE_S = 90
@@ -85,8 +91,8 @@ def test_what_comes_from_elsewhere_is_refused(staff: httpx.Client, page: ScanPag
 
 
 def test_staff_look_through_the_camera(staff: httpx.Client) -> None:
-    off, lit = staff.get("/live?light=off"), staff.get("/live?light=l0")
-    assert off.content[:2] == lit.content[:2] == b"\xff\xd8"
+    off, lit, lamp = (staff.get(f"/live?light={light}") for light in ("off", "l0", "color"))
+    assert off.content[:2] == lit.content[:2] == lamp.content[:2] == b"\xff\xd8"
     assert off.headers["Cache-Control"] == "no-store"
     assert '"line"' not in off.headers["X-View"]
     assert re.search(r'"rows": [1-9]', lit.headers["X-View"])
@@ -151,8 +157,53 @@ def test_every_text_is_there_in_both_languages() -> None:
 def test_names_of_scans_do_not_collide(tmp_path: Path) -> None:
     scans, now = Scans(tmp_path), datetime(2026, 11, 30, 12, 0, 1)
     first = scans.new(now)
-    (tmp_path / first).mkdir()
+    (tmp_path / first / "frames").mkdir(parents=True)
     second = scans.new(now)
-    (tmp_path / second).mkdir()
+    (tmp_path / second / "frames").mkdir(parents=True)
+    assert scans.all() == []  # nothing came of them yet
+    for name in (first, second):
+        (tmp_path / name / "frames" / "0000_off.png").touch()
     assert [scan.name for scan in scans.all()] == [second, first]
     assert scans.all()[0].when == "2026-11-30 12:00"
+
+
+def test_a_new_calibration_takes_new_pictures_and_a_failed_one_is_not_lent(tmp_path: Path) -> None:
+    scans, days = Scans(tmp_path), [datetime(2026, 11, day, 9) for day in (1, 2, 3, 4)]
+    written = {True: '{"quality": {"passed": true}}', False: '{"quality": {"passed": false}}'}
+
+    def calibrated(day: datetime, passed: bool) -> Path:
+        folder = scans.calibrating(day)
+        folder.mkdir()
+        (folder / "calibration.json").write_text(written[passed])
+        return folder
+
+    assert scans.calibration is None
+    first = calibrated(days[0], True)
+    failed = calibrated(days[1], False)
+    assert scans.calibration == first
+    stopped = scans.calibrating(days[2])
+    stopped.mkdir()
+    assert not failed.exists()
+    assert scans.calibrating(days[3]) == stopped  # it goes on
+    (stopped / "calibration.json").write_text(written[True])
+    assert scans.calibration == stopped
+    assert scans.calibrating(days[3]) not in (first, failed, stopped)
+    assert not first.exists()
+
+
+def test_what_a_stage_says_of_the_time_left_is_understood() -> None:
+    for seconds in (0, 59, 75, 3_600, 7_260, 90_000):
+        assert seconds_of(told(seconds)) == seconds
+    assert seconds_of(None) is None
+
+
+def test_a_program_is_asked_in_both_languages(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.stdin", io.StringIO("\n"))
+    Asker().ask("hand", 0, cells="top", cells_ko="위")
+    asks = json.loads(capsys.readouterr().err)["asks"]
+    assert "look at: top" in asks["en"]
+    assert "채울 곳: 위" in asks["ko"]
+    with pytest.raises(OrderError, match="at the keyboard"):
+        Asker().ask("piece", 0)

@@ -27,7 +27,10 @@ def test_its_example_is_a_good_file(tmp_path: Path) -> None:
 
 
 def test_every_key_of_ours_has_a_meaning_and_an_example() -> None:
-    classes: tuple[type[msgspec.Struct], ...] = (*SECTIONS.values(), Common, Limit)
+    applications = reference.own_applications().values()
+    classes: list[type[msgspec.Struct]] = [*SECTIONS.values(), Common, Limit, *applications]
+    classes += [inner for cls in applications for _, inner in reference.inside(cls)]
+    assert len(classes) > len(SECTIONS) + 4
     for cls in classes:
         for field in struct_type(cls).fields:
             assert {"description", "examples"} <= told(field.type).keys(), f"{cls.__name__}.{field.name}"
@@ -36,7 +39,7 @@ def test_every_key_of_ours_has_a_meaning_and_an_example() -> None:
 def test_every_example_is_right(tmp_path: Path) -> None:
     (tmp_path / "mqtt.pw").write_text("secret")
     text = ""
-    for name, cls in SECTIONS.items():
+    for name, cls in {**SECTIONS, **reference.own_applications()}.items():
         lines = [example_line(field.encode_name, field.type) for field in struct_type(cls).fields]
         text += "\n".join([f"[{name}]", *lines, ""])
     assert [mistake.sentence() for mistake in examined(tmp_path, text).mistakes] == []

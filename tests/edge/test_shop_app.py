@@ -10,8 +10,8 @@ from typing import Any
 import httpx
 import pytest
 
-from golmok_edge.shop.app import is_this_machine
 from golmok_edge.web import TEXTS
+from golmok_edge.web.serving import is_this_machine
 from tests.edge.shop_support import FakeGateway, ShopProcess, running_shop, write_settings
 
 CONTENT_POLICY = (

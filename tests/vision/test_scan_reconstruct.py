@@ -79,8 +79,8 @@ def _rolled(picture: Picture) -> Picture:
     [
         (lambda picture: np.zeros_like(picture), "picture-black"),
         (lambda picture: np.full_like(picture, 255), "picture-white"),
-        (_rolled, "frame-aside"),
-        (lambda picture: np.roll(picture, -25, axis=1), "frame-aside"),
+        (_rolled, "picture-apart"),
+        (lambda picture: np.roll(picture, -4, axis=1), "frame-aside"),
         (lambda picture: picture[:50], "picture"),
     ],
 )

@@ -12,13 +12,19 @@ from golmok_edge.scan.progress import Progress
 
 def _arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("dataset", type=Path, metavar="DATASET", help="the folder; calibration.json is written there")
+    parser.add_argument(
+        "--before", type=Path, metavar="DATASET",
+        help="an earlier calibration of the same rig: tells when the board is not as large as it was then",
+    )  # fmt: skip
 
 
 def _run(args: argparse.Namespace) -> dict[str, Any]:
     from golmok_vision.scan import Dataset
     from golmok_vision.scan.calibrate import calibrate
 
-    return {"dataset": str(args.dataset), **calibrate(Dataset(args.dataset), Progress("calibrate")).document()}
+    before = None if args.before is None else Dataset(args.before).calibration()
+    found = calibrate(Dataset(args.dataset), Progress("calibrate"), before)
+    return {"dataset": str(args.dataset), **found.document()}
 
 
 def _told(found: dict[str, Any]) -> str:
@@ -32,4 +38,11 @@ def _told(found: dict[str, Any]) -> str:
     ])  # fmt: skip
 
 
-COMMAND: Final = Command("calibrate", "find camera, lasers and turntable from the board", _arguments, _run, _told)
+_ABOUT: Final = """\
+Needs the board's pictures in calib/camera and calib/table. Says in millimetres how far to trust it, and fails where
+that is too far, with what to do. No picture tells the board's own size: it is checked by the plate's diameter ([plate]
+diameter_mm), by an earlier calibration (--before), or later by a gauge (measure --gauge)."""
+
+COMMAND: Final = Command(
+    "calibrate", "find camera, lasers and turntable from the board", _arguments, _run, _told, _ABOUT
+)

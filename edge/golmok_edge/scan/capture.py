@@ -124,4 +124,8 @@ def _told(found: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
-COMMAND: Final = Command("capture", "take the pictures", _arguments, _run, _told)
+_ABOUT: Final = """\
+First the board in the hand (--what camera) and on the table (--what table), once for a rig; then each piece. Before it
+begins it looks at focus, exposure, lasers and the room on the disk. Stopped or killed, the same command goes on."""
+
+COMMAND: Final = Command("capture", "take the pictures", _arguments, _run, _told, _ABOUT)

@@ -31,7 +31,7 @@ _VIEWS_TRIED: Final = 3
 
 
 class NotReadyError(ScanError):
-    """The check before the capture found what would spoil it; `found` says what."""
+    """What was found before the first picture would spoil the scan; `found` says what."""
 
     def __init__(self, found: Sequence[dict[str, Any]]) -> None:
         self.found = list(found)
@@ -172,10 +172,7 @@ class Capture:
         if table.has_home:
             table.home()
         elif taken:
-            raise DatasetError(
-                "the turntable has no home switch, so nobody knows how the plate stands after the stop: wire one "
-                "(home_pin), or delete the pictures that were taken and begin again"
-            )
+            raise NotReadyError([trouble("no-home-switch", "bad")])
         elif table.position is None:
             table.call_zero()
         if taken:
@@ -188,10 +185,7 @@ class Capture:
         self._scanner.clock.sleep(self._settle_s)
         file = self._files(last)["off"]
         if moved(self._dataset.read_picture(file), self._eye.picture("off")) > _MOST_MOVED:
-            raise DatasetError(
-                f"{file.relative_to(self._dataset.folder)} looks different now: the piece, the camera or the light was "
-                f"moved since the stop. Capture it again in another folder"
-            )
+            raise NotReadyError([trouble("touched", "bad", file=file.relative_to(self._dataset.folder))])
 
     def _checked(self) -> list[dict[str, Any]]:
         self._scanner.clock.sleep(self._settle_s)

@@ -13,6 +13,7 @@ from golmok_edge.scan import (
     calibrate,
     capture,
     compare,
+    export,
     graycode,
     line,
     measure,
@@ -31,6 +32,7 @@ examples:
   golmok-scan reconstruct scan1                                 points and a mesh from the piece's pictures
   golmok-scan measure scan1 --section 20 --gauge ball:30        sizes in millimetres, and how far to trust them
   golmok-scan report scan1                                      one page with pictures, for the customer
+  golmok-scan export scan1 --kind obj --triangles 50000         the model for another program
   golmok-scan compare scan1 --reference last.stl                how far the model is from a mesh that is right
   golmok-scan line --image l0.png --off off.png --json          the column of the laser's line in each row
   golmok-scan graycode --frames DIR --width 1024 --height 768 --calibration pair.xml --json
@@ -44,6 +46,7 @@ COMMANDS: Final[tuple[Command, ...]] = (
     reconstruct.COMMAND,
     measure.COMMAND,
     report.COMMAND,
+    export.COMMAND,
     compare.COMMAND,
     line.COMMAND,
     graycode.COMMAND,
@@ -66,12 +69,13 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _run(args: argparse.Namespace) -> int:
     # Only here: cv2, numpy and scipy take a second to load, and `--help` must not.
+    from golmok_edge.scan.words import failure
     from golmok_vision.scan import OrderError, ScanError
 
     try:
         found: dict[str, Any] = args.run(args)
     except (ScanError, OSError) as error:
-        troubles = [trouble.document() for trouble in getattr(error, "troubles", ())]
+        troubles = [trouble.document() for trouble in getattr(error, "troubles", ())] or failure(error)
         if args.json:
             more = {"verdict": "fail", "troubles": troubles} if troubles else {}
             print(json.dumps({"error": str(error), **more}, ensure_ascii=False))

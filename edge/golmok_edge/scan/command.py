@@ -27,11 +27,13 @@ class Command:
     arguments: Callable[[argparse.ArgumentParser], None]
     run: Callable[[argparse.Namespace], dict[str, Any]]
     tell: Callable[[dict[str, Any]], str]
+    about: str = ""
+    """What `--help` says besides: when to use it, what it needs, what its result means."""
 
     def parser(self, commands: Any) -> None:
         """Add it to the parser of all commands."""
         parser: argparse.ArgumentParser = commands.add_parser(
-            self.name, help=self.title, description=self.title[0].upper() + self.title[1:] + "."
+            self.name, help=self.title, description=f"{self.title[0].upper()}{self.title[1:]}. {self.about}".strip()
         )
         parser.add_argument("--json", action="store_true", help="print one JSON document; progress goes to stderr")
         self.arguments(parser)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
@@ -14,7 +15,8 @@ from golmok_drivers.scanner import Camera, Clock, Lights, Motor, RealClock, Step
 from golmok_drivers.scanner.guard import GuardProcess
 from golmok_drivers.scanner.lights import LightPins
 from golmok_edge.scan.settings import Scan
-from golmok_edge.scan.words import asked
+from golmok_edge.scan.words import LANGUAGES, asked
+from golmok_edge.settings.language import language_of
 from golmok_vision.scan import Board, OrderError
 from golmok_vision.scan.dataset import Plate
 
@@ -65,7 +67,11 @@ class Asker:
 
     def ask(self, key: str, nth: int, **args: Any) -> None:
         """See `Person.ask`."""
-        print(f"golmok-scan: {asked(key, **args)} - [Enter]", file=sys.stderr, flush=True)
+        if sys.stderr.isatty():
+            line = f"golmok-scan: {asked(key, language_of(), **args)} - [Enter]"
+        else:  # a program listens
+            line = json.dumps({"asks": {language: asked(key, language, **args) for language in LANGUAGES}})
+        print(line, file=sys.stderr, flush=True)
         if not sys.stdin.readline():
             raise OrderError("somebody must be at the keyboard to do this: start it where Enter can be pressed")
 

@@ -92,4 +92,8 @@ def _told(found: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
-COMMAND: Final = Command("measure", "tell sizes, and how far to trust them", add_questions, measured, _told)
+_ABOUT: Final = """\
+Needs the model that reconstruct made. Writes report.json. A gauge (--gauge ball:30) scanned with the same calibration
+says how far all lengths are off."""
+
+COMMAND: Final = Command("measure", "tell sizes, and how far to trust them", add_questions, measured, _told, _ABOUT)

@@ -10,6 +10,9 @@ What: TypeAlias = Literal["camera", "table", "frames"]
 Light: TypeAlias = Literal["off", "l0", "l1", "color"]
 
 LIT: Final[tuple[Light, ...]] = ("off", "l0", "l1")
+LOOKED: Final[tuple[Light, ...]] = (*LIT, "color")
+"""By which somebody may look through the camera."""
+
 WHATS: Final[tuple[What, ...]] = ("camera", "table", "frames")
 HAND_PICTURES: Final = 24
 _LYING, _UPRIGHT, _LEANING = 0, 1, 2

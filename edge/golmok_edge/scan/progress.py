@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from collections.abc import Callable
@@ -9,6 +10,8 @@ from typing import Final, TextIO
 
 _EVERY_S: Final = 0.5
 _QUIET_EVERY_S: Final = 10.0
+EVERY: Final = "GOLMOK_PROGRESS_S"
+"""Set to seconds by a program that listens: it is told as often as that."""
 
 
 class Progress:
@@ -21,14 +24,14 @@ class Progress:
         self._began_s = self._said_s = clock_s()
         self._first: int | None = None
         self._is_screen = out.isatty()
+        self._pause_s = _EVERY_S if self._is_screen else float(os.environ.get(EVERY, _QUIET_EVERY_S))
 
     def __call__(self, done: int, total: int) -> None:
         """Say so, not too often."""
         now_s = self._clock_s()
         if self._first is None:
             self._first = done
-        pause_s = _EVERY_S if self._is_screen else _QUIET_EVERY_S
-        if done < total and now_s - self._said_s < pause_s:
+        if done < total and now_s - self._said_s < self._pause_s:
             return
         self._said_s = now_s
         line = f"{self._what}: {done} of {total}{self._left(done, total, now_s)}"

@@ -23,8 +23,10 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
 
 def _run(args: argparse.Namespace) -> dict[str, Any]:
     from golmok_vision.scan import Dataset
+    from golmok_vision.scan.errors import MeshError, ReconstructionError
     from golmok_vision.scan.modelling import figures_of, forget_model, make_model
     from golmok_vision.scan.reconstruct import reconstruct
+    from golmok_vision.scan.trouble import Trouble
 
     threads = max(1, min(4, os.cpu_count() or 1))
     dataset, others = Dataset(args.dataset), [Dataset(each) for each in args.others]
@@ -38,7 +40,11 @@ def _run(args: argparse.Namespace) -> dict[str, Any]:
     }
     dataset.write_json(dataset.reconstruction_file, found)  # measuring and the report tell it again
     if not args.points_only:
-        found["mesh"] = figures_of(make_model(dataset, points.cloud, args.triangles, Progress("mesh")))
+        try:
+            found["mesh"] = figures_of(make_model(dataset, points.cloud, args.triangles, Progress("mesh")))
+        except MeshError as error:
+            why = str(error).partition(":")[0]
+            raise ReconstructionError([*points.troubles, Trouble("no-mesh", "bad", {"why": why})]) from error
     return found
 
 
@@ -56,4 +62,10 @@ def _told(found: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
-COMMAND: Final = Command("reconstruct", "make points and a mesh of the piece's pictures", _arguments, _run, _told)
+_ABOUT: Final = """\
+Needs calibration.json. Pictures that cannot be used are left out and named. A verdict of "fail" (exit code 1) means
+that the model is there and must not be trusted. Stopped or killed, the same command goes on."""
+
+COMMAND: Final = Command(
+    "reconstruct", "make points and a mesh of the piece's pictures", _arguments, _run, _told, _ABOUT
+)

@@ -33,12 +33,13 @@ TEXTS: Final[dict[str, tuple[str, str]]] = {
     "box": ("길이 × 너비 × 높이", "length × width × height"),
     "volume": ("부피", "volume"),
     "area": ("겉넓이", "surface area"),
+    "seen_only": ("보인 표면만 따짐", "by the surface that was seen"),
     "closed": ("빈틈없이 닫힘", "closed, ready to print"),
     "open": ("닫히지 않음", "not closed"),
     "triangles": ("삼각형", "triangles"),
     "trust": ("얼마나 믿을 수 있나 (95 %)", "How far to trust it (95 %)"),
     "place": ("표면의 한 점", "a place on the surface"),
-    "place_why": ("아래 세 가지를 합친 값", "the three below taken together"),
+    "place_why": ("아래 값들을 합친 값", "what stands below, taken together"),
     "scale": ("모든 길이에 더해", "all lengths besides"),
     "from_gauge": ("크기를 아는 게이지로 확인함", "checked by a gauge of known size"),
     "from_plate": ("회전판의 지름으로 확인함", "checked by the plate's diameter"),
@@ -141,4 +142,7 @@ def _told(found: dict[str, Any]) -> str:
     return f"{found['verdict']}: {found['page']}"
 
 
-COMMAND: Final = Command("report", "write one page with pictures, sizes and doubts", add_questions, _run, _told)
+_ABOUT: Final = """\
+The same as measure, and report.html: one file in Korean and English that can be sent, printed and kept."""
+
+COMMAND: Final = Command("report", "write one page with pictures, sizes and doubts", add_questions, _run, _told, _ABOUT)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from errno import EDQUOT, ENOSPC
 from typing import Any, Final
 
-from golmok_edge.settings.language import language_of
+from golmok_vision.scan.errors import NoRoomError
 from golmok_vision.scan.trouble import Words
 
 TROUBLES: Final[dict[str, Words]] = {
@@ -38,6 +39,18 @@ TROUBLES: Final[dict[str, Words]] = {
         "방이 너무 밝습니다. 레이저 없이도 화면의 {share:.0%}가 하얗습니다",
         "커튼을 치고 위의 조명을 끄세요",
     ),
+    "touched": Words(
+        "{file} looks different now: the piece, the camera or the light was moved since the stop",
+        "capture it again in another folder",
+        "멈춘 뒤에 물건이나 카메라, 조명이 움직였습니다 ({file})",
+        "새 스캔을 처음부터 시작하세요",
+    ),
+    "no-home-switch": Words(
+        "the turntable has no home switch, so nobody knows how the plate stands after the stop",
+        "wire one (home_pin), or delete the pictures that were taken and begin again",
+        "회전판에 홈 스위치가 없어 멈춘 뒤에는 판의 위치를 알 수 없습니다",
+        "홈 스위치를 연결하거나(home_pin) 새 스캔을 처음부터 시작하세요",
+    ),
     "late": Words(
         "{count} pictures came late and were taken again, more slowly",
         "end what else this machine does while it scans",
@@ -45,6 +58,18 @@ TROUBLES: Final[dict[str, Words]] = {
         "스캔하는 동안 다른 작업을 멈추세요",
     ),
 }
+
+ERRORS: Final[dict[str, tuple[str, str]]] = {
+    "no-room": ("no-room", "디스크에 자리가 모자랍니다. 오래된 스캔을 지우거나 장수를 줄이세요"),
+    "CameraMissing": ("camera-missing", "카메라를 찾지 못했습니다. 케이블을 꽂고 설정의 camera를 확인하세요"),
+    "CameraLate": ("camera-late", "카메라 사진이 제때 오지 않습니다. 이 기기에서 하는 다른 작업을 멈추고 다시 하세요"),
+    "CameraBroken": ("camera-broken", "카메라가 사진을 보내지 않습니다. 케이블을 확인하고 다시 시작하세요"),
+    "HomeNotFound": ("no-home", "회전판의 홈 스위치가 닫히지 않습니다. 모터 전원과 스위치 배선(home_pin)을 확인하세요"),
+    "BusError": ("wiring", "핀을 쓸 수 없습니다. 배선과 설정의 핀 번호를 확인하고 그 핀을 쓰는 다른 프로그램을 끄세요"),
+}
+"""By the name of an error's class: the code, and the Korean words. The English ones are the error's own."""
+
+LANGUAGES: Final = ("ko", "en")
 
 ASKED: Final[dict[str, tuple[str, str]]] = {
     "piece": ("Put the piece in the middle of the table", "물건을 회전판 가운데에 올려놓으세요"),
@@ -79,7 +104,18 @@ def trouble(code: str, weight: str, **args: Any) -> dict[str, Any]:
     }
 
 
-def asked(key: str, **args: Any) -> str:
-    """What to do, in the user's language."""
+def failure(error: BaseException) -> list[dict[str, Any]]:
+    """An error of disk or hardware as a trouble; none where nothing is known to be said of its kind."""
+    is_full = isinstance(error, NoRoomError) and error.errno in (None, ENOSPC, EDQUOT)
+    kinds = ["no-room"] if is_full else [kind.__name__ for kind in type(error).__mro__]
+    found = next((ERRORS[kind] for kind in kinds if kind in ERRORS), None)
+    if found is None:
+        return failure(error.__cause__) if error.__cause__ is not None else []
+    code, korean = found
+    return [{"code": code, "weight": "bad", "text": str(error), "text_ko": korean}]
+
+
+def asked(key: str, language: str, **args: Any) -> str:
+    """What to do, in that language."""
     english, korean = ASKED[key]
-    return (korean if language_of() == "ko" else english).format(**args)
+    return (korean if language == "ko" else english).format(**args)

@@ -10,6 +10,7 @@ import inspect as python_inspect
 import re
 import sys
 from collections.abc import Iterator
+from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any, Final
 
@@ -18,7 +19,7 @@ from msgspec import inspect
 
 from golmok_drivers import catalogue
 from golmok_drivers.api import Driver
-from golmok_edge.settings.files import SECTIONS
+from golmok_edge.settings.files import APPLICATIONS, SECTIONS
 from golmok_edge.settings.kinds import bounds, example, plain, struct_type, told, toml, wanted
 from golmok_edge.settings.language import Say
 from golmok_edge.settings.messages import PHRASES, fill
@@ -119,11 +120,20 @@ def page() -> str:
     parts = [_HEAD.format(example=EXAMPLE)]
     for name, cls in SECTIONS.items():
         parts.append(f"## `[{name}]`\n\n{_said(cls)}\n\n{_table(cls)}")
-        parts += [f"### `{key}`\n\n{_said(inner)}\n\n{_table(inner)}" for key, inner in _inside(cls)]
+        parts += [f"### `{key}`\n\n{_said(inner)}\n\n{_table(inner)}" for key, inner in inside(cls)]
     parts += [f"{_DEVICES}\n{_table(Common)}", f"{_LIMITS}\n{_table(Limit)}"]
     parts += [_driver(name) for name in catalogue.names(found=lambda group: ())]
     parts += [f"{_RULES}\n{_table(Rule)}", *map(_rule, KINDS)]
+    for name, cls in own_applications().items():
+        parts.append(f"## `[{name}]`\n\n{_said(cls)}\n\n{_rows(cls, frozenset())}")
+        parts += [f"### `{key}`\n\n{_said(inner)}\n\n{_rows(inner, frozenset())}" for key, inner in inside(cls)]
     return "\n".join([*parts, _APPLICATIONS])
+
+
+def own_applications() -> dict[str, type[msgspec.Struct]]:
+    """The sections of the applications that come with the gateway."""
+    ours = [entry for entry in entry_points(group=APPLICATIONS) if entry.module.startswith("golmok_edge.")]
+    return {entry.name: entry.load() for entry in sorted(ours, key=lambda entry: entry.name)}
 
 
 def _driver(name: str) -> str:
@@ -132,14 +142,14 @@ def _driver(name: str) -> str:
     measures = ", ".join(f"`{channel.quantity}` ({channel.unit})" for channel in info.channels)
     about = [f"{info.title} · {info.title_ko}. Bus: {info.bus}.", f"Measures {measures}." if measures else ""]
     structs = [(f"### Driver `{name}`\n\n{' '.join(about).strip()} {_said(driver.Settings)}", driver.Settings)]
-    structs += [(f"Each of `{key}`: {_said(cls)}", cls) for key, cls in _inside(driver.Settings)]
+    structs += [(f"Each of `{key}`: {_said(cls)}", cls) for key, cls in inside(driver.Settings)]
     return "\n".join(f"{head}\n\n{_table(cls)}" for head, cls in structs)
 
 
 def _rule(kind: str) -> str:
     cls = KINDS[kind]
     parts = [f'### `kind = "{kind}"`\n\n{_said(cls)}\n\n{_rows(cls, frozenset(Rule.__struct_fields__) - _own(cls))}']
-    parts += [f"Each of `{key}`: {_said(inner)}\n\n{_rows(inner, frozenset())}" for key, inner in _inside(cls)]
+    parts += [f"Each of `{key}`: {_said(inner)}\n\n{_rows(inner, frozenset())}" for key, inner in inside(cls)]
     return "\n".join(parts)
 
 
@@ -148,7 +158,7 @@ def _own(cls: type[msgspec.Struct]) -> frozenset[str]:
     return frozenset(python_inspect.get_annotations(cls))
 
 
-def _inside(cls: type[msgspec.Struct]) -> Iterator[tuple[str, type[msgspec.Struct]]]:
+def inside(cls: type[msgspec.Struct]) -> Iterator[tuple[str, type[msgspec.Struct]]]:
     """The structs that stand in a table or list of this one."""
     for field in struct_type(cls).fields:
         kind = plain(field.type)

@@ -14,8 +14,6 @@ from dataclasses import dataclass
 from hashlib import sha256
 from typing import Any, Final, NamedTuple
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
-
 from golmok_cloud_sync.web import LANGUAGES, Language
 from golmok_edge.settings import Device, Settings
 from golmok_edge.shop.heard import Heard
@@ -23,6 +21,7 @@ from golmok_edge.shop.situation import Situation
 from golmok_edge.shop.troubles import LEAST_CARD_YEARS, Diary, Finding, Trouble, find, tell
 from golmok_edge.shop.view import Curve, Level, Value, curve, slots, title, value
 from golmok_edge.web import TEXTS, for_script, say
+from golmok_edge.web.serving import templates
 
 BEHIND: Final = 1_000
 """With more waiting than this the gateway is catching up, not just between two calls."""
@@ -33,9 +32,7 @@ _CALM_S: Final = 0.25
 _HEARTBEAT_S: Final = 15.0
 _NOTE_S: Final = 1.0
 
-_TEMPLATES: Final = Environment(
-    loader=PackageLoader("golmok_edge.web"), autoescape=True, undefined=StrictUndefined, trim_blocks=True
-)
+_TEMPLATES: Final = templates()
 
 
 class Card(NamedTuple):

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final, TypeAlias
 
+import cv2
 import numpy as np
 import numpy.typing as npt
 
@@ -62,14 +63,19 @@ class Calibration:
         }
 
 
-def calibrate(dataset: Dataset, progress: Progress = lambda done, total: None) -> Calibration:
+def calibrate(
+    dataset: Dataset, progress: Progress = lambda done, total: None, before: Rig | None = None
+) -> Calibration:
     """Calibrate, and write `calibration.json`; one that did not pass is written too, and says so.
+
+    `before` is what was found of the same rig another time: a board of another size is noticed by it.
 
     Raises `CalibrationError` where there is no result at all.
     """
+    cv2.setNumThreads(1)  # with more, sums come in another order each time, and so do the last digits
     seen = Reader(dataset).read(progress)
     dataset.calibration_file.unlink(missing_ok=True)  # what was found before is no result of these pictures
-    result = Calibrator(dataset, seen).run()
+    result = Calibrator(dataset, seen, before).run()
     dataset.write_json(dataset.calibration_file, result.rig.document())
     return result
 
@@ -77,8 +83,9 @@ def calibrate(dataset: Dataset, progress: Progress = lambda done, total: None) -
 class Calibrator:
     """One calibration of one dataset, from what was seen on its pictures."""
 
-    def __init__(self, dataset: Dataset, seen: Seen) -> None:
+    def __init__(self, dataset: Dataset, seen: Seen, before: Rig | None = None) -> None:
         self._dataset = dataset
+        self._before = before
         self._seen = seen
         self._board = dataset.description.board
         self._corners_mm = BoardFinder(self._board).corners_mm
@@ -253,7 +260,7 @@ class Calibrator:
 
     def _judged_size(self, solution: Solution) -> dict[str, Any]:
         """Something of known length besides the board."""
-        judged = plate.judge(self._dataset, solution.state.rig)
+        judged = plate.judge(self._dataset, solution.state.rig, self._before)
         self._troubles += judged.troubles
         return {"plate": judged.figures}
 

@@ -196,6 +196,8 @@ class Dataset:
             text = self.description_file.read_text(encoding="utf-8")
         except FileNotFoundError:
             raise DatasetError(f"{self.folder} is no dataset: it has no dataset.toml; docs/scan.md shows one") from None
+        except UnicodeDecodeError as error:
+            raise DatasetError(f"{self.description_file} is no text ({error.reason}): write it as UTF-8") from None
         try:
             return read_description(text)
         except DatasetError as error:

@@ -18,11 +18,11 @@ import numpy as np
 from golmok_vision.scan.cloud import Cloud
 from golmok_vision.scan.compare import measured_surface
 from golmok_vision.scan.dataset import Dataset
+from golmok_vision.scan.doubts import lasers_apart_mm
 from golmok_vision.scan.errors import DatasetError
 from golmok_vision.scan.gauge import Gauge, check
 from golmok_vision.scan.mesh import INVENTED, MEASURED, PLATE, Model, is_closed
 from golmok_vision.scan.nearest import Floats, Surface
-from golmok_vision.scan.reconstruct import lasers_apart_mm
 from golmok_vision.scan.sections import section
 from golmok_vision.scan.trouble import Trouble, is_good
 
@@ -39,6 +39,7 @@ _SMOOTHING: Final = 0.35
 
 _POINTS: Final = 20_000
 _MUCH_INVENTED: Final = 0.15
+_SOME_INVENTED: Final = 0.02
 _WRONG_SCALE: Final = 0.002
 
 
@@ -193,10 +194,12 @@ def _troubles(found: dict[str, Any], doubt: float) -> Sequence[Trouble]:
     invented, trust = found["surface"]["invented"], found["uncertainty"]
     if invented > _MUCH_INVENTED:
         troubles.append(Trouble("much-invented", "note", {"share": invented}))
+    elif invented > _SOME_INVENTED:
+        troubles.append(Trouble("some-invented", "note", {"share": invented}))
     gauge = trust["gauge"]
     if gauge is not None and abs(gauge["scale_error"]) > _WRONG_SCALE:
         args = {"true": gauge["true_mm"], "measured": gauge["measured_mm"], "percent": 100 * gauge["scale_error"]}
         troubles.append(Trouble("scale-wrong", "bad", args))
     if trust["scale_from"] == "nothing":
         troubles.append(Trouble("scale-unchecked", "note", {"percent": 100 * trust["scale"]}))
-    return troubles
+    return sorted(troubles, key=lambda trouble: trouble.weight == "note")

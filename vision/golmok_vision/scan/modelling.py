@@ -16,7 +16,17 @@ from golmok_vision.scan.cloud import Cloud, read_cloud
 from golmok_vision.scan.compare import Reference, reference_of
 from golmok_vision.scan.dataset import Dataset
 from golmok_vision.scan.errors import DatasetError, MeshError
-from golmok_vision.scan.mesh import INVENTED, PLATE, Model, is_closed, model_of, read_model, simplified, write_model
+from golmok_vision.scan.mesh import (
+    INVENTED,
+    PLATE,
+    WRITERS,
+    Model,
+    is_closed,
+    model_of,
+    read_model,
+    simplified,
+    write_model,
+)
 from golmok_vision.scan.mesh.build import Progress
 
 KINDS: Final = ("stl", "glb", "ply")
@@ -42,7 +52,7 @@ def _content(file: Path) -> bytes:
 
 def forget_model(dataset: Dataset) -> None:
     """Take away what an earlier run made: if this one fails, nothing old is taken for its result."""
-    for file in (*map(dataset.mesh_file, KINDS), dataset.reconstruction_file):
+    for file in (*map(dataset.mesh_file, WRITERS), dataset.reconstruction_file):
         file.unlink(missing_ok=True)
 
 

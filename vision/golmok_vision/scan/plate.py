@@ -30,8 +30,9 @@ Singles: TypeAlias = npt.NDArray[np.float32]
 SIZE_LIMIT: Final = 0.004
 HEIGHT_LIMIT_MM: Final = 0.3
 _AROUND: Final = 360
-_ACROSS: Final = 0.12
-"""Of the radius: how far aside of its place the rim is looked for. Printers that fit to the page shrink by 3 to 6 %."""
+_ACROSS: Final = (0.12, 0.4)
+"""Of the radius: how far aside of its place the rim is looked for, first near by, then far away. Printers that fit to
+the page shrink by 3 to 6 %; another board, or another plate, is off by more."""
 
 _STEP_MM: Final = 0.2
 _SMOOTH_MM: Final = 0.8
@@ -39,6 +40,8 @@ _CLEAR: Final = 5.0
 _FEWEST: Final = 60
 _MOST_PICTURES: Final = 48
 _HEIGHT_PICTURES: Final = 8
+_SAME_DEG: Final = 0.4
+_SAME_FOCAL: Final = 0.01
 
 
 @dataclass(frozen=True)
@@ -49,15 +52,18 @@ class Judged:
     figures: dict[str, Any] = field(default_factory=dict)
 
 
-def judge(dataset: Dataset, rig: Rig) -> Judged:
-    """Compare the plate as this rig sees it with what `dataset.toml` says."""
+def judge(dataset: Dataset, rig: Rig, before: Rig | None = None) -> Judged:
+    """Compare the plate as this rig sees it with what `dataset.toml` says, or the rig with itself as it was before."""
     description = dataset.description
     troubles: list[Trouble] = []
     figures: dict[str, Any] = {"nominal_diameter_mm": description.plate.diameter_mm or None, "diameter_mm": None}
     nominal = description.plate.diameter_mm
-    measured = diameter_mm(_pictures(dataset), rig, nominal) if nominal else None
+    measured = _measured_mm(dataset, rig, nominal) if nominal else None
+    grown = None if before is None else same_rig_grown(before, rig)
     if measured is None:
-        troubles.append(Trouble("size-unchecked", "note"))
+        troubles.append(Trouble("rim-unseen" if nominal else "size-unchecked", "note"))
+        if grown is not None and abs(grown - 1) > SIZE_LIMIT:
+            troubles.append(Trouble("size-changed", "note", {"percent": 100 * (grown - 1)}))
     else:
         figures["diameter_mm"] = round(measured, 3)
         if abs(measured / nominal - 1) > SIZE_LIMIT:
@@ -70,6 +76,34 @@ def judge(dataset: Dataset, rig: Rig) -> Judged:
     return Judged(tuple(troubles), figures)
 
 
+def _measured_mm(dataset: Dataset, rig: Rig, nominal_mm: float) -> float | None:
+    found = (diameter_mm(_pictures(dataset), rig, nominal_mm, across) for across in _ACROSS)
+    return next((mm for mm in found if mm is not None), None)
+
+
+def same_rig_grown(before: Rig, now: Rig) -> float | None:
+    """By which factor all lengths of a rig have grown since it was calibrated before; nothing where it is another one.
+
+    A board of another size than the one before leaves lens and angles as they are and makes the camera stand nearer or
+    farther in proportion. A camera that was moved does not: it would have to go exactly along its own view.
+    """
+    if len(before.lasers) != len(now.lasers) or before.lens.width != now.lens.width:
+        return None
+    views = [np.asarray(rig.pose.rotation[2]) for rig in (before, now)]
+    turned = [
+        _apart_deg(*views),
+        *(_apart_deg(a.normal, b.normal) for a, b in zip(before.lasers, now.lasers, strict=True)),
+    ]
+    if max(turned) > _SAME_DEG or abs(now.lens.fx_px / before.lens.fx_px - 1) > _SAME_FOCAL:
+        return None
+    away = [float(np.hypot(*rig.pose.centre_mm[:2])) for rig in (before, now)]
+    return away[1] / away[0]
+
+
+def _apart_deg(one: Floats, other: Floats) -> float:
+    return float(np.degrees(np.arccos(np.clip(one @ other, -1, 1))))
+
+
 def _pictures(dataset: Dataset) -> Iterator[Picture]:
     """Pictures of the table without lasers, those that can be read."""
     count = len(dataset.description.steps.table)
@@ -80,10 +114,10 @@ def _pictures(dataset: Dataset) -> Iterator[Picture]:
             continue
 
 
-def diameter_mm(pictures: Iterator[Picture], rig: Rig, nominal_mm: float) -> float | None:
+def diameter_mm(pictures: Iterator[Picture], rig: Rig, nominal_mm: float, across: float = _ACROSS[0]) -> float | None:
     """The plate's diameter by the rig's own millimetres; nothing where its rim does not stand out."""
     around = np.radians(np.arange(_AROUND) * 360.0 / _AROUND)
-    out = nominal_mm / 2 * np.arange(1 - _ACROSS, 1 + _ACROSS, 2 * _STEP_MM / nominal_mm)
+    out = nominal_mm / 2 * np.arange(1 - across, 1 + across, 2 * _STEP_MM / nominal_mm)
     places = np.zeros((_AROUND, len(out), 3))
     places[:, :, 0], places[:, :, 1] = np.cos(around)[:, None] * out, np.sin(around)[:, None] * out
     pixels = rig.project(places.reshape(-1, 3)).astype(np.float32).reshape(_AROUND, len(out), 2)

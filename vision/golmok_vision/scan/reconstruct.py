@@ -10,16 +10,17 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Final, TypeAlias
 
 import cv2
 import numpy as np
 import numpy.typing as npt
-from scipy.spatial import cKDTree
 
 from golmok_vision.scan.clean import is_piece
 from golmok_vision.scan.cloud import Cloud, write_cloud
 from golmok_vision.scan.dataset import LASERS, Dataset, Picture
+from golmok_vision.scan.doubts import are_apart, are_swapped, disagreements_mm, doubts
 from golmok_vision.scan.errors import PictureDamagedError, PictureMissingError, ReconstructionError
 from golmok_vision.scan.evidence import Progress
 from golmok_vision.scan.points import WHITE, FramePoints, Stop, Triangulator
@@ -27,14 +28,13 @@ from golmok_vision.scan.register import moved, register
 from golmok_vision.scan.rig import Rig
 from golmok_vision.scan.shelf import MOST_EXPOSURES, Record, Shelf
 from golmok_vision.scan.trouble import Trouble, is_good
-from golmok_vision.scan.watch import Watcher, judge
+from golmok_vision.scan.watch import Standing, Watcher, judge
 
 Floats: TypeAlias = npt.NDArray[np.float64]
 
 DEFAULT_RADIUS_MM: Final = 110.0
 """What is further from the axis is no piece, where the plate's diameter is not known."""
 
-AGREE_LIMIT_MM: Final = 0.15
 PLATE_LIMIT_MM: Final = 0.6
 OVERLAP_LIMIT: Final = 0.3
 FIT_LIMIT_MM: Final = 0.2
@@ -43,6 +43,7 @@ _MOST_BAD: Final = 0.15
 _WIDEST_GAP_DEG: Final = 20.0
 _MOST_WHITE: Final = 0.25
 _BLACK: Final = 4
+_TRIED: Final = 6
 
 
 @dataclass(frozen=True)
@@ -148,7 +149,7 @@ class Scan:
             nothing = FramePoints(np.zeros((0, 3), np.float32), np.zeros((0, 3), np.float32),
                                   np.zeros((0, 3), np.uint8), np.zeros(0, np.uint8), (float("nan"),) * 2)  # fmt: skip
             return Record(nothing, (None,) * len(LASERS), tuple(troubles))
-        lit = tuple(self._picture(frame, light, troubles) for light in LASERS)
+        lit = tuple(self._lit(frame, light, off, troubles) for light in LASERS)
         standing = tuple(None if p is None else self._watcher.look(p, off, i) for i, p in enumerate(lit))
         stop = Stop(off, lit, self._colored(frame, troubles), tuple(self._shorter(frame, troubles)))
         found = self._triangulator.measure(stop, self._steps[frame])
@@ -163,6 +164,18 @@ class Scan:
             if off is not None:
                 yield Stop(off, tuple(self._picture(frame, light, troubles, nth) for light in LASERS), None)
 
+    def _lit(self, frame: int, light: Any, off: Picture, troubles: list[Trouble]) -> Picture | None:
+        """A picture with a laser, unless it does not go with the one without."""
+        lit = self._picture(frame, light, troubles)
+        if lit is None or not are_apart(lit, off):
+            return lit
+        names = {
+            "file": self._dataset.frame_file(frame, light).name,
+            "off": self._dataset.frame_file(frame, "off").name,
+        }
+        troubles.append(Trouble("picture-apart", "note", names))
+        return None
+
     def _picture(self, frame: int, light: Any, troubles: list[Trouble], shorter: int = 0) -> Picture | None:
         """One picture that can be used, or nothing and why."""
         file = self._dataset.frame_file(frame, light, shorter)
@@ -173,7 +186,7 @@ class Scan:
             troubles.append(Trouble("picture", "note", {"error": str(error)}))
             return None
         some = picture[::4, ::4]
-        name = {"file": str(file.relative_to(self._dataset.folder))}
+        name = {"file": self._told(file)}
         if int(some.max()) <= _BLACK:
             troubles.append(Trouble("picture-black", "note", name))
             return None
@@ -181,6 +194,9 @@ class Scan:
             troubles.append(Trouble("picture-white", "note", name))
             return None
         return picture
+
+    def _told(self, file: Path) -> str:
+        return str(file.relative_to(self._dataset.folder))
 
     def _colored(self, frame: int, troubles: list[Trouble]) -> Picture | None:
         file = self._dataset.frame_file(frame, "color")
@@ -204,6 +220,8 @@ class Scan:
             troubles.append(Trouble("calibration-failed", "bad"))
         verdict = judge([record.standing for record in records], self._rig.lens.width)
         troubles += verdict.troubles
+        if self._is_swapped([each for record in records for each in record.standing]):
+            troubles.append(Trouble("lasers-swapped", "bad"))
         everything = joined([_kept(record, k, verdict.left_out[k]) for k, record in enumerate(records)])
         cloud = everything[is_piece(everything)]
         total = len(LASERS) * len(records)
@@ -216,16 +234,29 @@ class Scan:
             troubles.append(Trouble("few-points", "bad", {"count": len(cloud)}))
         troubles += self._turn_troubles(records)
         troubles += self._plate_troubles(records)
-        apart = lasers_apart_mm(cloud)
-        if apart is not None and apart > AGREE_LIMIT_MM:
-            troubles.append(Trouble("piece-disagrees", "bad", {"mm": apart, "limit": AGREE_LIMIT_MM}))
+        off = disagreements_mm(cloud)
+        troubles += doubts(cloud, off)
         figures = {
             "frames": len(records),
             "points": len(cloud),
             "left_out": len(everything) - len(cloud),
-            "lasers_disagree_mm": None if apart is None else round(apart, 4),
+            "lasers_disagree_mm": None if off is None else round(float(np.median(off)), 4),
         }
         return Points(cloud, tuple(troubles), figures)
+
+    def _is_swapped(self, standing: Sequence[Standing | None]) -> bool:
+        """Whether l0 is laser 1 and the other way round; looked for only where no line stands in its own place."""
+        if sum(each is not None and each.is_seen for each in standing) > len(standing) // 5:
+            return False
+        found = []
+        for frame in range(0, len(self._steps), max(1, len(self._steps) // _TRIED)):
+            off, *lit = (self._picture(frame, light, []) for light in ("off", *LASERS))
+            found += [
+                self._watcher.look(picture, off, 1 - laser)
+                for laser, picture in enumerate(lit)
+                if off is not None and picture is not None
+            ]
+        return are_swapped(standing, found)
 
     def _turn_troubles(self, records: Sequence[Record]) -> list[Trouble]:
         """Whether the frames went around."""
@@ -245,25 +276,6 @@ class Scan:
             return []
         height = float(np.nanmedian(heights))
         return [Trouble("plate-height", "bad", {"mm": height})] if abs(height) > PLATE_LIMIT_MM else []
-
-
-def lasers_apart_mm(cloud: Cloud) -> float | None:
-    """How far apart the two lasers measure the surface: the median distance from one's points to the other's planes."""
-    one, other = (cloud.points[cloud.laser == laser].astype(float) for laser in (0, 1))
-    if min(len(one), len(other)) < 200:
-        return None
-    some = one[:: max(1, len(one) // 4000)]
-    away, near = cKDTree(other).query(some, k=8, distance_upper_bound=2.0)
-    there = np.isfinite(away).all(1)
-    if there.sum() < 50:
-        return None
-    patches = other[near[there]]
-    middle = patches.mean(1)
-    centred = patches - middle[:, None]
-    values, axes = np.linalg.eigh(np.einsum("nki,nkj->nij", centred, centred))
-    off = np.abs(((some[there] - middle) * axes[:, :, 0]).sum(1))
-    flat = values[:, 1] > 0.02 * values[:, 2]
-    return float(np.median(off[flat])) if flat.sum() >= 50 else None
 
 
 def joined(clouds: Sequence[Cloud]) -> Cloud:

@@ -21,6 +21,7 @@ Floats: TypeAlias = npt.NDArray[np.float64]
 Ints: TypeAlias = npt.NDArray[np.int64]
 
 FEWEST_CORNERS: Final = 6
+_LEAST_BREADTH_PX: Final = 1.5
 _CELLS: Final = (3, 3)
 _CELL_NAMES: Final = (
     "top left", "top", "top right", "left", "middle", "right", "bottom left", "bottom", "bottom right",
@@ -41,8 +42,16 @@ class Sighting:
 
     @property
     def is_enough(self) -> bool:
-        """Whether a pose can be found from it."""
-        return len(self.ids) >= FEWEST_CORNERS
+        """Whether a pose can be found from it: a row of corners and one beside it leave it open."""
+        return len(self.ids) >= FEWEST_CORNERS and all(
+            _breadth(np.delete(self.pixels, nth, axis=0)) > _LEAST_BREADTH_PX for nth in range(len(self.ids))
+        )
+
+
+def _breadth(pixels: Floats) -> float:
+    """How far the corners lie beside the line that fits them best, RMS."""
+    squares = np.linalg.eigvalsh(np.cov(pixels.T, bias=True))
+    return float(np.sqrt(max(squares[0], 0.0)))
 
 
 class BoardFinder:

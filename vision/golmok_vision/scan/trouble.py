@@ -112,9 +112,9 @@ TEXTS: Final[dict[str, Words]] = {
     ),
     "blurred": Words(
         "corners are off by {px:.2f} px on average, {limit:.2f} are allowed",
-        "glue the board onto something flat, focus, and take the pictures again",
+        "glue the board onto something flat, focus, let nobody move the camera, and take the pictures again",
         "모서리 오차가 평균 {px:.2f} px입니다 (허용 {limit:.2f})",
-        "보정판을 평평한 판에 붙이고 초점을 맞춘 뒤 다시 찍으세요",
+        "보정판을 평평한 판에 붙이고 초점을 맞춘 뒤 카메라를 건드리지 말고 다시 찍으세요",
     ),
     # --- table
     "few-turns": Words(
@@ -209,6 +209,12 @@ TEXTS: Final[dict[str, Words]] = {
         "{file}: 사진이 너무 밝습니다",
         "빼고 계산했습니다. 여러 장이면 노출을 줄이고 햇빛을 막으세요",
     ),
+    "picture-apart": Words(
+        "{file} is darker in places than the one without laser: one was shifted, or the light changed",
+        "it was left out; keep the room's light as it is while scanning",
+        "{file}: 레이저를 끈 사진보다 어두운 곳이 있습니다. 사진이 밀렸거나 조명이 바뀌었습니다",
+        "빼고 계산했습니다. 스캔하는 동안 조명을 바꾸지 마세요",
+    ),
     "frame-aside": Words(
         "{file}: the line on the plate is not where it is in the other pictures",
         "it was left out",
@@ -281,6 +287,31 @@ TEXTS: Final[dict[str, Words]] = {
         "두 레이저가 잰 표면이 {mm:.2f} mm 다릅니다 (허용 {limit:.2f})",
         "다시 보정하고 스캔이 끝날 때까지 아무것도 움직이지 마세요",
     ),
+    "torn": Words(
+        "on {share:.0%} of the surface the two lasers measure places that are more than {mm:g} mm apart",
+        "the table slipped or stood still, or the piece moved on it: fix the piece, see that the motor loses no steps, "
+        "and scan again",
+        "표면의 {share:.0%}에서 두 레이저가 잰 곳이 {mm:g} mm 넘게 다릅니다",
+        "회전판이 미끄러졌거나 멈췄거나 물건이 움직였습니다. 물건을 고정하고 모터가 제대로 도는지 보고 다시 스캔하세요",
+    ),
+    "uncompared": Words(
+        "too little was measured by both lasers to compare them: whether the table slipped is not known",
+        "scan with more stops",
+        "두 레이저가 함께 잰 곳이 적어 비교하지 못했습니다. 회전판이 미끄러졌는지 알 수 없습니다",
+        "더 촘촘히 스캔하세요",
+    ),
+    "laser-silent": Words(
+        "{laser} gave {count} points, the other one {most}",
+        "see that it is lit in its own pictures and dark in all others, and that it points at the axis",
+        "점이 거의 없는 레이저가 있습니다: {laser} {count}개, 다른 레이저 {most}개",
+        "자기 사진에서만 켜지고 다른 사진에서는 꺼지는지, 회전축을 향하는지 확인하세요",
+    ),
+    "lasers-swapped": Words(
+        "l0 shows the line of laser 1, and l1 that of laser 0",
+        "exchange the two in laser_pins (or the files' names), and scan again",
+        "l0 사진에 레이저 1이, l1 사진에 레이저 0이 보입니다",
+        "laser_pins의 두 값(또는 파일 이름)을 서로 바꾸고 다시 스캔하세요",
+    ),
     "plate-height": Words(
         "by the lasers the plate lies at z = {mm:.2f} mm, it should be 0",
         "something was moved since the calibration, or thickness_mm is wrong: measure it and calibrate again",
@@ -301,11 +332,23 @@ TEXTS: Final[dict[str, Words]] = {
         "모델을 확인하고 틀렸으면 물건에 작은 점토를 몇 개 붙이고 두 자세를 다시 스캔하세요",
     ),
     # --- the model
+    "no-mesh": Words(
+        "no model can be made of the points ({why})",
+        "scan with more stops; see that both lasers shine on the piece, and that it is not dark or glossy",
+        "측정된 점으로는 모형을 만들 수 없습니다",
+        "더 촘촘히 스캔하고, 두 레이저가 물건을 비추는지, 어둡거나 번쩍이지 않는지 보세요",
+    ),
     "much-invented": Words(
         "{share:.0%} of the surface was never seen and is invented",
         "look at the red places in the pictures; scan the piece a second time lying otherwise, and give both",
         "표면의 {share:.0%}는 보이지 않아 추정한 것입니다",
         "그림의 붉은 곳을 확인하고, 물건을 다르게 눕혀 한 번 더 스캔해 함께 넣으세요",
+    ),
+    "some-invented": Words(
+        "{share:.0%} of the surface was never seen: what it hides, a hollow or a hole, is in no figure's doubt",
+        "look at the red places; where it matters, scan the piece a second time lying otherwise, and give both",
+        "표면의 {share:.0%}는 보이지 않았습니다. 그 뒤의 구멍이나 파인 곳은 부피와 오차에 들어 있지 않습니다",
+        "붉은 곳을 확인하고, 중요하면 물건을 다르게 눕혀 한 번 더 스캔해 함께 넣으세요",
     ),
     "scale-wrong": Words(
         "the gauge of {true:g} mm measures {measured:.3f} mm ({percent:+.2f} %)",
@@ -335,6 +378,18 @@ TEXTS: Final[dict[str, Words]] = {
         "measure its squares with a caliper, and put the plate's diameter into [plate] diameter_mm: then it is checked",
         "보정판의 실제 크기를 이 사진만으로는 확인할 수 없습니다",
         "칸을 캘리퍼로 재고, 판의 지름을 [plate] diameter_mm에 적으면 확인됩니다",
+    ),
+    "rim-unseen": Words(
+        "the plate's rim was not seen where [plate] diameter_mm says, so the board's size is not checked",
+        "measure the plate's diameter with a caliper, and see that its rim stands out from what is behind it",
+        "[plate] diameter_mm 자리에서 판의 가장자리를 찾지 못해 보정판 크기를 확인하지 못했습니다",
+        "판의 지름을 캘리퍼로 다시 재고 가장자리가 배경과 구별되는지 보세요",
+    ),
+    "size-changed": Words(
+        "all lengths are {percent:+.2f} % beside those of the calibration before, and all angles as they were",
+        "the board of then or that of now is not as large as [board] says: measure its squares with a caliper",
+        "각도는 그대로인데 모든 길이가 지난 보정보다 {percent:+.2f} % 다릅니다",
+        "그때나 지금의 보정판이 [board]에 적힌 크기가 아닙니다. 칸을 캘리퍼로 재세요",
     ),
     "thickness": Words(
         "by the lasers the plate lies {mm:.2f} mm beside z = 0",

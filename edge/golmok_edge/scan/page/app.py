@@ -22,19 +22,9 @@ from urllib.parse import parse_qs
 
 from fastapi import FastAPI, Request, Response
 from fastapi.responses import FileResponse, HTMLResponse, JSONResponse, PlainTextResponse, RedirectResponse
-from jinja2 import Environment, PackageLoader, StrictUndefined
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import Scope
 
-from golmok_cloud_sync.web import (
-    COOKIE,
-    COOKIE_AGE_S,
-    LANGUAGES,
-    SECURITY_HEADERS,
-    Language,
-    assets,
-    choose,
-    is_language,
-)
+from golmok_cloud_sync.web import LANGUAGES, SECURITY_HEADERS, Language, assets
 from golmok_drivers.errors import DriverError
 from golmok_edge.scan.page.door import Lock, Session, Sessions
 from golmok_edge.scan.page.jobs import Job, Stage
@@ -42,8 +32,9 @@ from golmok_edge.scan.page.live import Live
 from golmok_edge.scan.page.pins import MOST, Pin, PinError
 from golmok_edge.scan.page.scans import FILES, Scans
 from golmok_edge.scan.page.texts import TEXTS, VIEWER, say
-from golmok_edge.scan.plan import LIT
-from golmok_edge.shop.app import is_this_machine
+from golmok_edge.scan.plan import LOOKED
+from golmok_edge.scan.words import failure
+from golmok_edge.web.serving import Guard, fresh, language_of, not_this_machine, static, templates, with_choice
 from golmok_vision.scan import ScanError
 
 SESSION: Final = "golmok-scan"
@@ -51,9 +42,7 @@ STEPS: Final = {"quick": 100, "normal": 200, "fine": 400}
 _MOST_BYTES: Final = 4_096
 _ASSETS: Final = assets("golmok_cloud_sync.web", "golmok_edge.scan.page")
 _IMPORTS: Final = json.dumps({"imports": {"three": "/viewer/three.module.js", "three/addons/": "/viewer/"}})
-_TEMPLATES: Final = Environment(
-    loader=PackageLoader("golmok_edge.scan.page"), autoescape=True, undefined=StrictUndefined, trim_blocks=True
-)
+_TEMPLATES: Final = templates("golmok_edge.scan.page")
 
 
 def _headers() -> dict[str, str]:
@@ -95,21 +84,22 @@ class Desk:
     def of_scan(self, name: str, steps: int) -> list[Stage]:
         """The stages of a scan."""
         folder = str(self.scans.folder / name)
-        borrowed = ("--calibration", str(self.scans.calibration)) if self.scans.is_calibrated else ()
+        known = self.scans.calibration
+        borrowed = () if known is None else ("--calibration", str(known))
         first = Stage("capture", (folder, "--steps", str(steps), *borrowed, *self.equipment))
         return [first, *(Stage(stage, (folder,)) for stage in self.stages)]
 
     def of_calibration(self) -> list[Stage]:
         """The stages of a calibration."""
-        folder = str(self.scans.calibration)
+        known, folder = self.scans.calibration, str(self.scans.calibrating(datetime.now()))
         captured = [Stage("capture", (folder, "--what", what, *self.equipment)) for what in ("camera", "table")]
-        return [*captured, Stage("calibrate", (folder,))]
+        return [*captured, Stage("calibrate", (folder, *(() if known is None else ("--before", str(known)))))]
 
 
 def make_app(desk: Desk, *, secure: bool) -> FastAPI:
     """The app; `secure`: it is reached by TLS."""
     app = FastAPI(title="golmok-scan", docs_url=None, redoc_url=None, openapi_url=None)
-    app.add_middleware(Guard, secure=secure)
+    app.add_middleware(Guard, refusal=_Door(secure=secure).refusal, headers=_HEADERS)
     routes = _Routes(desk, secure)
     for path, endpoint in routes.to_read().items():
         app.add_api_route(path, endpoint, methods=["GET", "HEAD"], response_model=None)
@@ -152,15 +142,16 @@ class _Routes:
     async def door(self, request: Request) -> Response:
         if self._session(request):
             return RedirectResponse("/", 303)
-        language = _language(request)
+        language = language_of(request)
         try:
             trouble = say("no_pin", language) if Pin.read(self._desk.pin_file) is None else ""
         except PinError as error:
             trouble = str(error)
-        return _html("login.html", language, 200, trouble=trouble, needs_pin=bool(trouble))
+        door = _html("login.html", language, 200, trouble=trouble, needs_pin=bool(trouble))
+        return with_choice(door, request, language)
 
     async def sign_in(self, request: Request) -> Response:
-        language = _language(request)
+        language = language_of(request)
         form = await _form(request)
         async with self._desk.trying:  # one try at a time: each costs 16 MB and a while
             wait_s = self._desk.lock.wait_s(time.monotonic())
@@ -179,7 +170,7 @@ class _Routes:
                 self._desk.lock = self._desk.lock.after_wrong(time.monotonic())
                 return _html("login.html", language, 403, trouble=say("wrong_pin", language), needs_pin=False)
             self._desk.lock = self._desk.lock.after_right()
-        answer = RedirectResponse("/", 303)
+        answer = with_choice(RedirectResponse("/", 303), request, language)
         cookie = self._desk.sessions.begin(pin.mark, time.monotonic())
         answer.set_cookie(SESSION, cookie, httponly=True, samesite="strict", secure=self._secure, path="/")
         return answer
@@ -199,30 +190,28 @@ class _Routes:
             return JSONResponse({"error": "sign in first"}, 401)
         given = request.headers.get("X-Golmok-Token") or (await _form(request)).get("token", "")
         if not _same(given, session.token):
-            return JSONResponse({"error": say("from_elsewhere", _language(request))}, 403)
+            return JSONResponse({"error": say("from_elsewhere", language_of(request))}, 403)
         return None
 
     # --- looking
 
     async def page(self, request: Request) -> Response:
         session = self._session(request)
+        language = language_of(request)
         if session is None:
-            return RedirectResponse("/login", 303)
-        language = _language(request)
+            return with_choice(RedirectResponse("/login", 303), request, language)
         has_viewer = all((self._desk.viewer / file).is_file() for file in VIEWER.values())
         answer = _html("scan.html", language, 200, token=session.token, imports=_IMPORTS, has_viewer=has_viewer,
                        steps=STEPS, texts={key: row[language] for key, row in TEXTS.items()})  # fmt: skip
-        if is_language(request.query_params.get("lang")):
-            answer.set_cookie(COOKIE, language, max_age=COOKIE_AGE_S, samesite="lax", httponly=True)
-        return answer
+        return with_choice(answer, request, language)
 
     async def state(self, request: Request) -> Response:
         if self._session(request) is None:
             return JSONResponse({"error": "sign in first"}, 401)
         scans = self._desk.scans
         all_of_them = await asyncio.to_thread(scans.all)
-        return _fresh(JSONResponse({
-            "calibrated": scans.is_calibrated,
+        return fresh(JSONResponse({
+            "calibrated": scans.calibration is not None,
             "job": None if self._desk.job is None else asdict(self._desk.job.state),
             "scans": [{**asdict(scan), "when": scan.when} for scan in all_of_them],
         }))  # fmt: skip
@@ -230,16 +219,17 @@ class _Routes:
     async def look(self, request: Request, light: str = "off") -> Response:
         if self._session(request) is None:
             return JSONResponse({"error": "sign in first"}, 401)
-        asked = next((each for each in LIT if each == light), None)
+        asked = next((each for each in LOOKED if each == light), None)
         if asked is None:
             return JSONResponse({"error": f"there is no light {light!r:.20}"}, 404)
         if self._desk.job is not None and self._desk.job.runs:
-            return JSONResponse({"error": say("busy_camera", _language(request))}, 409)
+            return JSONResponse({"error": say("busy_camera", language_of(request))}, 409)
         try:
             seen = await self._desk.live.look(asked)
         except (DriverError, ScanError, OSError) as error:
-            return JSONResponse({"error": str(error)}, 503)
-        return _fresh(Response(seen.jpeg, media_type="image/jpeg", headers={"X-View": json.dumps(seen.figures)}))
+            words = next(iter(failure(error)), {"text": str(error), "text_ko": str(error)})
+            return JSONResponse({"error": words["text_ko" if language_of(request) == "ko" else "text"]}, 503)
+        return fresh(Response(seen.jpeg, media_type="image/jpeg", headers={"X-View": json.dumps(seen.figures)}))
 
     async def download(self, request: Request, name: str, file: str) -> Response:
         if self._session(request) is None:
@@ -247,15 +237,10 @@ class _Routes:
         found = self._desk.scans.file(name, file)
         if found is None:
             return PlainTextResponse("there is no such file", 404)
-        return _fresh(FileResponse(found, media_type=FILES[file], filename=f"{name}-{file}"))
+        return fresh(FileResponse(found, media_type=FILES[file], filename=f"{name}-{file}"))
 
     async def static(self, request: Request, name: str) -> Response:
-        asset = _ASSETS.get(name)
-        if asset is None:
-            return PlainTextResponse(f"there is no {name!r} here", 404)
-        if asset.is_held_by(request.headers.get("If-None-Match")):
-            return Response(status_code=304, headers=dict(asset.headers))
-        return Response(asset.body, headers=dict(asset.headers))
+        return static(_ASSETS, name, request)
 
     async def viewer(self, request: Request, path: str) -> Response:
         found = self._desk.viewer / VIEWER[path] if path in VIEWER else None
@@ -290,7 +275,7 @@ class _Routes:
 
     async def _begun(self, request: Request, name: str, stages: list[Stage]) -> Response:
         if not await self._desk.begin(name, stages):
-            return JSONResponse({"error": say("busy_camera", _language(request))}, 409)
+            return JSONResponse({"error": say("busy_camera", language_of(request))}, 409)
         return JSONResponse({"scan": name}, 202)
 
     async def next(self, request: Request) -> Response:
@@ -308,33 +293,17 @@ class _Routes:
         return JSONResponse({}, 202)
 
 
-class Guard:
-    """Refuses what comes from elsewhere or is too long, and puts the security headers on every answer."""
+class _Door:
+    """Refuses what comes from elsewhere or is too long."""
 
-    def __init__(self, app: ASGIApp, *, secure: bool) -> None:
-        self._app = app
+    def __init__(self, *, secure: bool) -> None:
         self._secure = secure
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
-            await self._app(scope, receive, send)
-            return
-
-        async def guarded(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                safe = [(name.lower().encode(), text.encode()) for name, text in _HEADERS.items()]
-                message = {**message, "headers": [*message.get("headers", ()), *safe]}
-            await send(message)
-
-        await (self._refusal(scope) or self._app)(scope, receive, guarded)
-
-    def _refusal(self, scope: Scope) -> Response | None:
+    def refusal(self, scope: Scope) -> Response | None:
         headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
         host = headers.get("host", "")
-        if not self._secure and not is_this_machine(host):
-            return PlainTextResponse(
-                "this page is for this machine only: open it as http://127.0.0.1 or localhost", 421
-            )
+        if not self._secure and (elsewhere := not_this_machine(host)) is not None:
+            return elsewhere
         if scope["method"] != "POST":
             return None
         if not self._is_ours(headers):
@@ -360,17 +329,7 @@ class Guard:
 def _html(template: str, language: Language, status: int, **values: Any) -> Response:
     text = {key: row[language] for key, row in TEXTS.items()}
     page = _TEMPLATES.get_template(template).render(language=language, languages=LANGUAGES, text=text, **values)
-    return _fresh(HTMLResponse(page, status))
-
-
-def _fresh(response: Response) -> Response:
-    response.headers["Cache-Control"] = "no-store"
-    return response
-
-
-def _language(request: Request) -> Language:
-    asked = request.query_params.get("lang")
-    return choose(asked, request.cookies.get(COOKIE), request.headers.get("Accept-Language"))
+    return fresh(HTMLResponse(page, status))
 
 
 async def _form(request: Request) -> dict[str, str]:

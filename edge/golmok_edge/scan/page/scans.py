@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -11,6 +12,7 @@ from pathlib import Path
 from typing import Any, Final
 
 CALIBRATION: Final = "calibration"
+_CALIBRATION: Final = re.compile(rf"{CALIBRATION}(-\d{{8}}-\d{{6}})?")
 _NAME: Final = re.compile(r"scan-\d{8}-\d{6}(-\d+)?")
 FILES: Final[Mapping[str, str]] = {
     "mesh.stl": "model/stl",
@@ -41,20 +43,34 @@ class Scan:
 
 
 class Scans:
-    """All scans in one folder; the rig's calibration lies beside them."""
+    """All scans in one folder; the rig's calibrations lie beside them."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
     @property
-    def calibration(self) -> Path:
-        """The dataset by which the rig was calibrated."""
-        return self.folder / CALIBRATION
+    def calibration(self) -> Path | None:
+        """The newest calibration of the rig that passed: scans take it."""
+        return next((folder for folder in self._calibrations() if _passed(folder)), None)
 
-    @property
-    def is_calibrated(self) -> bool:
-        """Whether there is a calibration that scans can take."""
-        return (self.calibration / "calibration.json").exists()
+    def calibrating(self, now: datetime) -> Path:
+        """Where the rig is calibrated next: the one that was stopped, or a new one.
+
+        A calibration that is over is never gone on with: its pictures are of another day. Those that are of no use any
+        more are deleted.
+        """
+        good = self.calibration
+        for folder in self._calibrations():
+            if not (folder / "calibration.json").exists():
+                return folder
+            if folder != good:
+                shutil.rmtree(folder, ignore_errors=True)
+        return self.folder / f"{CALIBRATION}-{now:%Y%m%d-%H%M%S}"
+
+    def _calibrations(self) -> list[Path]:
+        """The newest first."""
+        found = [file for file in self.folder.glob(f"{CALIBRATION}*") if _CALIBRATION.fullmatch(file.name)]
+        return sorted(found, key=lambda folder: folder.name, reverse=True)
 
     def new(self, now: datetime) -> str:
         """A name that no scan has."""
@@ -63,9 +79,10 @@ class Scans:
         return name if not (self.folder / name).exists() else next(n for n in taken if not (self.folder / n).exists())
 
     def all(self) -> list[Scan]:
-        """The newest first."""
+        """The newest first, without those of which nothing came."""
         folders = [file for file in self.folder.glob("scan-*") if _NAME.fullmatch(file.name) and file.is_dir()]
-        return [self._told(folder) for folder in sorted(folders, key=lambda folder: folder.name, reverse=True)]
+        scans = [self._told(folder) for folder in sorted(folders, key=lambda folder: folder.name, reverse=True)]
+        return [scan for scan in scans if scan.frames or scan.files]
 
     def path(self, name: str) -> Path | None:
         """A scan's folder, if it is one."""
@@ -86,6 +103,14 @@ class Scans:
     def _told(self, folder: Path) -> Scan:
         frames = len(list((folder / "frames").glob("*_off.png")))
         return Scan(folder.name, frames, _steps(folder) or frames, tuple(f for f in FILES if (folder / f).is_file()))
+
+
+def _passed(folder: Path) -> bool:
+    try:
+        found: Any = json.loads((folder / "calibration.json").read_bytes())
+        return found["quality"]["passed"] is True
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
 
 
 def _steps(folder: Path) -> int | None:

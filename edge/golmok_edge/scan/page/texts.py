@@ -26,7 +26,7 @@ TEXTS: Final = table("""
     quick          | 빠르게                        | Quick
     normal         | 보통                          | Normal
     fine           | 곱게                          | Fine
-    stops          | {n}장                         | {n} stops
+    stops          | {n}장                         | {n}
     start          | 시작                          | Start
     stop           | 멈춤                          | Stop
     go_on          | 이어서 하기                   | Go on
@@ -40,7 +40,9 @@ TEXTS: Final = table("""
     reconstruct    | 모양 계산                     | Working out the shape
     measure        | 재기                          | Measuring
     report         | 보고서                        | Report
-    left           | 남은 시간 {time}              | {time} left
+    left_h         | {h}시간 {m}분 남음            | {h} h {m} min left
+    left_m         | {m}분 {s}초 남음              | {m} min {s} s left
+    left_s         | {s}초 남음                    | {s} s left
     not_calibrated | 아직 보정하지 않았습니다. 보정해야 밀리미터를 믿을 수 있습니다 | Not calibrated yet: only then are its millimetres right
     calibrate_now  | 지금 보정하기                 | Calibrate now
     calibrated     | 보정되어 있습니다             | Calibrated
@@ -48,6 +50,7 @@ TEXTS: Final = table("""
     camera         | 카메라                        | Camera
     look           | 보기                          | Look
     hide           | 그만 보기                     | Stop looking
+    light_color    | 조명                          | Lamp
     light_off      | 레이저 끔                     | Lasers off
     light_l0       | 레이저 0                      | Laser 0
     light_l1       | 레이저 1                      | Laser 1
@@ -72,8 +75,6 @@ TEXTS: Final = table("""
     no_scans       | 아직 스캔이 없습니다          | No scans yet
     pictures       | 사진 {n}/{of}                 | {n} of {of} stops
     download       | 내려받기                      | Download
-    cloud          | 클라우드로 보내기             | Send to the cloud
-    no_cloud       | 아직 보낼 수 없습니다. 파일을 클라우드로 보내는 길이 아직 없습니다. 내려받아서 보관하세요 | Not possible yet: files have no way to the cloud so far. Download what you want to keep
     lost           | 연결이 끊겼습니다             | Connection lost
     show           | 보기                          | Show
 """)

@@ -43,6 +43,7 @@ const settle = (model) => {
     if (!part.isMesh) return;
     if (!part.geometry.attributes.normal) part.geometry.computeVertexNormals();
     part.material.side = THREE.DoubleSide;
+    Object.assign(part.material, { metalness: 0, roughness: 0.75 }); // left out, glTF takes it for polished metal
   });
   return whole;
 };

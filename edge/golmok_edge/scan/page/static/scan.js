@@ -1,6 +1,6 @@
 // The scan page: what runs, the camera, the list of scans. What is said in words comes from the server's table.
 
-import { byId, el, number, say, texts } from "/static/dom.js";
+import { byId, el, lang, number, say, texts } from "/static/dom.js";
 
 const token = document.body.dataset.token;
 const STEADY_MS = 1000;
@@ -24,6 +24,11 @@ const group = (name, then) => {
 
 // --- what runs
 
+const left = (seconds) => {
+  const [h, m, s] = [Math.floor(seconds / 3600), Math.floor(seconds / 60) % 60, seconds % 60];
+  return say(h ? "left_h" : m ? "left_m" : "left_s", { h, m, s });
+};
+
 const showJob = (job) => {
   const runs = job !== null && !job.ended;
   byId("idle").hidden = runs;
@@ -34,14 +39,13 @@ const showJob = (job) => {
   const now = JSON.stringify(job);
   if (now === seen || job === null) return;
   seen = now;
-  byId("asks").hidden = !job.asks;
-  byId("asks").firstElementChild.textContent = job.asks;
+  byId("asks").hidden = !job.asks[lang];
+  byId("asks").firstElementChild.textContent = job.asks[lang] ?? "";
   byId("job-what").textContent = `${job.stage + 1}/${job.stages.length} ${texts[job.stages[job.stage]] ?? job.stages[job.stage]}`;
   if (job.total) byId("job-bar").value = job.done / job.total;
   else byId("job-bar").removeAttribute("value");
   byId("job-left").textContent = [job.total ? `${number(job.done)} / ${number(job.total)}` : "",
-    job.left ? say("left", { time: job.left }) : ""].filter(Boolean).join(" · ");
-  const lang = document.documentElement.lang;
+    job.left_s == null ? "" : left(job.left_s)].filter(Boolean).join(" · ");
   const troubles = job.troubles.map((each) =>
     el("p", { class: `notice ${each.weight === "bad" ? "bad" : "warn"}` }, lang === "ko" ? each.text_ko : each.text));
   if (!job.ended) return tell(troubles);
@@ -80,7 +84,7 @@ const showScans = (scans, runs) => {
   if (!scans.length) return;
   byId("scans").replaceChildren(...scans.map((scan) => {
     const line = el("li", {}, el("time", {}, scan.when),
-      el("span", { class: "soft" }, say("pictures", { n: scan.frames, of: scan.of })));
+      el("span", { class: "soft" }, scan.of ? say("pictures", { n: scan.frames, of: scan.of }) : ""));
     const button = el("button", { type: "button" }, texts.show);
     button.addEventListener("click", () => showModel(scan));
     line.append(button);
@@ -114,9 +118,10 @@ const refresh = async () => {
 // --- the camera: a picture at a time, drawn and forgotten
 
 let looking = false;
-let light = "off";
-let best = 0;
+let light = "color";
+let best = {}; // by the light: a line's thinness and a picture's detail are no one scale
 
+const isLaser = () => light === "l0" || light === "l1";
 const stopLooking = () => {
   looking = false;
   byId("look").setAttribute("aria-pressed", "false");
@@ -124,12 +129,12 @@ const stopLooking = () => {
   byId("beware").hidden = true;
 };
 
-const showFigures = (view) => {
+const showFigures = (view, by) => {
   byId("help").hidden = false;
   // A thin line is a sharp one; without a line the picture's own detail tells.
   const sharp = view.line && view.line.rows ? 1 / view.line.width_px : view.sharpness;
-  best = Math.max(best, sharp);
-  const share = best ? sharp / best : 0;
+  best[by] = Math.max(best[by] ?? 0, sharp);
+  const share = best[by] ? sharp / best[by] : 0;
   byId("focus-bar").value = share;
   byId("focus").textContent = say("focus_best", { share: number(100 * share) });
   byId("line-width").textContent = view.line && view.line.rows
@@ -148,7 +153,8 @@ const verdict = (view) => {
 const look = async () => {
   while (looking) {
     try {
-      const answer = await fetch(`/live?light=${light}`);
+      const by = light;
+      const answer = await fetch(`/live?light=${by}`);
       if (answer.status === 401) return location.assign("/login");
       if (!answer.ok) throw new Error((await answer.json()).error);
       const picture = await createImageBitmap(await answer.blob());
@@ -157,7 +163,7 @@ const look = async () => {
       canvas.height = picture.height;
       canvas.getContext("2d").drawImage(picture, 0, 0);
       if (!looking) break;
-      showFigures(JSON.parse(answer.headers.get("X-View")));
+      showFigures(JSON.parse(answer.headers.get("X-View")), by);
       byId("eye-said").textContent = "";
     } catch (error) {
       byId("eye-said").textContent = error.message;
@@ -169,13 +175,13 @@ const look = async () => {
 byId("look").addEventListener("click", () => {
   if (looking) return stopLooking();
   looking = true;
-  best = 0;
+  best = {};
   byId("look").setAttribute("aria-pressed", "true");
   byId("look").textContent = texts.hide;
-  byId("beware").hidden = light === "off";
+  byId("beware").hidden = !isLaser();
   look();
 });
-group("light", (chosen) => { light = chosen; best = 0; byId("beware").hidden = !looking || light === "off"; });
+group("light", (chosen) => { light = chosen; best = {}; byId("beware").hidden = !looking || !isLaser(); });
 group("quality", (chosen) => { quality = chosen; });
 document.addEventListener("visibilitychange", () => { if (document.hidden) stopLooking(); });
 byId("start").addEventListener("click", () => post("/start", { quality }));
