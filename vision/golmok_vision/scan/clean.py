@@ -28,7 +28,13 @@ _OFF_MM: Final = 0.25
 _BEND: Final = 0.2
 """So much of the distance to its neighbours a point may lie beside their plane: surfaces are curved."""
 
-_CELLS: Final = 96
+_WIDE_MM: Final = 5.0
+_WIDEST_MM: Final = 12.0
+_GRAZING: Final = 25.0
+"""So many times as far as usual lines lie apart on a surface that the light grazes."""
+
+_FEWEST_STOPS: Final = 8
+_MOST_CELLS: Final = 200
 _SMALLEST_PART: Final = 0.01
 
 
@@ -37,7 +43,7 @@ def is_piece(cloud: Cloud) -> Mask:
     kept = long_runs(cloud)
     index = np.flatnonzero(kept)
     index = index[agreeing(cloud[index])]
-    index = index[in_large_parts(cloud.points[index])]
+    index = index[in_large_parts(cloud.points[index], same_part_mm(cloud))]
     found = np.zeros(len(cloud), bool)
     found[index] = True
     return found
@@ -93,16 +99,30 @@ def _fits(points: Floats, near: Floats, there: Mask) -> Mask:
     return np.asarray(~(known & (off > np.maximum(_OFF_MM + _BEND * wide, 4 * rough))))
 
 
-def in_large_parts(points: npt.NDArray[np.float32]) -> Mask:
-    """Without crumbs: cells of a grid that hold points and touch make parts; those of few points are left out."""
+def in_large_parts(points: npt.NDArray[np.float32], apart_mm: float, least: float = _SMALLEST_PART) -> Mask:
+    """Without crumbs: points within some `apart_mm` make parts; those with less than a share of all are left out."""
     if not len(points):
         return np.zeros(0, bool)
     low = points.min(0)
-    cell = max(float((points.max(0) - low).max()) / _CELLS, 1.0)
+    cell = max(apart_mm / 2, float((points.max(0) - low).max()) / _MOST_CELLS)
     at = ((points - low) / cell).astype(int)
     grid = np.zeros(at.max(0) + 1, bool)
     grid[tuple(at.T)] = True
     parts, _ = label(grid, np.ones((3, 3, 3)))
     part = parts[tuple(at.T)]
     counts = np.bincount(part)
-    return np.asarray(counts[part] >= max(_SMALLEST_PART * len(points), 20))
+    return np.asarray(counts[part] >= max(least * len(points), 20))
+
+
+def between_lines_mm(cloud: Cloud) -> float:
+    """How far one laser line is usually from the next; 0 where the frames do not tell."""
+    stops = len(np.unique(cloud.frame))
+    if stops < _FEWEST_STOPS:
+        return 0.0
+    radius = float(np.median(np.hypot(cloud.points[:, 0], cloud.points[:, 1])))
+    return 2 * np.pi * radius / (stops * len(np.unique(cloud.laser)))
+
+
+def same_part_mm(cloud: Cloud) -> float:
+    """What is no farther away may be the next line of the same surface."""
+    return float(np.clip(_GRAZING * between_lines_mm(cloud), _WIDE_MM, _WIDEST_MM))

@@ -26,6 +26,7 @@ _PRICES: Final = np.array([0.9, 0.3, 0.0, 0.3, 0.9], np.float32)
 """Of a move by so many columns, in rows of typical line."""
 
 _JUMP: Final = 5.0
+_MOST_GAIN: Final = 3.0
 _SLANTS: Final = (-0.8, -0.4, 0.0, 0.4, 0.8)  # columns per row
 _ALONG: Final = 9
 _SIDES: Final = (3, 5, 8)
@@ -142,7 +143,9 @@ def _traced(response: Singles) -> Ints:
     """The path with the most response; by dynamic programming from top to bottom."""
     rows, width = response.shape
     typical = float(np.median(response.max(1))) + 1e-3
-    gain = np.minimum(response, np.float32(1.5 * typical)) / np.float32(typical)
+    # Where most rows hold no line the typical is its absence: what is brighter must count for more, glints not for all.
+    gain = response / np.float32(typical)
+    gain = np.where(gain > 1, np.minimum(np.sqrt(np.maximum(gain, 1)), np.float32(_MOST_GAIN)), gain)
     came = np.zeros((rows, width), np.int64)
     padded = np.full(width + 2 * _STEP, -np.inf, np.float32)
     value = gain[0].copy()

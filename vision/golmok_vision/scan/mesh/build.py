@@ -9,8 +9,8 @@ import numpy as np
 import numpy.typing as npt
 
 from golmok_vision.scan.cloud import Cloud, Singles
-from golmok_vision.scan.mesh.closed import closed_surface, without_ghosts
-from golmok_vision.scan.mesh.fitting import Fitted, fitted, is_invented
+from golmok_vision.scan.mesh.closed import Faces, closed_surface, without_ghosts
+from golmok_vision.scan.mesh.fitting import Fitted, fitted, is_invented, leaves_samples
 from golmok_vision.scan.mesh.indicator import Grid, indicator
 from golmok_vision.scan.mesh.model import INVENTED, MEASURED, PLATE, Model, require_closed
 from golmok_vision.scan.mesh.samples import Samples, samples_of
@@ -32,13 +32,13 @@ def model_of(cloud: Cloud, progress: Progress = lambda done, total: None) -> Mod
     vertices, faces, kept = without_ghosts(*surface, is_invented(gaps, samples))
     progress(3, _STEPS)
     fit = fitted(vertices, faces, nearest[kept], samples, grid.edge_mm)
-    model = Model(fit.vertices, faces, _colours(fit, samples), _kinds(fit, samples), fit.gaps_mm)
+    model = Model(fit.vertices, faces, _colours(fit, samples), _kinds(fit, faces, samples), fit.gaps_mm)
     progress(_STEPS, _STEPS)
     return require_closed(model)
 
 
-def _kinds(fit: Fitted, samples: Samples) -> npt.NDArray[np.uint8]:
-    unseen = np.where(is_invented(fit.gaps_mm, samples), INVENTED, MEASURED)
+def _kinds(fit: Fitted, faces: Faces, samples: Samples) -> npt.NDArray[np.uint8]:
+    unseen = np.where(is_invented(fit.gaps_mm, samples) | leaves_samples(fit, faces, samples), INVENTED, MEASURED)
     return np.where(fit.vertices[:, 2] <= 0, PLATE, unseen).astype(np.uint8)
 
 

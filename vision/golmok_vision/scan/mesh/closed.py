@@ -26,6 +26,9 @@ _SMALLEST_SHELL: Final = 0.01
 _FLAT_LAYERS: Final = 2
 """Of the grid: what is no higher cannot be told from the plate."""
 
+_APART_MM: Final = 0.002
+_APART_ROUNDS: Final = 8
+
 _LEAST_SEEN: Final = 0.1
 """Of a shell's vertices: with less it is all invention."""
 
@@ -79,3 +82,25 @@ def without_ghosts(
     new = np.full(len(vertices), -1, np.int32)
     new[kept] = np.arange(len(kept), dtype=np.int32)
     return vertices[kept], new[faces[real[shell[faces[:, 0]]]]], kept
+
+
+def distinct(vertices: Singles, faces: Faces) -> Singles:
+    """No two vertices at one place: an STL has only places, and who reads it would take the two for one.
+
+    The second of two goes a few thousandths of a millimetre towards its neighbours; what lies on the plate stays there.
+    """
+    vertices = vertices.copy()
+    for nth in range(1, _APART_ROUNDS):
+        order = np.lexsort(vertices.T)
+        second = order[1:][(vertices[order[1:]] == vertices[order[:-1]]).all(1)]
+        if not len(second):
+            break
+        around = faces[np.isin(faces, second).any(1)]
+        ends = np.concatenate([around[:, [0, 1, 2]].ravel(), around[:, [1, 2, 0]].ravel()])
+        others = np.concatenate([around[:, [1, 2, 0]].ravel(), around[:, [0, 1, 2]].ravel()])
+        for vertex in second:
+            way = vertices[others[ends == vertex]].mean(0) - vertices[vertex]
+            way[2] *= vertices[vertex, 2] > 0
+            length = float(np.linalg.norm(way))
+            vertices[vertex] += way * min(nth * _APART_MM / max(length, 1e-9), 0.5)
+    return vertices

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from golmok_vision.scan.cloud import Singles
-from golmok_vision.scan.mesh.closed import Faces
+from golmok_vision.scan.mesh.closed import Faces, distinct
 from golmok_vision.scan.mesh.samples import Samples
 
 _CHUNK: Final = 20_000
@@ -25,6 +25,9 @@ _FACING_COS: Final = 0.2
 _GAP_SPACINGS: Final = 3.0
 _GAP_MM: Final = 1.0
 _FLAT_MM: Final = 1e-3
+_OFF_PLANE_MM: Final = 0.2
+_AWAY_COS: Final = 0.3
+"""Between the vertex of a cube's corner and its faces it is 0.58."""
 
 
 @dataclass(frozen=True)
@@ -57,7 +60,7 @@ def fitted(vertices: Singles, faces: Faces, nearest: npt.NDArray[np.int64], samp
         most = 1.5 * edge_mm * np.clip(2 - gaps[part, None] / (1.5 * edge_mm), 0, 1)
         moved[part] = vertices[part] + step * np.minimum(1, most / np.maximum(length, 1e-9))
     moved[:, 2] = np.where(on_plate, 0, np.maximum(moved[:, 2], 2 * _FLAT_MM))
-    moved = unfolded(vertices, moved, faces)
+    moved = distinct(unfolded(vertices, moved, faces), faces)
     gaps = np.linalg.norm(moved - samples.points[nearest], axis=1)
     return Fitted(moved, gaps.astype(np.float32), nearest)
 
@@ -65,6 +68,17 @@ def fitted(vertices: Singles, faces: Faces, nearest: npt.NDArray[np.int64], samp
 def is_invented(gaps_mm: npt.NDArray[np.floating], samples: Samples) -> npt.NDArray[np.bool_]:
     """Whether nothing was measured so near."""
     return np.asarray(gaps_mm > max(_GAP_MM, _GAP_SPACINGS * samples.spacing_mm))
+
+
+def leaves_samples(fit: Fitted, faces: Faces, samples: Samples) -> npt.NDArray[np.bool_]:
+    """Whether the surface, near a sample as it is, goes elsewhere: off its plane, or facing another way.
+
+    Where what was measured ends, the surface that is invented begins right beside the last samples.
+    """
+    facing = samples.normals[fit.nearest]
+    height = np.abs(np.einsum("ni,ni->n", fit.vertices - samples.points[fit.nearest], facing))
+    same_way = np.einsum("ni,ni->n", vertex_normals(fit.vertices, faces), facing)
+    return np.asarray((height > max(_OFF_PLANE_MM, 0.5 * samples.spacing_mm)) | (same_way < _AWAY_COS))
 
 
 def vertex_normals(vertices: Singles, faces: Faces) -> Singles:

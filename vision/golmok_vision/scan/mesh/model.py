@@ -78,20 +78,14 @@ class Model:
         return replace(other, invented=unseen.astype(np.uint8))
 
 
-def edge_counts(faces: npt.NDArray[np.int32], vertices: int) -> tuple[npt.NDArray[np.int64], bool]:
-    """How many triangles each edge belongs to, and whether all are wound the same way round."""
-    edges = np.concatenate([faces[:, [0, 1]], faces[:, [1, 2]], faces[:, [2, 0]]]).astype(np.int64)
-    forward = edges[:, 0] * vertices + edges[:, 1]
-    _, both = np.unique(np.sort(edges, axis=1) @ np.array([vertices, 1]), return_counts=True)
-    return both, len(np.unique(forward)) == len(forward)
-
-
 def is_closed(faces: npt.NDArray[np.int32], vertices: int) -> bool:
-    """Whether each edge belongs to two triangles that are wound the same way round."""
+    """Whether each edge belongs to two triangles that are wound the same way round: it is run once each way."""
     if not len(faces):
         return False
-    both, same_way = edge_counts(faces, vertices)
-    return same_way and bool((both == 2).all())
+    ends = np.concatenate([faces[:, [0, 1]], faces[:, [1, 2]], faces[:, [2, 0]]]).astype(np.int64)
+    there = np.sort(ends @ np.array([vertices, 1]))
+    back = np.sort(ends @ np.array([1, vertices]))
+    return bool((there[1:] != there[:-1]).all() and (there == back).all() and (ends[:, 0] != ends[:, 1]).all())
 
 
 def require_closed(model: Model) -> Model:

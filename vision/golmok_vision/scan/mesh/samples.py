@@ -13,12 +13,12 @@ from typing import Any, Final, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
 from scipy.spatial import cKDTree
 
+from golmok_vision.scan.clean import between_lines_mm, in_large_parts, same_part_mm
 from golmok_vision.scan.cloud import Cloud, Singles
 from golmok_vision.scan.errors import MeshError
+from golmok_vision.scan.mesh.bridges import Bridged, bridged, is_line_like
 
 Ints: TypeAlias = npt.NDArray[np.int64]
 Mask: TypeAlias = npt.NDArray[np.bool_]
@@ -28,10 +28,14 @@ _LEAST_SAMPLES: Final = 200
 _MOST_SAMPLES: Final = 90_000
 _FINEST_MM: Final = 0.15
 _LINES_SHARE: Final = 0.35
-_FEWEST_STOPS: Final = 8
 
 _ROUNDS: Final = 3
 """Of filtering normals."""
+
+_ALONG_LINES: Final = np.array([2.5, 5.0, 10.0])
+"""Of the usual spacing: how far apart samples are left on lines that lie far apart, and on those farther apart."""
+
+_FEW_ALONE: Final = 0.002
 
 _SAME_FACE: Final = 0.35
 """How far normals of one face differ (length of the difference): noise and bend over the neighbourhood."""
@@ -86,27 +90,99 @@ class Samples:
 def samples_of(cloud: Cloud) -> Samples:
     """Samples of the cloud's surface; raises `MeshError` where the points are too few or form no surface."""
     points, towards, colours = _thinned(cloud)
-    keep = _no_strays(points)
+    apart_mm = same_part_mm(cloud)
+    keep = _no_strays(points, apart_mm)
     points, towards, colours = points[keep], towards[keep], colours[keep]
     if len(points) < _LEAST_SAMPLES:
         raise MeshError(
             f"only {len(points)} places of a surface were measured: is the piece on the table, and in the light of the "
             f"lasers? Capture again, a dark piece with a longer exposure"
         )
-    tree = cKDTree(points)
-    distances, neighbours = tree.query(points, k=_NEIGHBOURS)
-    spacing = float(np.median(distances[:, 1]))
-    neighbours = neighbours.astype(np.int32)
-    normals = _normals(points, towards, neighbours)
-    _require_agreement(normals, neighbours)
-    normals = _filtered(points, normals, neighbours, float(np.median(distances[:, _NEIGHBOURS // 2])))
-    reach = float(np.median(distances[:, -1]))
-    smooth, bends = _on_quadrics(points, normals, neighbours, reach)
-    areas = np.pi * np.square(distances[:, 8]) / 8.5
+    around = _Around.of(points)
+    usual, on_lines = around.spacing_mm, np.zeros(len(points), bool)
+    for along_mm in _ALONG_LINES * usual:
+        alone = is_line_like(_spreads(points, around.neighbours)[0])
+        if alone.mean() < _FEW_ALONE or along_mm > apart_mm / 3:
+            break
+        points, towards, colours = (_fewer(each, points, alone, along_mm) for each in (points, towards, colours))
+        on_lines = np.concatenate([on_lines[~alone], np.ones(len(points) - int((~alone).sum()), bool)])
+        around = _Around.of(points)
+    whole, around = around, _among_lines(around, points, on_lines, apart_mm)
+    normals = _normals(points, towards, around.neighbours)
+    _require_agreement(normals, around.neighbours)
+    normals = _filtered(points, normals, around)
+    smooth, bends = _on_quadrics(points, normals, around)
+    near = np.concatenate([around.neighbours, whole.neighbours], axis=1)
+    added = bridged(smooth, normals, bends, near, (usual, apart_mm))
+    if len(added.points):
+        smooth, normals, colours = _with_bridges(smooth, normals, colours, added, usual)
+        around = _Around.of(smooth)
+        smooth, bends = _on_quadrics(smooth, normals, around)
+    areas = np.pi * np.square(around.distances[:, 8]) / 8.5
     areas = np.minimum(areas, 4 * np.median(areas))
     return Samples(
-        smooth, normals, bends, neighbours, areas.astype(np.float32), colours, spacing, cKDTree(smooth)
+        smooth, normals, bends, around.neighbours, areas.astype(np.float32), colours, around.spacing_mm, cKDTree(smooth)
     )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class _Around:
+    """The nearest samples of each, itself first, and how far they are."""
+
+    neighbours: npt.NDArray[np.int32]
+    distances: Singles
+
+    @classmethod
+    def of(cls, points: Singles) -> _Around:
+        distances, neighbours = cKDTree(points).query(points, k=_NEIGHBOURS)
+        return cls(neighbours.astype(np.int32), distances.astype(np.float32))
+
+    @property
+    def spacing_mm(self) -> float:
+        return float(np.median(self.distances[:, 1]))
+
+    def reach(self, nth: int) -> Singles:
+        """How far the nth neighbour is, (n, 1); no less than usual: where samples crowd, noise must not count more."""
+        far = self.distances[:, nth]
+        return np.asarray(np.maximum(far, np.median(far))[:, None], np.float32)
+
+
+def _among_lines(around: _Around, points: Singles, on_lines: Mask, apart_mm: float) -> _Around:
+    """For samples of lines far apart the neighbours on such lines only, where these are a surface.
+
+    Else the nearest ones would be those of a dense face behind the edge, and the normal that of neither.
+    """
+    mine = np.flatnonzero(on_lines)
+    if len(mine) < _NEIGHBOURS:
+        return around
+    distances, which = cKDTree(points[mine]).query(points[mine], k=_NEIGHBOURS)
+    neighbours = mine[which].astype(np.int32)
+    known = distances[:, -1] < 2 * apart_mm
+    found = _Around(around.neighbours.copy(), around.distances.copy())
+    known[known] = ~is_line_like(_spreads(points, neighbours[known])[0])
+    found.neighbours[mine[known]] = neighbours[known]
+    found.distances[mine[known]] = distances[known]
+    return found
+
+
+def _fewer(of: Singles, points: Singles, alone: Mask, along_mm: float) -> Singles:
+    """Fewer samples on lines that lie far apart (`alone`), so that neighbours are on other lines too."""
+    order, first = _cells(points[alone].astype(float), along_mm)
+    return np.concatenate([of[~alone], _means(of[alone], order, first)])
+
+
+def _with_bridges(
+    points: Singles, normals: Singles, colours: Singles, added: Bridged, spacing: float
+) -> tuple[Singles, Singles, Singles]:
+    """One sample for each small cube of what was added, where none was measured."""
+    order, first = _cells(added.points.astype(float), spacing)
+    place, normal = (_means(each, order, first) for each in (added.points, added.normals))
+    colour = _means(colours[added.between].mean(1), order, first)
+    free = cKDTree(points).query(place)[0] > 0.6 * spacing
+    normal = normal[free] / np.maximum(np.linalg.norm(normal[free], axis=1, keepdims=True), 1e-12)
+    pairs = (points, place[free]), (normals, normal), (colours, colour[free])
+    points, normals, colours = (np.concatenate(pair) for pair in pairs)
+    return points, normals, colours
 
 
 # --- thinning
@@ -119,26 +195,15 @@ def _thinned(cloud: Cloud) -> tuple[Singles, Singles, Singles]:
         raise MeshError("the cloud is empty: is the piece on the table? Capture again")
     if not np.isfinite(points).all():
         raise MeshError("the cloud holds points that are no numbers: run `golmok-scan reconstruct` again")
-    edge = max(_edge(points), _LINES_SHARE * _between_lines(cloud))
+    edge = max(_edge(points), _LINES_SHARE * between_lines_mm(cloud))  # along a line points lie much closer
     order, first = _cells(points, edge)
-    counts = np.diff(np.append(first, len(points)))[:, None]
-
-    def mean(of: npt.NDArray[Any]) -> Singles:
-        return np.asarray(np.add.reduceat(of[order].astype(float), first, axis=0) / counts, np.float32)
-
-    return mean(points), mean(cloud.towards), mean(cloud.colour)
+    return _means(points, order, first), _means(cloud.towards, order, first), _means(cloud.colour, order, first)
 
 
-def _between_lines(cloud: Cloud) -> float:
-    """How far one laser line is from the next, mm; 0 where the frames do not tell.
-
-    Along a line points lie much closer. Of a scan of few stops a neighbourhood by number would be a piece of one line.
-    """
-    stops = len(np.unique(cloud.frame))
-    if stops < _FEWEST_STOPS:
-        return 0.0
-    radius = float(np.median(np.hypot(cloud.points[:, 0], cloud.points[:, 1])))
-    return 2 * np.pi * radius / (stops * len(np.unique(cloud.laser)))
+def _means(of: npt.NDArray[Any], order: Ints, first: Ints) -> Singles:
+    """Of what lies in each cube, as `_cells` puts it."""
+    counts = np.diff(np.append(first, len(of)))[:, None]
+    return np.asarray(np.add.reduceat(of[order].astype(float), first, axis=0) / counts, np.float32)
 
 
 def _edge(points: npt.NDArray[np.float64]) -> float:
@@ -165,19 +230,14 @@ def _cells(points: npt.NDArray[np.float64], edge: float) -> tuple[Ints, Ints]:
 # --- strays
 
 
-def _no_strays(points: Singles) -> Mask:
-    """Not what is far from its neighbours, and not small heaps that hang together with nothing."""
+def _no_strays(points: Singles, apart_mm: float) -> Mask:
+    """Not what is far from its neighbours, and not small heaps with nothing else within `apart_mm`."""
     if len(points) <= _NEIGHBOURS:
         return np.ones(len(points), bool)
-    distances, neighbours = cKDTree(points).query(points, k=7)
-    near = float(np.median(distances[:, 6]))
-    dense = distances[:, 6] < 2.5 * near
-    linked = dense[:, None] & dense[neighbours] & (distances < 3.0 * near)
-    row, column = np.nonzero(linked)
-    graph = coo_array((np.ones(len(row), np.int8), (row, neighbours[row, column])), shape=(len(points),) * 2)
-    _, piece = connected_components(graph, directed=False)
-    sizes = np.bincount(piece)
-    return np.asarray(dense & (sizes[piece] >= _SMALLEST_PIECE * dense.sum()))
+    distances, _ = cKDTree(points).query(points, k=7)
+    dense = np.asarray(distances[:, 6] < 2.5 * float(np.median(distances[:, 6])))
+    dense[dense] = in_large_parts(points[dense], apart_mm, _SMALLEST_PIECE)
+    return dense
 
 
 # --- normals
@@ -187,14 +247,21 @@ def _chunks(count: int) -> Iterator[slice]:
     return (slice(at, min(at + _CHUNK, count)) for at in range(0, count, _CHUNK))
 
 
-def _normals(points: Singles, towards: Singles, neighbours: npt.NDArray[np.int32]) -> Singles:
-    """Across the plane through each sample's neighbours, on the camera's side."""
-    normals, spreads = np.empty_like(points), np.empty_like(points)
-    for part in _chunks(len(points)):
+def _spreads(points: Singles, neighbours: npt.NDArray[np.int32]) -> tuple[Singles, Singles]:
+    """How far the neighbours in each row spread (three variances, least first), and which way they spread least."""
+    spreads = np.empty((len(neighbours), 3), np.float32)
+    thin = np.empty_like(spreads)
+    for part in _chunks(len(neighbours)):
         around = points[neighbours[part]]
         around = around - around.mean(1, keepdims=True)
         spreads[part], axes = np.linalg.eigh(np.einsum("nki,nkj->nij", around, around))
-        normals[part] = axes[:, :, 0]
+        thin[part] = axes[:, :, 0]
+    return spreads, thin
+
+
+def _normals(points: Singles, towards: Singles, neighbours: npt.NDArray[np.int32]) -> Singles:
+    """Across the plane through each sample's neighbours, on the camera's side."""
+    spreads, normals = _spreads(points, neighbours)
     _require_sheet(spreads)
     behind = np.einsum("ni,ni->n", normals, towards) < 0
     normals[behind] *= -1
@@ -221,13 +288,14 @@ def _require_agreement(normals: Singles, neighbours: npt.NDArray[np.int32]) -> N
         )
 
 
-def _filtered(points: Singles, normals: Singles, neighbours: npt.NDArray[np.int32], reach: float) -> Singles:
+def _filtered(points: Singles, normals: Singles, near: _Around) -> Singles:
     """The mean over the neighbours on the same face."""
+    neighbours, reach = near.neighbours, near.reach(_NEIGHBOURS // 2)
     for _ in range(_ROUNDS):
         smooth = np.empty_like(normals)
         for part in _chunks(len(points)):
             around = normals[neighbours[part]]
-            apart = np.square(points[neighbours[part]] - points[part, None]).sum(2) / reach**2
+            apart = np.square(points[neighbours[part]] - points[part, None]).sum(2) / np.square(reach[part])
             unlike = np.square(around - normals[part, None]).sum(2) / _SAME_FACE**2
             smooth[part] = np.einsum("nk,nki->ni", np.exp(-apart - unlike), around)
         normals = smooth / np.maximum(np.linalg.norm(smooth, axis=1, keepdims=True), 1e-12)
@@ -237,13 +305,12 @@ def _filtered(points: Singles, normals: Singles, neighbours: npt.NDArray[np.int3
 # --- quadrics
 
 
-def _on_quadrics(
-    points: Singles, normals: Singles, neighbours: npt.NDArray[np.int32], reach: float
-) -> tuple[Singles, Singles]:
+def _on_quadrics(points: Singles, normals: Singles, near: _Around) -> tuple[Singles, Singles]:
     """Each sample moved along its normal onto the quadric through its neighbours, and how that bends."""
+    neighbours, reaches = near.neighbours, near.reach(-1)
     smooth, bends = np.empty_like(points), np.empty((len(points), 6), np.float32)
     for part in _chunks(len(points)):
-        n, p = normals[part], points[part]
+        n, p, reach = normals[part], points[part], reaches[part]
         one, other = _across(n)
         around = points[neighbours[part]] - p[:, None]
         # In units of the reach, so that one ridge serves all scales.

@@ -15,6 +15,7 @@ from scipy.spatial import cKDTree
 
 from golmok_vision.scan.cloud import Singles
 from golmok_vision.scan.errors import MeshError, OrderError
+from golmok_vision.scan.mesh.closed import distinct
 from golmok_vision.scan.mesh.model import Model, is_closed
 
 FEWEST: Final = 100
@@ -41,7 +42,7 @@ def simplified(model: Model, triangles: int) -> Model:
             vertices, faces = _collapsed(vertices, faces, triangles, aggression)
             if len(faces) <= triangles:
                 break
-        fewer = model.like(_put_down(model, vertices), faces)
+        fewer = model.like(distinct(_put_down(model, vertices), faces), faces)
         change = abs(fewer.volume_mm3 / model.volume_mm3 - 1)
         if len(faces) <= triangles and is_closed(faces, len(vertices)) and _euler(faces) == holes and change < _VOLUME:
             return fewer
