@@ -136,9 +136,9 @@ def test_test_passes_arguments_on_and_checks_first(furnished: House) -> None:
     assert ran.stdout.splitlines() == [
         "setup ",
         f"check [{root}] ",
-        f"python [{root}] -m pytest -n 2 --dist loadfile -m slow or not slow tests/edge -k a b",
+        f"python [{root}] -m pytest -n 2 --dist loadfile --no-loadscope-reorder -m slow or not slow tests/edge -k a b",
     ]
-    assert furnished.run("test").stdout.splitlines()[-1] == f"python [{root}] -m pytest -n 2 --dist loadfile"
+    assert furnished.run("test").stdout.splitlines()[-1] == f"python [{root}] -m pytest -n 2 --dist loadfile --no-loadscope-reorder"
 
 
 def test_test_stops_where_a_check_fails(furnished: House) -> None:
