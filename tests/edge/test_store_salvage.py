@@ -244,15 +244,14 @@ def test_a_salvage_that_is_killed_goes_on(tmp_path: Path) -> None:
     aside = damaged(tmp_path / "var", was.file, was.wal, was.epochs)
     dice = random.Random(3)
     kills = 0
-    for _ in range(6):
+    while kills < 4:
         process = subprocess.Popen([sys.executable, "-m", "golmok_edge.store.salvage", str(aside.folder)])
-        time.sleep(dice.uniform(0.1, 1.2))
+        time.sleep(dice.uniform(0.02, 0.6))
         kills += process.poll() is None
         process.send_signal(signal.SIGKILL)
         process.wait()
     found = salvaged(read_aside(aside.folder))
     assert numbered(found["readings"]).items() >= was.records["readings"].items()
-    assert kills
 
 
 def test_a_copy_with_old_boots_can_be_searched_by_time(tmp_path: Path) -> None:
