@@ -76,14 +76,9 @@ class Samples:
     def __len__(self) -> int:
         return len(self.points)
 
-    def nearest(self, places: Singles, near_mm: float) -> tuple[Singles, Ints]:
-        """How far the nearest sample is, and which: exactly up to `near_mm`, beyond to a fifth.
-
-        Far from all samples many are about equally near, and looking for the very nearest takes seconds.
-        """
-        away, which = self.tree.query(places, distance_upper_bound=near_mm)
-        far = np.flatnonzero(np.isinf(away))
-        away[far], which[far] = self.tree.query(places[far], eps=0.2)
+    def nearest(self, places: Singles) -> tuple[Singles, Ints]:
+        """How far the nearest sample is from each place, and which that is."""
+        away, which = self.tree.query(places)
         return np.asarray(away, np.float32), np.asarray(which, np.int64)
 
 
@@ -100,15 +95,19 @@ def samples_of(cloud: Cloud) -> Samples:
         )
     around = _Around.of(points)
     usual, on_lines = around.spacing_mm, np.zeros(len(points), bool)
+    spread = _spreads(points, around.neighbours)
     for along_mm in _ALONG_LINES * usual:
-        alone = is_line_like(_spreads(points, around.neighbours)[0])
+        alone = is_line_like(spread[0])
         if alone.mean() < _FEW_ALONE or along_mm > apart_mm / 3:
             break
         points, towards, colours = (_fewer(each, points, alone, along_mm) for each in (points, towards, colours))
         on_lines = np.concatenate([on_lines[~alone], np.ones(len(points) - int((~alone).sum()), bool)])
         around = _Around.of(points)
+        spread = _spreads(points, around.neighbours)
     whole, around = around, _among_lines(around, points, on_lines, apart_mm)
-    normals = _normals(points, towards, around.neighbours)
+    if around is not whole:
+        spread = _spreads(points, around.neighbours)
+    normals = _normals(spread, towards)
     _require_agreement(normals, around.neighbours)
     normals = _filtered(points, normals, around)
     smooth, bends = _on_quadrics(points, normals, around)
@@ -120,8 +119,10 @@ def samples_of(cloud: Cloud) -> Samples:
         smooth, bends = _on_quadrics(smooth, normals, around)
     areas = np.pi * np.square(around.distances[:, 8]) / 8.5
     areas = np.minimum(areas, 4 * np.median(areas))
+    # Far from all samples many are about equally near: a tree of snug boxes then takes ten times as long.
+    tree = cKDTree(smooth, compact_nodes=False, balanced_tree=False)
     return Samples(
-        smooth, normals, bends, around.neighbours, areas.astype(np.float32), colours, around.spacing_mm, cKDTree(smooth)
+        smooth, normals, bends, around.neighbours, areas.astype(np.float32), colours, around.spacing_mm, tree
     )  # fmt: skip
 
 
@@ -259,9 +260,9 @@ def _spreads(points: Singles, neighbours: npt.NDArray[np.int32]) -> tuple[Single
     return spreads, thin
 
 
-def _normals(points: Singles, towards: Singles, neighbours: npt.NDArray[np.int32]) -> Singles:
-    """Across the plane through each sample's neighbours, on the camera's side."""
-    spreads, normals = _spreads(points, neighbours)
+def _normals(spread: tuple[Singles, Singles], towards: Singles) -> Singles:
+    """Across the plane through each sample's neighbours (as they spread), on the camera's side."""
+    spreads, normals = spread
     _require_sheet(spreads)
     behind = np.einsum("ni,ni->n", normals, towards) < 0
     normals[behind] *= -1
