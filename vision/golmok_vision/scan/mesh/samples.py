@@ -244,6 +244,11 @@ def _no_strays(points: Singles, apart_mm: float) -> Mask:
 # --- normals
 
 
+def squares(of: Singles) -> Singles:
+    """The squared lengths of vectors (n, k, 3), as (n, k). In a third of the time of a sum over the last axis."""
+    return np.asarray(np.einsum("nki,nki->nk", of, of), np.float32)
+
+
 def _chunks(count: int) -> Iterator[slice]:
     return (slice(at, min(at + _CHUNK, count)) for at in range(0, count, _CHUNK))
 
@@ -253,9 +258,9 @@ def _spreads(points: Singles, neighbours: npt.NDArray[np.int32]) -> tuple[Single
     spreads = np.empty((len(neighbours), 3), np.float32)
     thin = np.empty_like(spreads)
     for part in _chunks(len(neighbours)):
-        around = points[neighbours[part]]
-        around = around - around.mean(1, keepdims=True)
-        spreads[part], axes = np.linalg.eigh(np.einsum("nki,nkj->nij", around, around))
+        around = points.take(neighbours[part], 0)
+        around -= np.einsum("nki->ni", around)[:, None] / np.float32(around.shape[1])
+        spreads[part], axes = np.linalg.eigh(np.matmul(around.transpose(0, 2, 1), around))
         thin[part] = axes[:, :, 0]
     return spreads, thin
 
@@ -295,10 +300,10 @@ def _filtered(points: Singles, normals: Singles, near: _Around) -> Singles:
     for _ in range(_ROUNDS):
         smooth = np.empty_like(normals)
         for part in _chunks(len(points)):
-            around = normals[neighbours[part]]
-            apart = np.square(points[neighbours[part]] - points[part, None]).sum(2) / np.square(reach[part])
-            unlike = np.square(around - normals[part, None]).sum(2) / _SAME_FACE**2
-            smooth[part] = np.einsum("nk,nki->ni", np.exp(-apart - unlike), around)
+            around = normals.take(neighbours[part], 0)
+            apart = squares(points.take(neighbours[part], 0) - points[part, None]) / np.square(reach[part])
+            unlike = squares(around - normals[part, None]) / _SAME_FACE**2
+            smooth[part] = np.matmul(np.exp(-apart - unlike)[:, None], around)[:, 0]
         normals = smooth / np.maximum(np.linalg.norm(smooth, axis=1, keepdims=True), 1e-12)
     return normals
 
@@ -313,14 +318,14 @@ def _on_quadrics(points: Singles, normals: Singles, near: _Around) -> tuple[Sing
     for part in _chunks(len(points)):
         n, p, reach = normals[part], points[part], reaches[part]
         one, other = _across(n)
-        around = points[neighbours[part]] - p[:, None]
+        around = points.take(neighbours[part], 0) - p[:, None]
         # In units of the reach, so that one ridge serves all scales.
-        u, v, h = (np.einsum("nki,ni->nk", around, axis) / reach for axis in (one, other, n))
-        unlike = np.square(normals[neighbours[part]] - n[:, None]).sum(2) / (2 * _SAME_FACE) ** 2
+        u, v, h = (np.matmul(around, axis[:, :, None])[:, :, 0] / reach for axis in (one, other, n))
+        unlike = squares(normals.take(neighbours[part], 0) - n[:, None]) / (2 * _SAME_FACE) ** 2
         weights = np.exp(-1.5 * (u * u + v * v) - unlike)
         terms = np.stack([np.ones_like(u), u, v, u * u, u * v, v * v], axis=2)
         found = _fitted(terms, h, weights)
-        away = np.abs(h - np.einsum("nkt,nt->nk", terms, found))
+        away = np.abs(h - np.matmul(terms, found[:, :, None])[:, :, 0])
         tolerance = 3 * np.median(away, axis=1, keepdims=True) + 1e-6
         found = _fitted(terms, h, weights / (1 + np.square(away / tolerance)))
         smooth[part] = p + n * (found[:, :1] * reach)
@@ -344,8 +349,8 @@ def _fitted(terms: Singles, heights: Singles, weights: Singles) -> Singles:
     weights = weights / weights.sum(1, keepdims=True)
     weighted = terms * weights[:, :, None]
     left = np.matmul(weighted.transpose(0, 2, 1), terms) + _RIDGE
-    right = np.einsum("nkt,nk->nt", weighted, heights)
-    return np.asarray(np.linalg.solve(left, right[:, :, None])[:, :, 0], np.float32)
+    right = np.matmul(weighted.transpose(0, 2, 1), heights[:, :, None])
+    return np.asarray(np.linalg.solve(left, right)[:, :, 0], np.float32)
 
 
 def _matrix(d: Singles, e: Singles, f: Singles, one: Singles, other: Singles) -> Singles:
