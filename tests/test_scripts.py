@@ -133,12 +133,13 @@ def test_test_passes_arguments_on_and_checks_first(furnished: House) -> None:
     put(furnished.root / ".venv/bin/python", SAYS_ITS_ARGUMENTS)
     ran = furnished.run("test", "tests/edge", "--slow", "-k", "a b")
     root = furnished.root
+    runs = f"python [{root}] -m pytest -n 2 --dist loadfile --no-loadscope-reorder"
     assert ran.stdout.splitlines() == [
         "setup ",
         f"check [{root}] ",
-        f"python [{root}] -m pytest -n 2 --dist loadfile -m slow or not slow tests/edge -k a b",
+        f"{runs} -m slow or not slow tests/edge -k a b",
     ]
-    assert furnished.run("test").stdout.splitlines()[-1] == f"python [{root}] -m pytest -n 2 --dist loadfile"
+    assert furnished.run("test").stdout.splitlines()[-1] == runs
 
 
 def test_test_stops_where_a_check_fails(furnished: House) -> None:

@@ -7,6 +7,8 @@ samples in a row say. GPIO pins cannot be asked who is there.
 from __future__ import annotations
 
 import asyncio
+import itertools
+import time
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field, replace
@@ -42,7 +44,9 @@ _I2C_ADDRESSES: Final = range(0x08, 0x78)
 _LOOKS: Final = 15
 _WORSE: Final = ("good", "uncertain", "bad")
 _LISTEN_S: Final = 5.0
-"""Devices that speak by themselves are listened to for so long: a loose wire shows within that."""
+"""Devices that speak by themselves are listened to for so long: a loose wire shows within that. Who is asked, and gives
+the same value again and again, is stuck if it does so for so long."""
+_PAUSE_S: Final = 0.25
 _SETTLING: Final = 3
 """A part that says that it was reset, or has nothing yet, is asked so often again."""
 _MOST_STILL_S: Final = 7200.0
@@ -162,15 +166,27 @@ async def examine(driver: Driver, looks: int = _LOOKS) -> Health:
         return await _listened(driver)
     if not isinstance(driver, PolledDriver):
         return Health("good")
-    watch = Watch([_as_looked_at(channel) for channel in driver.channels], still_s=1.0)
-    lively = any(channel.still_s or channel.noise for channel in driver.channels)
+    channels = [_as_looked_at(channel) for channel in driver.channels]
+    lively = {channel.quantity for channel in channels if channel.still_s}
+    watch = Watch(channels, still_s=_LISTEN_S)
+    least = looks if any(channel.still_s or channel.noise for channel in driver.channels) else _SETTLING
+    began_s = time.monotonic()
+    first: Mapping[str, Any] = {}
     readings: Sequence[Reading] = ()
-    for at in range(looks if lively else _SETTLING):
+    for at in itertools.count(1):
         sampled, detail = await _sampled(driver)
-        readings = watch.look(sampled, at * 1.0)
+        after_s = time.monotonic() - began_s
+        readings = watch.look(sampled, after_s)
         bad = next((reading.reason for reading in readings if reading.quality == "bad"), "")
         if bad and bad != OutOfRange.reason:  # beyond its range, it may only scatter
             return Health("bad", bad, detail or _WORDS.get(bad, ""), _values(readings))
+        values = {reading.quantity: reading.value for reading in sampled if reading.quantity in lively}
+        first = first or values
+        is_still = bool(lively) and values == first
+        if at >= least and (not is_still or after_s >= _LISTEN_S):
+            break
+        if at >= least:  # it may measure once a second, and give each value many times when asked so fast
+            await asyncio.sleep(_PAUSE_S)
     worst = max(readings, key=lambda reading: _WORSE.index(reading.quality))
     return Health(worst.quality, worst.reason, _WORDS.get(worst.reason, ""), _values(readings))
 

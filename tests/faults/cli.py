@@ -19,7 +19,7 @@ from .disk import SmallDisk
 from .faults_of_power import why_not
 from .guard import Guard
 from .life import RECORDS, STUCK, Life, Outcome
-from .mutations import MUTATIONS, MutationError, mutate
+from .mutations import MUTATIONS, SHOWN_BY, MutationError, mutate
 from .oracle import VERDICTS, Finding
 from .plan import KINDS, LIFE, draw
 from .programs import ROOT
@@ -79,7 +79,7 @@ def run(args: argparse.Namespace, mosquitto: Path, code: Path) -> tuple[Outcome,
     for kind, why in skipped.items():
         print(f"faults: SKIPPED: {kind}: {why}", file=sys.stderr)
     outcome, left = Outcome(), args.faults
-    plans = draw(args.seed, frozenset(skipped))
+    plans = draw(args.seed, frozenset(skipped), SHOWN_BY.get(args.mutate, ""))
     for number, plan in enumerate(islice(plans, args.life or 0, None), args.life or 0):
         if args.kind:
             plan = [args.kind] * LIFE

@@ -52,6 +52,14 @@ MUTATIONS: Final[Mapping[str, tuple[Change, ...]]] = {
     ),
     "no-dup-check": (Change(_BUS, "if message.dup and self._was_here(message, hash64):", "if False:"),),
 }  # fmt: skip
+SHOWN_BY: Final[Mapping[str, str]] = {
+    "ack-before-commit": "kill-gateway",
+    "no-cas": "cloud-overtaken",
+    "no-fsync": "power-cut",
+    "ignore-crc": "cloud-flip",
+    "no-dup-check": "mqtt-swallow",
+}
+"""The kind of fault that does harm where the mistake was made."""
 
 
 class MutationError(RuntimeError):

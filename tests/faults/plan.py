@@ -87,15 +87,16 @@ KINDS: Final[Mapping[str, Kind]] = {
 }
 
 
-def draw(seed: int, skipped: frozenset[str]) -> Iterator[list[str]]:
+def draw(seed: int, skipped: frozenset[str], often: str = "") -> Iterator[list[str]]:
     """The plan of each life of a street, 25 faults at a time, without end.
 
     The core kinds come first in each, so that a mutation is found soon; the rest of a life comes out of a bag of all
-    kinds, which is filled again when it is empty.
+    kinds, which is filled again when it is empty. What comes `often` stands among the first three times more: one
+    strike may miss, where a fault needs luck to do harm.
     """
     chance = random.Random(f"plan {seed}")
     names = [name for name in KINDS if name not in skipped]
-    core = [name for name in names if KINDS[name].is_core]
+    core = [name for name in names if KINDS[name].is_core] + [often] * (3 if often in names else 0)
     bag: list[str] = []
     while True:
         plan = chance.sample(core, len(core))

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from .life import STUCK
-from .mutations import MUTATIONS, MutationError, mutate
+from .mutations import MUTATIONS, SHOWN_BY, MutationError, mutate
 from .plan import KINDS, LIFE
 from .programs import ROOT
 
@@ -36,7 +36,8 @@ def run(*arguments: str) -> tuple[int, dict[str, Any]]:
 
 
 def test_every_mutation_says_what_it_breaks() -> None:
-    assert BROKEN.keys() == MUTATIONS.keys()
+    assert BROKEN.keys() == MUTATIONS.keys() == SHOWN_BY.keys()
+    assert all(KINDS[kind].is_core for kind in SHOWN_BY.values())
 
 
 @pytest.mark.timeout(300)

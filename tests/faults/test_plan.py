@@ -31,6 +31,13 @@ def test_each_life_has_the_core_and_all_kinds_come_in_turn() -> None:
     assert max(counts.values()) - min(counts.values()) <= 1
 
 
+def test_what_shall_come_often_is_among_the_first() -> None:
+    (life,) = islice(draw(1, frozenset(), "cloud-flip"), 1)
+    assert len(life) == LIFE
+    assert Counter(life[: len(CORE) + 3]) == Counter([*CORE, *["cloud-flip"] * 3])
+    assert "cloud-flip" not in next(draw(1, frozenset({"cloud-flip"}), "cloud-flip"))
+
+
 def test_what_is_left_out_does_not_come() -> None:
     for life in islice(draw(1, frozenset({"disk-full", "power-cut"})), 10):
         assert not {"disk-full", "power-cut"} & set(life)

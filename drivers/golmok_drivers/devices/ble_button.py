@@ -17,8 +17,8 @@ from golmok_drivers.adverts.driver import AdvertDriver, read
 from golmok_drivers.adverts.guard import Presses
 from golmok_drivers.adverts.keyed import KeyedDevice, events_of
 from golmok_drivers.adverts.sender import BTHomeSender
-from golmok_drivers.adverts.settings import KeySettings, needed_key_of
 from golmok_drivers.api import Advert, Broadcast, Channel, DriverError, DriverInfo, Reading, World
+from golmok_drivers.ble_keys import KeySettings, needed_key_of
 
 CALL_ID: Final = Channel("call-id", is_event=True)
 REFUSED: Final = Channel("refused", is_event=True)

@@ -18,7 +18,6 @@ from golmok_drivers.adverts.driver import AdvertDriver, Thinned, read
 from golmok_drivers.adverts.guard import Verdict
 from golmok_drivers.adverts.keyed import KeyedDevice
 from golmok_drivers.adverts.sender import BTHomeSender
-from golmok_drivers.adverts.settings import KeySettings, needed_key_of
 from golmok_drivers.api import (
     Advert,
     Broadcast,
@@ -34,6 +33,7 @@ from golmok_drivers.api import (
     Value,
     World,
 )
+from golmok_drivers.ble_keys import KeySettings, needed_key_of
 from golmok_drivers.paging import BUZZES, REFUSED, SERVICE, TELL, TOO_LATE, WRITE, Ack, Page, ack_of, page_of
 
 PAGED: Final = Channel("paged", is_event=True)

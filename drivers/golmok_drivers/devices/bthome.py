@@ -19,8 +19,8 @@ from golmok_drivers.adverts.driver import SensorDriver, read
 from golmok_drivers.adverts.guard import Presses, Verdict
 from golmok_drivers.adverts.keyed import KeyedDevice, is_event
 from golmok_drivers.adverts.sender import BTHomeSender, Repeated
-from golmok_drivers.adverts.settings import KeySettings, key_of
 from golmok_drivers.api import Advert, Broadcast, Channel, DriverInfo, Reading, World
+from golmok_drivers.ble_keys import KeySettings, key_of
 
 _UNITS: Final = {row.name: row.unit for row in reversed(bthome.OBJECTS.values())}
 _RANGES: Final[dict[str, tuple[float | None, float | None]]] = {

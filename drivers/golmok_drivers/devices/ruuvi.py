@@ -15,8 +15,8 @@ import msgspec
 from golmok_drivers.adverts import ruuvi
 from golmok_drivers.adverts.driver import SensorDriver, read
 from golmok_drivers.adverts.sender import Repeated
-from golmok_drivers.adverts.settings import AddressSettings
 from golmok_drivers.api import Advert, Broadcast, Channel, DriverInfo, Reading, World
+from golmok_drivers.ble_keys import AddressSettings
 
 CHANNELS: Final = (
     Channel("temperature", "Cel", -40, 85, 0.005, 0.2),

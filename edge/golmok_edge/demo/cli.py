@@ -32,7 +32,8 @@ exit codes: 0 done, 1 something did not run or a value was lost or doubled, 2 wr
 def main(argv: Sequence[str] | None = None) -> int:
     """The command; gives the exit code."""
     args = _parser().parse_args(argv)
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    for number in (signal.SIGINT, signal.SIGTERM):  # who starts it in the background may have it ignore the first
+        signal.signal(number, signal.default_int_handler)
     with tempfile.TemporaryDirectory(prefix="golmok-demo-") as folder:
         try:
             return _play(args, Path(folder))

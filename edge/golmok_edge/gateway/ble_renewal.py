@@ -13,7 +13,7 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from golmok_drivers.adverts.keyed import name_of
-from golmok_drivers.adverts.settings import KeySettings, key_of
+from golmok_drivers.ble_keys import KeySettings, key_of
 from golmok_edge.gateway.clock import SystemClock
 from golmok_edge.gateway.counters import ALLOWED_S, CountersError, allow, is_renewed
 from golmok_edge.settings import Device, Language, Settings, language_of

@@ -10,7 +10,6 @@ from typing import Any
 from golmok_drivers import catalogue
 from golmok_drivers.api import Driver, DriverError, MessageDriver
 from golmok_drivers.buses import parse_bus_url
-from golmok_drivers.buses.mqtttrace import standing_for
 from golmok_drivers.declare import declared
 from golmok_edge.gateway.clock import Clock
 from golmok_edge.gateway.decoding import Decoder
@@ -34,7 +33,8 @@ class Wards:
         if issubclass(kind, MessageDriver):
             if device.apart and not device.bus:
                 return self._decoder(device, kind)
-            return standing_for(kind(device.options, timezone=self._timezone), device.bus, device.record_to)
+            driver = kind(device.options, timezone=self._timezone)
+            return _with_a_trace(driver, device) if device.bus or device.record_to else driver
         return self.apart(device) if device.apart else kind(device.options, timezone=self._timezone)
 
     def apart(self, device: Device) -> Driver:
@@ -93,3 +93,9 @@ class Wards:
         from golmok_drivers.apart import Bounds
 
         return Bounds(memory_bytes=device.most_mb * 2**20, silence_s=self._deadlines.answer_s)
+
+
+def _with_a_trace(driver: MessageDriver, device: Device) -> Driver:
+    from golmok_drivers.buses.mqtttrace import standing_for  # only where something is recorded or replayed
+
+    return standing_for(driver, device.bus, device.record_to)

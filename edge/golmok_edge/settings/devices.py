@@ -16,8 +16,8 @@ import msgspec
 from msgspec import inspect
 
 from golmok_drivers import catalogue
-from golmok_drivers.adverts.settings import KeySettings, key_of
 from golmok_drivers.api import BusUrlError, Channel, Driver, DriverError, MessageDriver, PolledDriver, UnknownDriver
+from golmok_drivers.ble_keys import KeySettings, key_of
 from golmok_drivers.buses import BusUrl, parse_bus_url
 from golmok_drivers.buses.url import EXAMPLES
 from golmok_drivers.declare import declared

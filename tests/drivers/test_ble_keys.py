@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from golmok_drivers.adverts.settings import key_of
 from golmok_drivers.api import DriverError
+from golmok_drivers.ble_keys import key_of
 from golmok_drivers.devices.ble_button import BleButtonSettings
 from golmok_drivers.devices.bthome import BthomeSettings
 from tests.drivers.frames import ADDRESS, KEY
