@@ -165,6 +165,8 @@ def _in_ambient_light(image: Picture) -> _Found | None:
 
 def _in_difference(image: Picture, off: Picture, rough: float = _ROUGH) -> _Found:
     """Every second row will do for a start: it halves what must be read. `rough` as in `_brightest`."""
+    # The difference is let go at once: where more than a few megabytes are held, malloc gives them back each time, and
+    # the kernel clears them anew for the next picture.
     some = _halved(np.asarray(cv2.subtract(image[::2], off[::2]), np.uint8))  # a quarter high, half as wide
     mix = best_mix(some, ambient=False) if image.ndim == 3 else None
     some = some if mix is None else mix.of(some)

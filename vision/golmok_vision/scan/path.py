@@ -49,7 +49,8 @@ class Mix:
         """That one channel, cut off at 0 and 255."""
         # Not from bytes to bytes: OpenCV does that one pixel after the other.
         light = cv2.transform(picture.astype(np.float32), self.parts[None])
-        return np.asarray(cv2.convertScaleAbs(cv2.max(light, 0.0)), np.uint8)
+        _, light = cv2.threshold(light, 0, 0, cv2.THRESH_TOZERO)
+        return np.asarray(cv2.convertScaleAbs(light), np.uint8)
 
 
 class Path(NamedTuple):
