@@ -57,7 +57,15 @@ class _Slot(NamedTuple):
     """In the object that is the interpreter."""
 
 
-_libc: Final = ctypes.CDLL(None, use_errno=True)
+def _glibc() -> ctypes.CDLL:
+    """By its name: the functions that a program that is not relocatable gives for libc's lead through its own slots."""
+    try:
+        return ctypes.CDLL("libc.so.6", use_errno=True)
+    except OSError:
+        return ctypes.CDLL(None, use_errno=True)
+
+
+_libc: Final = _glibc()
 _kept: Final[list[object]] = []
 """Callbacks live for ever: a thread may still be in one when the process ends."""
 
