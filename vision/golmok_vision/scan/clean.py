@@ -83,14 +83,14 @@ def agreeing(cloud: Cloud) -> Mask:
 def _fits(points: Floats, near: Floats, there: Mask) -> Mask:
     count = there.sum(1)
     weight = there / np.maximum(count, 1)[:, None]
-    middle = np.einsum("nk,nkj->nj", weight, near)
+    middle = np.matmul(weight[:, None], near)[:, 0]
     centred = (near - middle[:, None]) * there[:, :, None]
-    spread = np.einsum("nki,nkj->nij", centred, centred) / np.maximum(count, 1)[:, None, None]
+    spread = np.matmul(centred.transpose(0, 2, 1), centred) / np.maximum(count, 1)[:, None, None]
     values, axes = np.linalg.eigh(spread)
     off = np.abs(((points - middle) * axes[:, :, 0]).sum(1))
     rough = np.sqrt(np.maximum(values[:, 0], 0))
     # A plane is known where neighbours lie to all sides and flat.
-    wide = np.sqrt(np.square(centred).sum((1, 2)) / np.maximum(count, 1))
+    wide = np.sqrt(np.einsum("nki,nki->n", centred, centred) / np.maximum(count, 1))
     known = (
         (count >= _AGREEING)
         & (values[:, 1] > 0.05 * values[:, 2])

@@ -38,7 +38,7 @@ _BEND_ROWS: Final = 14
 _CALM_ROWS: Final = 5
 _MOST_PULL_PX: Final = 0.08
 
-_POWERS: Final = np.stack([_NEIGHBOURS**0, _NEIGHBOURS, _NEIGHBOURS**2], axis=1)
+_POWERS: Final = np.stack([_NEIGHBOURS**0, _NEIGHBOURS, _NEIGHBOURS**2])
 
 _WINDOW: Final = 1.3  # times the line's sigma
 _NARROWEST_PX: Final = 0.8
@@ -165,8 +165,9 @@ def _in_ambient_light(image: Picture) -> _Found | None:
 
 def _in_difference(image: Picture, off: Picture, rough: float = _ROUGH) -> _Found:
     """Every second row will do for a start: it halves what must be read. `rough` as in `_brightest`."""
-    light = np.asarray(cv2.subtract(image[::2], off[::2]), np.uint8)
-    some = _halved(light)  # of the picture a quarter high, half as wide
+    # The difference is let go at once: where more than a few megabytes are held, malloc gives them back each time, and
+    # the kernel clears them anew for the next picture.
+    some = _halved(np.asarray(cv2.subtract(image[::2], off[::2]), np.uint8))  # a quarter high, half as wide
     mix = best_mix(some, ambient=False) if image.ndim == 3 else None
     some = some if mix is None else mix.of(some)
     columns = _brightest(some, rough)
@@ -221,7 +222,7 @@ def _sigma_px(half: Picture, coarse: Ints) -> float:
         return 2.0
     sides = _falls_to_half(profile[reach::-1] / top) + _falls_to_half(profile[reach:] / top)
     full_width = 2.0 * float(sides)  # of the whole picture's pixels, blurred by the halving
-    return float(np.clip(sqrt(max(full_width**2 / 5.545 - 0.6, 0.0)), _NARROWEST_PX, _WIDEST_PX))
+    return min(max(sqrt(max(full_width**2 / 5.545 - 0.6, 0.0)), _NARROWEST_PX), _WIDEST_PX)
 
 
 def _falls_to_half(profile: Singles) -> float:
@@ -229,11 +230,15 @@ def _falls_to_half(profile: Singles) -> float:
     if not len(below):
         return float(len(profile))
     i = max(int(below[0]), 1)
-    return float(i - 1 + np.clip((profile[i - 1] - 0.5) / max(profile[i - 1] - profile[i], 1e-6), 0, 1))
+    above, here = float(profile[i - 1]), float(profile[i])
+    return i - 1 + min(max((above - 0.5) / max(above - here, 1e-6), 0.0), 1.0)
 
 
 class _Strip:
-    """The pixels along the path, and the line in them."""
+    """The pixels along the path, and the line in them.
+
+    Arrays are (pixels across, rows of the picture): what is done for each row then runs over contiguous memory.
+    """
 
     def __init__(self, image: Picture, off: Picture | None, found: _Found) -> None:
         about, sigma, mix = found
@@ -250,10 +255,11 @@ class _Strip:
             values -= _gathered(off, across, mix)
         values, self._noise = _levelled(values, flank)
         if about.min() < self._reach or about.max() >= image.shape[1] - self._reach:
-            columns = about[:, None] + np.arange(-self._reach, self._reach + 1)
+            columns = about + np.arange(-self._reach, self._reach + 1)[:, None]
             values[(columns < 0) | (columns >= image.shape[1])] = 0
         self._values = values
-        self._off = np.arange(-self._reach, self._reach + 1, dtype=np.float32)
+        self._off = np.arange(-self._reach, self._reach + 1, dtype=np.float32)[:, None]
+        self._most = np.float32(self._reach)
         self._ones = np.ones(len(self._off), np.float32)
 
     def line(self, left: int) -> Line:
@@ -264,7 +270,7 @@ class _Strip:
         columns = _straightened(self._about + x, light, _jump_px(self._sigma))
         if float(light.mean()) < _FAINT_NOISES * self._noise * sqrt(self._window):
             for _ in range(2):  # a row alone knows little: the neighbours say where to look again
-                x, light = self._settled(np.clip(columns - self._about, -self._off[-1], self._off[-1]))
+                x, light = self._settled(np.clip(columns - self._about, -self._most, self._most))
                 columns = _straightened(self._about + x, light, _jump_px(self._sigma))
         reach = np.float32(self._reach - 1)
         within = (np.abs(columns - self._about) < reach) & (columns > -0.5) & (columns < self._width - 0.5)
@@ -283,18 +289,18 @@ class _Strip:
 
     def _settled(self, x: Singles) -> tuple[Singles, Singles]:
         """Look with the window where the line was found last: where it is now, and its light."""
-        off = self._off - x[:, None]
+        off = self._off - x
         window = np.square(off)
         window *= np.float32(-0.5 / self._window**2)
         np.exp(window, out=window)
         window *= self._values
-        light = np.maximum(window @ self._ones, np.float32(0))
+        light = np.maximum(self._ones @ window, np.float32(0))
         window *= off
         # What a Gaussian window takes off the distance of a Gaussian line from its middle is given back.
-        step = (window @ self._ones) / np.maximum(light, np.float32(1e-3))
+        step = (self._ones @ window) / np.maximum(light, np.float32(1e-3))
         step *= np.float32(1 + (self._sigma / self._window) ** 2)
         most = np.float32(2 * self._sigma + 1)
-        return np.clip(x + np.clip(step, -most, most), -self._off[-1], self._off[-1]), light
+        return np.clip(x + np.clip(step, -most, most), -self._most, self._most), light
 
 
 def _jump_px(sigma: float) -> float:
@@ -303,27 +309,26 @@ def _jump_px(sigma: float) -> float:
 
 def _around(about: Ints, reach: int, width: int) -> Ints:
     """Where in the picture the pixels within `reach` of the path are; at its edge the last pixel again."""
-    across = about[:, None] + np.arange(-reach, reach + 1)
+    aside, rows = np.arange(-reach, reach + 1)[:, None], np.arange(0, len(about) * width, width)
     if about.min() < reach or about.max() >= width - reach:
-        np.clip(across, 0, width - 1, out=across)
-    across += np.arange(0, len(about) * width, width)[:, None]
-    return across
+        return np.asarray(np.clip(about + aside, 0, width - 1) + rows)
+    return np.asarray((about + rows) + aside)
 
 
 def _gathered(image: Picture, across: Ints, mix: Mix | None) -> Singles:
     """Those pixels, as one channel."""
     if mix is None:
         return np.ascontiguousarray(image).ravel().take(across).astype(np.float32)
-    return np.asarray(np.ascontiguousarray(image).reshape(-1, 3)[across].astype(np.float32) @ mix.parts)
+    return np.asarray(np.ascontiguousarray(image).reshape(-1, 3).take(across, 0).astype(np.float32) @ mix.parts)
 
 
 def _levelled(values: Singles, flank: int) -> tuple[Singles, float]:
     """The strip without its flanks and what shines there too, and the noise of its outermost pixels."""
     if flank:
-        a, b = np.median(values[:, :flank], axis=1), np.median(values[:, -flank:], axis=1)
-        slope = np.linspace(0, 1, values.shape[1] - 2 * flank, dtype=np.float32)
-        values = values[:, flank:-flank] - (a[:, None] + (b - a)[:, None] * slope)
-    sides = values[::4, :2].ravel(), values[::4, -2:].ravel()
+        a, b = np.median(values[:flank], axis=0), np.median(values[-flank:], axis=0)
+        slope = np.linspace(0, 1, len(values) - 2 * flank, dtype=np.float32)
+        values = values[flank:-flank] - (a + (b - a) * slope[:, None])
+    sides = values[:2, ::4].ravel(), values[-2:, ::4].ravel()
     middle = sides[0].size // 2
     levels = [np.partition(side, middle)[middle] for side in sides]
     nearer_dark = int(levels[1] < levels[0])  # on the other side something may shine, or the picture end
@@ -343,16 +348,15 @@ def _straightened(columns: Singles, light: Singles, jump_px: float) -> Singles:
     np.cumsum(np.abs(columns[1:] - columns[:-1]) > jump_px, out=padded[2, _ROWS + 1 : -_ROWS])
     padded[2, _ROWS + 1 : -_ROWS] += 1
     strides = padded.strides[0], padded.strides[1], padded.strides[1]
-    near, weights, piece = np.lib.stride_tricks.as_strided(padded, (3, rows, 2 * _ROWS + 1), strides, writeable=False)
-    weights = weights * _ROWS_WEIGHTS
-    weights *= piece == padded[2, _ROWS:-_ROWS, None]
-    weights[:, _ROWS] += np.float32(1e-3)  # a row of no light stays where it is
-    moments = weights @ _POWERS
-    shifted = (near - columns[:, None]) * weights
-    aside = shifted @ _POWERS
-    s0, s1, s2 = moments.T
-    s2 = s2 + np.float32(0.05) * s0  # a line needs rows on both sides, else it swings: this makes it level there
-    return np.asarray(columns + (s2 * aside[:, 0] - s1 * aside[:, 1]) / np.maximum(s0 * s2 - s1 * s1, 1e-9))
+    near, weights, piece = np.lib.stride_tricks.as_strided(padded, (3, 2 * _ROWS + 1, rows), strides, writeable=False)
+    weights = weights * _ROWS_WEIGHTS[:, None]
+    weights *= piece == padded[2, _ROWS:-_ROWS]
+    weights[_ROWS] += np.float32(1e-3)  # a row of no light stays where it is
+    s0, s1, s2 = _POWERS @ weights
+    weights *= near - columns
+    aside0, aside1 = _POWERS[:2] @ weights
+    s2 += np.float32(0.05) * s0  # a line needs rows on both sides, else it swings: this makes it level there
+    return np.asarray(columns + (s2 * aside0 - s1 * aside1) / np.maximum(s0 * s2 - s1 * s1, 1e-9))
 
 
 def _flattened(x: Floats) -> Floats:
@@ -364,8 +368,8 @@ def _flattened(x: Floats) -> Floats:
         # Of a mean over some rows: the bend of a single one is mostly its noise.
         calm = np.convolve(x, np.full(2 * _CALM_ROWS + 1, 1 / (2 * _CALM_ROWS + 1)), "valid")
         bend = (calm[2 * _BEND_ROWS :] - 2 * calm[_BEND_ROWS:-_BEND_ROWS] + calm[: -2 * _BEND_ROWS]) / _BEND_ROWS**2
-        pull[edge:-edge] = np.nan_to_num(_ROWS_VARIANCE / 2 * bend)
-    # A jump is no bend.
+        pull[edge:-edge] = _ROWS_VARIANCE / 2 * bend
+    # A jump is no bend; nor is what is not known.
     return np.where(np.abs(pull) < _MOST_PULL_PX, pull, 0)
 
 
@@ -389,8 +393,8 @@ def _without_strays(sure: Mask, columns: Singles, contrast: Singles, jump_px: fl
         return sure
     if len(cuts) > _MOST_BROKEN * len(rows):
         return np.zeros_like(sure)  # noise is brightest somewhere in each row
-    first = np.concatenate([[0], cuts])
-    lengths = np.diff(np.append(first, len(rows)))
+    bounds = np.concatenate([[0], cuts, [len(rows)]])
+    first, lengths = bounds[:-1], bounds[1:] - bounds[:-1]
     light = np.add.reduceat(contrast[rows], first) / lengths
     is_bright = light >= _FAINT * float(contrast[rows].mean())
     ends = columns[rows[first]], columns[rows[first + lengths - 1]]

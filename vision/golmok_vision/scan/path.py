@@ -47,7 +47,10 @@ class Mix:
 
     def of(self, picture: Picture) -> Picture:
         """That one channel, cut off at 0 and 255."""
-        return np.asarray(cv2.transform(picture, self.parts[None]), np.uint8)
+        # Not from bytes to bytes: OpenCV does that one pixel after the other.
+        light = cv2.transform(picture.astype(np.float32), self.parts[None])
+        _, light = cv2.threshold(light, 0, 0, cv2.THRESH_TOZERO)
+        return np.asarray(cv2.convertScaleAbs(light), np.uint8)
 
 
 class Path(NamedTuple):
@@ -99,7 +102,8 @@ def best_mix(half: Picture, *, ambient: bool) -> Mix:
 
 def _by_light(half: Picture) -> Mix:
     smooth = cv2.blur(half, (3, 5))
-    light = smooth.max(1).astype(np.float32).mean(0) - np.median(smooth[::8, ::8], axis=(0, 1))
+    brightest = np.stack([channel.max(1) for channel in cv2.split(smooth)], axis=1)
+    light = brightest.astype(np.float32).mean(0) - np.median(smooth[::8, ::8], axis=(0, 1))
     light = np.maximum(light, 0.0).astype(np.float32)
     total = float(light.sum())
     return Mix(light / np.float32(total) if total > 0 else np.full(3, 1 / 3, np.float32))

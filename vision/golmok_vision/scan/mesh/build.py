@@ -28,7 +28,7 @@ def model_of(cloud: Cloud, progress: Progress = lambda done, total: None) -> Mod
     grid = Grid.around(samples)
     surface = closed_surface(*indicator(samples, grid), grid)
     progress(2, _STEPS)
-    gaps, nearest = samples.nearest(surface[0], 3 * grid.edge_mm)
+    gaps, nearest = samples.nearest(surface[0])
     vertices, faces, kept = without_ghosts(*surface, is_invented(gaps, samples))
     progress(3, _STEPS)
     fit = fitted(vertices, faces, nearest[kept], samples, grid.edge_mm)

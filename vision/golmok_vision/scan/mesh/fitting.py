@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from golmok_vision.scan.cloud import Singles
 from golmok_vision.scan.mesh.closed import Faces, distinct
-from golmok_vision.scan.mesh.samples import Samples
+from golmok_vision.scan.mesh.samples import Samples, squares
 
 _CHUNK: Final = 20_000
 _STIFF: Final = 0.03
@@ -93,21 +93,21 @@ def vertex_normals(vertices: Singles, faces: Faces) -> Singles:
 
 def _step(place: Singles, normals: Singles, nearest: npt.NDArray[np.int64], samples: Samples, reach: float) -> Singles:
     """How far to go: least squares over the samples around the nearest one."""
-    around = samples.neighbours[nearest]
-    away = place[:, None] - samples.points[around]
-    facing = samples.normals[around]
-    weight = np.exp(-np.square(away).sum(2) / (2 * reach**2))
-    weight *= np.einsum("nki,ni->nk", facing, normals) > _FACING_COS
+    around = samples.neighbours.take(nearest, 0)
+    away = place[:, None] - samples.points.take(around, 0)
+    facing = samples.normals.take(around, 0)
+    weight = np.exp(-squares(away) / (2 * reach**2))
+    weight *= np.matmul(facing, normals[:, :, None])[:, :, 0] > _FACING_COS
     total = weight.sum(1)
-    k = samples.bends[around]
+    k = samples.bends.take(around, 0)
     x, y, z = (away[:, :, i] for i in range(3))
     bend = k[:, :, 0] * x * x + k[:, :, 1] * y * y + k[:, :, 2] * z * z
     bend += 2 * (k[:, :, 3] * x * y + k[:, :, 4] * x * z + k[:, :, 5] * y * z)
     height = np.einsum("nki,nki->nk", facing, away) - bend
     weighted = facing * (weight / np.maximum(total, 1e-9)[:, None])[:, :, None]
     left = np.matmul(weighted.transpose(0, 2, 1), facing) + _STIFF * np.eye(3, dtype=np.float32)
-    right = -np.einsum("nki,nk->ni", weighted, height)
-    step = np.linalg.solve(left, right[:, :, None])[:, :, 0] * (1 + _STIFF)
+    right = -np.matmul(weighted.transpose(0, 2, 1), height[:, :, None])
+    step = np.linalg.solve(left, right)[:, :, 0] * (1 + _STIFF)
     return np.asarray(np.where(total[:, None] > 1e-3, step, 0), np.float32)
 
 
