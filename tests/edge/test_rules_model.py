@@ -61,9 +61,7 @@ class Alarms(RuleBasedStateMachine):
     def bad_raises_no_limit(self, count: int) -> None:
         for _ in range(count):
             self.at_ms += 10_000
-            self.waiting += self.engine.pass_time(
-                self.at_ms
-            )  # what is still fresh may raise or end one
+            self.waiting += self.engine.pass_time(self.at_ms)  # what is still fresh may raise or end one
             before = {alarm.id for alarm in self.engine.open if alarm.rule == "warm"}
             steps = self.engine.see(Seen(C, 99.0, False, self.at_ms))
             assert not [step for step in steps if step.rule == "warm" and step.state == "raised"]
