@@ -19,6 +19,7 @@ from typing import Any, Final
 import numpy as np
 import trimesh
 
+from bench._scan_pieces import blob
 from golmok_vision.scan.compare import compare, measured_surface, reference_of
 from golmok_vision.scan.gauge import Gauge, check
 from golmok_vision.scan.mesh import INVENTED, model_of, simplified
@@ -32,18 +33,8 @@ def _revolved(outline: list[tuple[float, float]]) -> trimesh.Trimesh:
     return mesh
 
 
-def _blob() -> trimesh.Trimesh:
-    mesh: trimesh.Trimesh = trimesh.creation.icosphere(subdivisions=6, radius=1)
-    dice, bumps = np.random.default_rng(5), np.ones(len(mesh.vertices))
-    for k in (1, 1, 2, 2, 3):
-        bumps += 0.12 / k * np.sin(mesh.vertices @ dice.normal(size=3) * 2 * k + dice.uniform(0, 6))
-    mesh.vertices = mesh.vertices * bumps[:, None] * 42
-    mesh.vertices[:, 2] = np.maximum(mesh.vertices[:, 2], -34)  # something to stand on
-    return mesh
-
-
 PIECES: Final[dict[str, Callable[[], Any]]] = {
-    "blob (smooth)": _blob,
+    "blob (smooth)": blob,
     "block (sharp edges)": lambda: trimesh.creation.box((80, 50, 40)),
     "bowl (wall of 2 mm)": lambda: _revolved([(0, 0), (25, 0), (48, 30), (46, 30), (23.6, 2.5), (0, 2.5)]),
     "sheet (3 mm, upright)": lambda: trimesh.creation.box((90, 3, 70)),
