@@ -132,15 +132,16 @@ def test_a_closed_cloud_asks_for_a_readers_token(reader: Readers, tmp_path: Path
         expect(operator.page.locator("#token-wrong")).to_be_hidden()
         field.fill("wrong")
         button.click()
-        expect(
-            operator.page.locator("#token-wrong")
-        ).to_be_visible()  # its text is there, hidden, before the page is read anew
+        expect(operator.page.locator("#token-wrong")).to_be_visible()
         expect(operator.page.locator("#token-wrong")).to_have_text(TEXTS["token_wrong"]["en"])
+        expect(field).to_have_value("")
         operator.picture("fleet-desktop-token")
         field.fill(token)
         button.click()
         expect(operator.page.locator("#list > li", has_text="gw-0007")).to_contain_text("Never seen")
         expect(operator.page.locator("#token")).to_be_hidden()
+        operator.page.reload()
+        expect(operator.page.locator("#list > li", has_text="gw-0007")).to_contain_text("Never seen")
         assert [error for error in operator.errors if "401" not in error] == []
     finally:
         cloud.kill()

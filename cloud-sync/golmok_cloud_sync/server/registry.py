@@ -1,14 +1,14 @@
 """Who may talk to this cloud: gateways and readers, known by the SHA-256 of their tokens.
 
 A file of its own (`registry.db`, mode 0600), because `golmok-cloud token` writes it while the server runs. The
-server looks at SQLite's `data_version`, at most once a second, to see whether it must read it again. Tokens have
-256 random bits: nothing is gained by a slow hash.
+server looks at SQLite's `data_version`, once a second and for each token it does not know, to see whether it must read
+it again: a new token works at once, a revoked one for a second more. Tokens have 256 random bits: nothing is gained by
+a slow hash.
 """
 
 from __future__ import annotations
 
 import hashlib
-import hmac
 import os
 import re
 import secrets
@@ -98,23 +98,18 @@ class Registry:
         digest = _digest(token)
         with self._lock:
             self._refresh()
-            for known, holder in self._candidates(digest):
-                if hmac.compare_digest(known, digest):
-                    return holder
-        return None
+            if digest not in self._holders:
+                self._refresh(at_most_every_s=0.0)
+            return self._holders.get(digest)
 
     def close(self) -> None:
         """Give up the file."""
         with self._lock:
             self._db.close()
 
-    def _candidates(self, digest: str) -> list[tuple[str, Holder]]:
-        holder = self._holders.get(digest)
-        return [] if holder is None else [(digest, holder)]
-
-    def _refresh(self) -> None:
+    def _refresh(self, at_most_every_s: float = _FRESH_S) -> None:
         now_s = time.monotonic()
-        if self._version >= 0 and now_s - self._looked_s < _FRESH_S:
+        if self._version >= 0 and now_s - self._looked_s < at_most_every_s:
             return
         self._looked_s = now_s
         (version,) = self._db.execute("pragma data_version").fetchone()

@@ -52,11 +52,13 @@ export function showAlarms(path) {
 const bytes = (text) => Uint8Array.from(atob(text.replaceAll("-", "+").replaceAll("_", "/")), (c) => c.charCodeAt(0));
 
 // Web Push: only where this cloud sends it and this browser takes it.
-export async function offerPush() {
+let isOffered = false;
+export async function offerPush() { // may be called again: once it is offered, nothing more is done
   const button = byId("push");
   if (!("serviceWorker" in navigator && "PushManager" in window && "Notification" in window)) return;
   const offered = await get("/v1/push/key");
-  if (!offered?.key) return;
+  if (!offered?.key || isOffered) return;
+  isOffered = true;
   const worker = await navigator.serviceWorker.register("/static/sw.js", { scope: "/static/" });
   const draw = async () => {
     const is = await worker.pushManager.getSubscription();

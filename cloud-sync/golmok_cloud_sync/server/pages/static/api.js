@@ -3,8 +3,8 @@
 import { byId, measured, texts } from "./dom.js";
 import { live } from "./live.js";
 
-export const token = sessionStorage.getItem("token");
-const headers = token ? { Authorization: `Bearer ${token}` } : {};
+export let token = sessionStorage.getItem("token");
+const headers = () => token ? { Authorization: `Bearer ${token}` } : {};
 let ahead = 0; // how far the server's clock is ahead of ours
 
 const note = (answer) => {
@@ -13,19 +13,23 @@ const note = (answer) => {
 };
 export const ageOf = (ts) => Math.max(0, (Date.now() + ahead - Date.parse(ts)) / 1000);
 
-function askForToken() {
+// `again` is called when there is one: the page stays as it is.
+function askForToken(again) {
   byId("token-wrong").hidden = !token;
   byId("token").hidden = false;
+  byId("token-text").value = "";
+  if (token) byId("token-text").focus();
   byId("token").onsubmit = (event) => {
     event.preventDefault();
-    sessionStorage.setItem("token", byId("token-text").value.trim());
-    location.reload();
+    token = byId("token-text").value.trim();
+    sessionStorage.setItem("token", token);
+    again();
   };
 }
 
 // The document at `path`, null when it did not come.
 export async function get(path) {
-  const answer = await fetch(path, { headers, cache: "no-store" }).catch(() => null);
+  const answer = await fetch(path, { headers: headers(), cache: "no-store" }).catch(() => null);
   if (!answer?.ok) return null;
   note(answer);
   return answer.json();
@@ -35,13 +39,13 @@ export async function get(path) {
 export async function send(method, path, document) {
   const body = document === undefined ? undefined : JSON.stringify(document);
   const kind = body === undefined ? {} : { "Content-Type": "application/json" };
-  const answer = await fetch(path, { method, body, headers: { ...headers, ...kind } }).catch(() => null);
+  const answer = await fetch(path, { method, body, headers: { ...headers(), ...kind } }).catch(() => null);
   return Boolean(answer?.ok);
 }
 
 // What is at `path` as a file of that kind, null when it did not come.
 export async function download(path, kind) {
-  const answer = await fetch(path, { headers: { ...headers, Accept: kind }, cache: "no-store" }).catch(() => null);
+  const answer = await fetch(path, { headers: { ...headers(), Accept: kind }, cache: "no-store" }).catch(() => null);
   return answer?.ok ? answer.blob() : null;
 }
 
@@ -52,11 +56,15 @@ askLoad();
 setInterval(askLoad, 10_000);
 
 // Listens for good; `open` is called at every new connection, `missing` when there is no such thing.
-export const listen = (path, on, { open, missing }) => live(path, { headers, on, state(now, answer) {
-  byId("offline").hidden = now !== "lost";
-  if (now === "open") { note(answer); open(); }
-  if (now === "refused") (answer.status === 404 ? missing : askForToken)();
-} });
+export function listen(path, on, { open, missing }) {
+  live(path, { headers: headers(), on, state(now, answer) {
+    byId("offline").hidden = now !== "lost";
+    if (now === "open") { note(answer); byId("token").hidden = true; open(); }
+    if (now !== "refused") return;
+    if (answer.status === 404) missing();
+    else askForToken(() => listen(path, on, { open, missing }));
+  } });
+}
 
 export const split = (channel) => {
   const [device, ...quantity] = channel.split(".");

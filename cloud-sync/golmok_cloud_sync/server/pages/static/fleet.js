@@ -98,5 +98,4 @@ byId("search").addEventListener("input", ({ target }) => want({ words: target.va
 byId("more").addEventListener("click", () => want({ most: wanted.most + ROWS }));
 setInterval(fetchAll, 60_000); // a gateway grows late by saying nothing
 const askAlarms = showAlarms("/v1/alarms");
-listen("/v1/live", on, { open: () => { fetchAll(); askAlarms(); } });
-offerPush();
+listen("/v1/live", on, { open: () => { fetchAll(); askAlarms(); offerPush(); } });

@@ -110,7 +110,7 @@ byId("gaps-file").addEventListener("click", async () => {
 });
 byId("ranges").addEventListener("click", ({ target: { dataset } }) => dataset.range && (location.hash = dataset.range));
 addEventListener("hashchange", redraw);
-showAlarms(`${path}/alarms`);
+const askAlarms = showAlarms(`${path}/alarms`);
 setInterval(refresh, 60_000); // also: a gateway grows late by saying nothing
 listen(`/v1/live?gateway=${encodeURIComponent(gateway)}`, { gateway: facts, value: show }, {
-  open: refresh, missing: () => (byId("unknown").hidden = false) });
+  open: () => { refresh(); askAlarms(); }, missing: () => (byId("unknown").hidden = false) });
