@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import cv2
 import numpy as np
 import numpy.typing as npt
 import pytest
@@ -114,6 +115,16 @@ def test_in_a_gap_there_is_no_line_also_where_there_is_a_reflection(ghost: float
     inside = np.convolve(np.isfinite(truth), np.ones(9), "same") == 0  # a row or two beyond an end may still have light
     assert np.isfinite(line.x[inside]).sum() == 0
     assert judged(line, truth)[0] > 0.97
+
+
+def test_a_line_ends_where_half_of_its_light_is_left_and_goes_on_across_something_dark() -> None:
+    scene = Scene(speckle=False, ambient=0.0, peak=160.0, fwhm=3.0)
+    light = scene.pictures()[0].astype(np.float32)
+    shown = np.zeros((scene.height, 1), np.float32)
+    shown[60:180], shown[100:107], shown[180:186] = 1, 0.15, 0.1  # dark paint, and a rim that the light grazes
+    picture = np.asarray(cv2.GaussianBlur(light * shown, (0, 0), 0.7), np.uint8)
+    rows = np.flatnonzero(np.isfinite(find_line(picture, np.zeros_like(picture)).x))
+    assert list(rows) == list(range(60, 186))
 
 
 EMPTY = [

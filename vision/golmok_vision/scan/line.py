@@ -22,43 +22,36 @@ import numpy.typing as npt
 from golmok_vision.scan.dataset import Picture
 from golmok_vision.scan.errors import OrderError
 from golmok_vision.scan.path import Mix, best_mix, best_path
+from golmok_vision.scan.rows import FEWEST_ROWS, NEIGHBOURS, ROWS, ROWS_WEIGHTS, rows_with_line
 
 Floats: TypeAlias = npt.NDArray[np.float64]
 Singles: TypeAlias = npt.NDArray[np.float32]
 Ints: TypeAlias = npt.NDArray[np.int64]
 Mask: TypeAlias = npt.NDArray[np.bool_]
 
-_ROWS: Final = 5
-_NEIGHBOURS: Final = np.arange(-_ROWS, _ROWS + 1, dtype=np.float32)
-_ROWS_WEIGHTS: Final = np.exp(-0.5 * np.square(_NEIGHBOURS / 2.0)).astype(np.float32)
-"""Rows of this weight (sigma 2) are taken together: 0.4 mm on the usual rig, less than what lies between its lines."""
-
-_ROWS_VARIANCE: Final = float((_ROWS_WEIGHTS * np.square(_NEIGHBOURS)).sum() / _ROWS_WEIGHTS.sum())
+_ROWS_VARIANCE: Final = float((ROWS_WEIGHTS * np.square(NEIGHBOURS)).sum() / ROWS_WEIGHTS.sum())
 _BEND_ROWS: Final = 14
 _CALM_ROWS: Final = 5
 _MOST_PULL_PX: Final = 0.08
 
-_POWERS: Final = np.stack([_NEIGHBOURS**0, _NEIGHBOURS, _NEIGHBOURS**2])
+_POWERS: Final = np.stack([NEIGHBOURS**0, NEIGHBOURS, NEIGHBOURS**2])
 
 _WINDOW: Final = 1.3  # times the line's sigma
 _NARROWEST_PX: Final = 0.8
 _WIDEST_PX: Final = 7.0
 _FAINTEST_DN: Final = 1.5
 _SURE: Final = 2.2
-_FEWEST_ROWS: Final = 4
 _ROUGH: Final = 0.08
 _ANYHOW: Final = 2.0
 _STEEPEST: Final = 1.1
+_JUMPS: Final = 3.0
+"""Columns per row: this is no line, here one ends and another begins."""
+
 _STANDS_OUT: Final = 1.2
 _LEAST_IN_AMBIENT: Final = 0.3
 """Without a picture of the laser off, what is fainter than this share of the line is taken for the room's pattern."""
 
 _FAINT_NOISES: Final = 25.0
-_MOST_BROKEN: Final = 0.3
-_FAINT: Final = 0.25
-_ASIDE_PX: Final = 10.0
-_ASIDE_ROWS: Final = 60
-"""A piece of line that is fainter than `_FAINT` of the rest and so far aside of it is a reflection."""
 
 
 @dataclass(frozen=True)
@@ -121,15 +114,19 @@ def _turned(picture: Picture) -> Picture:
 
 
 def _steepness(x: Floats) -> Floats:
-    """Columns per row, over four rows; nothing where the line ends."""
-    steep = np.full(len(x), np.inf)
+    """Columns per row, over four rows; where the line ends, over the last two."""
+    steep = np.full(len(x), np.nan)
     steep[2:-2] = np.abs(x[4:] - x[:-4]) / 4
-    return np.where(np.isfinite(steep), steep, np.inf)
+    two, at_end = np.abs(x[2:] - x[:-2]) / 2, np.full(len(x), np.inf)
+    at_end[:-2] = two
+    at_end[2:] = np.fmin(at_end[2:], two)
+    at_end[np.isnan(at_end)] = np.inf
+    return np.asarray(np.where(steep < _JUMPS, steep, at_end))
 
 
 def _alike(image: Picture, off: Picture | None) -> tuple[Picture, Picture | None]:
     """Both with one channel, or both with three."""
-    if image.shape[0] < 2 * _FEWEST_ROWS or image.shape[1] < 16:
+    if image.shape[0] < 2 * FEWEST_ROWS or image.shape[1] < 16:
         raise OrderError(f"no line can be found in {image.shape[1]} x {image.shape[0]} pixels")
     if off is not None and off.shape[:2] != image.shape[:2]:
         raise OrderError(
@@ -281,8 +278,7 @@ class _Strip:
         least = max(_SURE * noise, _FAINTEST_DN)
         if self._is_ambient:
             least = max(least, _LEAST_IN_AMBIENT * float(np.median(contrast[contrast >= np.median(contrast)])))
-        sure = _sure(contrast, least) & within
-        sure = _without_strays(sure, columns, contrast, _jump_px(sigma))
+        sure = rows_with_line(columns, contrast, within, least, _jump_px(sigma))
         x_found = np.where(sure, columns.astype(float) + left, np.nan)
         x_found -= _flattened(x_found)
         return Line(x_found, np.where(sure, contrast, np.float32(0)), sigma)
@@ -341,17 +337,17 @@ def _straightened(columns: Singles, light: Singles, jump_px: float) -> Singles:
     """In each row the straight line through its neighbours, weighted by light, as far as there is no jump."""
     rows = len(columns)
     # Columns, weights and pieces with empty rows around, so that each row sees its neighbours in one window.
-    padded = np.zeros((3, rows + 2 * _ROWS), np.float32)
-    padded[0, _ROWS:-_ROWS] = columns
-    padded[1, _ROWS:-_ROWS] = light
-    padded[2, _ROWS:-_ROWS] = 1
-    np.cumsum(np.abs(columns[1:] - columns[:-1]) > jump_px, out=padded[2, _ROWS + 1 : -_ROWS])
-    padded[2, _ROWS + 1 : -_ROWS] += 1
+    padded = np.zeros((3, rows + 2 * ROWS), np.float32)
+    padded[0, ROWS:-ROWS] = columns
+    padded[1, ROWS:-ROWS] = light
+    padded[2, ROWS:-ROWS] = 1
+    np.cumsum(np.abs(columns[1:] - columns[:-1]) > jump_px, out=padded[2, ROWS + 1 : -ROWS])
+    padded[2, ROWS + 1 : -ROWS] += 1
     strides = padded.strides[0], padded.strides[1], padded.strides[1]
-    near, weights, piece = np.lib.stride_tricks.as_strided(padded, (3, 2 * _ROWS + 1, rows), strides, writeable=False)
-    weights = weights * _ROWS_WEIGHTS[:, None]
-    weights *= piece == padded[2, _ROWS:-_ROWS]
-    weights[_ROWS] += np.float32(1e-3)  # a row of no light stays where it is
+    near, weights, piece = np.lib.stride_tricks.as_strided(padded, (3, 2 * ROWS + 1, rows), strides, writeable=False)
+    weights = weights * ROWS_WEIGHTS[:, None]
+    weights *= piece == padded[2, ROWS:-ROWS]
+    weights[ROWS] += np.float32(1e-3)  # a row of no light stays where it is
     s0, s1, s2 = _POWERS @ weights
     weights *= near - columns
     aside0, aside1 = _POWERS[:2] @ weights
@@ -371,39 +367,3 @@ def _flattened(x: Floats) -> Floats:
         pull[edge:-edge] = _ROWS_VARIANCE / 2 * bend
     # A jump is no bend; nor is what is not known.
     return np.where(np.abs(pull) < _MOST_PULL_PX, pull, 0)
-
-
-def _sure(contrast: Singles, least: float) -> Mask:
-    """Rows with the line: it is there with its neighbours, and does not only end nearby."""
-    together = np.convolve(contrast, _ROWS_WEIGHTS / _ROWS_WEIGHTS.sum(), "same")
-    here = contrast.copy()
-    here[1:] += contrast[:-1]
-    here[:-1] += contrast[1:]
-    return np.asarray((together > least) & (here > np.maximum(0.75 * together, 1.5 * least)))
-
-
-def _without_strays(sure: Mask, columns: Singles, contrast: Singles, jump_px: float) -> Mask:
-    """Short pieces are specks; faint ones that stand aside of a bright line are its reflections."""
-    rows = np.flatnonzero(sure)
-    if len(rows) < _FEWEST_ROWS:
-        return np.zeros_like(sure)
-    gaps, found_at = rows[1:] - rows[:-1], columns[rows]
-    cuts = np.flatnonzero((gaps > 2 * _ROWS) | (np.abs(found_at[1:] - found_at[:-1]) > jump_px * gaps)) + 1
-    if not len(cuts):
-        return sure
-    if len(cuts) > _MOST_BROKEN * len(rows):
-        return np.zeros_like(sure)  # noise is brightest somewhere in each row
-    bounds = np.concatenate([[0], cuts, [len(rows)]])
-    first, lengths = bounds[:-1], bounds[1:] - bounds[:-1]
-    light = np.add.reduceat(contrast[rows], first) / lengths
-    is_bright = light >= _FAINT * float(contrast[rows].mean())
-    ends = columns[rows[first]], columns[rows[first + lengths - 1]]
-    # A faint piece that goes on where another one ends is the same line on something dark.
-    goes_on = np.zeros(len(first), bool)
-    near = (np.abs(ends[0][1:] - ends[1][:-1]) <= _ASIDE_PX) & (rows[first[1:]] - rows[first[1:] - 1] <= _ASIDE_ROWS)
-    goes_on[1:] |= near
-    goes_on[:-1] |= near
-    kept = (lengths >= _FEWEST_ROWS) & (is_bright | goes_on)
-    found = np.zeros_like(sure)
-    found[rows[np.repeat(kept, lengths)]] = True
-    return found

@@ -23,7 +23,7 @@ from golmok_vision.scan.rig import Rig
 from golmok_vision.scan.trouble import Trouble
 from golmok_vision.scan.watch import Standing
 
-_VERSION: Final = 5
+_VERSION: Final = 6
 """Raised whenever the same pictures would give other points."""
 
 MOST_EXPOSURES: Final = 4
