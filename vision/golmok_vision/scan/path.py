@@ -38,6 +38,9 @@ _MIXES: Final = (
     (-0.5, -0.5, 1.0), (-0.5, 1.0, -0.5), (1.0, -0.5, -0.5),
 )  # fmt: skip
 
+_COLOUR: Final = 0.6
+"""A channel with less of the line's light than this share of the brightest one's adds noise and takes time."""
+
 
 @dataclass(frozen=True)
 class Mix:
@@ -45,8 +48,15 @@ class Mix:
 
     parts: Singles
 
+    @property
+    def channel(self) -> int | None:
+        """The one that it is made of alone."""
+        return int(self.parts.argmax()) if np.count_nonzero(self.parts) == 1 else None
+
     def of(self, picture: Picture) -> Picture:
         """That one channel, cut off at 0 and 255."""
+        if self.channel is not None:
+            return np.asarray(cv2.extractChannel(picture, self.channel), np.uint8)
         # Not from bytes to bytes: OpenCV does that one pixel after the other.
         light = cv2.transform(picture.astype(np.float32), self.parts[None])
         _, light = cv2.threshold(light, 0, 0, cv2.THRESH_TOZERO)
@@ -87,10 +97,8 @@ def _along_next(response: Singles, columns: Ints) -> float:
     return _along(rest, _traced(rest))
 
 
-def best_mix(half: Picture, *, ambient: bool) -> Mix:
-    """The mix of channels in which the line is clearest; `ambient`: other light than the laser's is in the picture."""
-    if not ambient:
-        return _by_light(half)
+def best_mix(half: Picture) -> Mix:
+    """The mix of channels in which the line is clearest in ambient light."""
     found: list[tuple[float, Mix]] = []
     quarter = _quartered(half)
     for parts in _MIXES:
@@ -100,13 +108,12 @@ def best_mix(half: Picture, *, ambient: bool) -> Mix:
     return max(found, key=lambda each: each[0])[1]
 
 
-def _by_light(half: Picture) -> Mix:
-    smooth = cv2.blur(half, (3, 5))
-    brightest = np.stack([channel.max(1) for channel in cv2.split(smooth)], axis=1)
-    light = brightest.astype(np.float32).mean(0) - np.median(smooth[::8, ::8], axis=(0, 1))
-    light = np.maximum(light, 0.0).astype(np.float32)
-    total = float(light.sum())
-    return Mix(light / np.float32(total) if total > 0 else np.full(3, 1 / 3, np.float32))
+def mix_of_line(rows: Picture) -> Mix:
+    """By the line's light in some rows of the difference: its colour alone, or all channels where it has none."""
+    smooth = cv2.blur(rows, (5, 1))
+    light = np.array([channel.max(1).mean() for channel in cv2.split(smooth)]) - cv2.mean(smooth)[:3]
+    parts = np.asarray(light > _COLOUR * light.max(), np.float32)
+    return Mix(parts / max(float(parts.sum()), 1.0))
 
 
 def ridges(picture: Picture) -> Singles:
