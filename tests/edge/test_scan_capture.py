@@ -16,6 +16,7 @@ from golmok_edge.scan import capture, cli
 from golmok_edge.scan.hardware import STAGE_FAULTS
 from golmok_edge.scan.plan import Pace, stops
 from golmok_edge.settings import examine
+from golmok_vision.render.scanner import TrueRig
 from golmok_vision.scan import Dataset
 from golmok_vision.scan.view import moved
 
@@ -171,6 +172,44 @@ def test_it_goes_on_where_it_was(mesh: Path, tmp_path: Path, capsys: pytest.Capt
         now = Dataset(tmp_path).read_picture(tmp_path / name)
         assert float(np.abs(picture.astype(float) - now).mean()) < 2.0, name
         assert moved(picture, now) < 0.01, name
+
+
+def test_dark_and_white_on_one_piece_take_two_exposures_and_it_goes_on_with_both(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    piece = trimesh.creation.cylinder(radius=20, height=50, sections=64)
+    stripes = np.where(np.sin(3 * np.arctan2(*piece.vertices.T[:2])) > 0, 225, 25)
+    piece.visual = trimesh.visual.ColorVisuals(
+        piece, vertex_colors=np.stack([stripes] * 3 + [stripes * 0 + 255], axis=1)
+    )
+    piece.export(tmp_path / "piece.ply")
+    rig = Dataset(tmp_path / "rig")
+    rig.write_json(rig.calibration_file, TrueRig.standard(1, 0.25).rig.document())
+    scan = Dataset(tmp_path / "scan")
+    order = words(scan.folder, tmp_path / "piece.ply", "--calibration", str(rig.folder))
+    assert cli.main(order) == 0
+    assert said(capsys)["exposures_ms"] == [60, 10]
+    shown = {scan.frame_file(i, light, nth) for i in range(4) for light in ("off", "l0", "l1") for nth in (0, 1)}
+    assert {file for file in scan.folder.rglob("*.png") if "color" not in file.name} == shown
+    long, short = (scan.read_picture(scan.frame_file(1, "off", nth)) for nth in (0, 1))
+    assert 4 < long.mean() / short.mean() < 8
+    partly(scan.folder, 2)
+    kept = pictures(scan.folder)
+    assert cli.main(order) == 0
+    found = said(capsys)
+    assert (found["exposures_ms"], found["taken"]) == ([60, 10], 2)
+    assert {name: pictures(scan.folder)[name] for name in kept} == kept
+    assert {file for file in scan.folder.rglob("*.png") if "color" not in file.name} == shown
+    assert cli.main([*order, "--exposures", "20,5"]) == 2
+    assert "brackets_ms was [60.0, 10.0] and is [20.0, 5.0]" in capsys.readouterr().err
+
+
+def test_a_plain_piece_takes_one_exposure(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    trimesh.creation.cylinder(radius=20, height=50).export(tmp_path / "piece.stl")
+    rig = Dataset(tmp_path / "rig")
+    rig.write_json(rig.calibration_file, TrueRig.standard(1, 0.25).rig.document())
+    assert cli.main(words(tmp_path / "scan", tmp_path / "piece.stl", "--calibration", str(rig.folder))) == 0
+    assert said(capsys)["exposures_ms"] == [10]
 
 
 def test_a_piece_that_was_touched_meanwhile_is_noticed(

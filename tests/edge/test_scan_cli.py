@@ -78,12 +78,13 @@ def test_the_choices_are_those_of_the_twin() -> None:
 
 
 def test_progress_says_how_long_it_will_take() -> None:
-    clock = iter([0.0, 0.0, 20.0, 40.0])
+    clock = iter([0.0, 0.0, 100.0, 110.0, 120.0])  # it takes a while until the first is done
     out = io.StringIO()
     progress = Progress("simulate", out, lambda: next(clock))
-    for done in (10, 20, 30):
+    for done in (10, 20, 25, 30):
         progress(done, 30)
-    assert out.getvalue().splitlines() == ["simulate: 20 of 30, 20 s left", "simulate: 30 of 30, took 40 s"]
+    told = ["simulate: 20 of 30", "simulate: 25 of 30, 10 s left", "simulate: 30 of 30, took 2 min 00 s"]
+    assert out.getvalue().splitlines() == told
 
 
 def test_durations_are_told_for_people() -> None:

@@ -75,6 +75,20 @@ def test_a_stopped_simulation_goes_on_to_the_same_bytes(whole: Dataset, tmp_path
     assert digest(tmp_path / "scan") == digest(whole.folder)
 
 
+def test_shorter_exposures_are_darker_and_show_the_same_line(tmp_path: Path) -> None:
+    simulation = Simulation(replace(ORDER, exposures=(4.0, 1.0)), PIECE, Dataset(tmp_path))
+    list(simulation.draw([("frame", 1)]))
+    names = {f"0001_{light}.png" for light in ("off", "l0", "l1", "color", "off_1", "l0_1", "l1_1")}
+    assert {file.name for file in tmp_path.rglob("*.png")} == names
+    read, file = simulation.dataset.read_picture, simulation.dataset.frame_file
+    (off, off_1), (on, on_1) = ([read(file(1, light, k)).astype(float) for k in (0, 1)] for light in ("off", "l0"))
+    assert 2.5 < off.mean() / off_1.mean() < 4  # the black level is the same
+    lit = (on - off > 25) & (on < 250)
+    assert np.corrcoef((on - off)[lit], (on_1 - off_1)[lit])[0, 1] > 0.9
+    with pytest.raises(OrderError, match="each shorter"):
+        replace(ORDER, exposures=(1.0, 4.0))
+
+
 def test_another_order_does_not_go_on_with_it(whole: Dataset, tmp_path: Path) -> None:
     with pytest.raises(DatasetError, match="another simulation"):
         Simulation(replace(ORDER, seed=6), PIECE, whole).begin()

@@ -28,6 +28,8 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--what", choices=WHATS, default="frames",
                         help="the piece; the board on the table; the board in the hand (frames)")  # fmt: skip
     parser.add_argument("--steps", type=int, default=400, metavar="N", help="stops of the table in one turn (400)")
+    parser.add_argument("--exposures", type=exposures, metavar="MS,MS",
+                        help="of laser pictures, the longest first; auto: what the piece needs (auto)")  # fmt: skip
     parser.add_argument("--calibration", type=Path, metavar="DATASET", help="use the calibration of that dataset")
     parser.add_argument("--check", action="store_true", help="only look at focus, exposure and lasers; take nothing")
     parser.add_argument("--force", action="store_true", help="begin although that check finds something")
@@ -48,13 +50,18 @@ def add_equipment(parser: argparse.ArgumentParser) -> None:
     twins.add_argument("--no-home", action="store_true", help="the turntable has no home switch")
 
 
+def exposures(text: str) -> tuple[float, ...] | None:
+    """What `--exposures` says, as argparse calls it."""
+    return None if text == "auto" else tuple(float(part) for part in text.split(","))
+
+
 def _run(args: argparse.Namespace) -> dict[str, Any]:
     from golmok_drivers.errors import DriverError
     from golmok_edge.scan.capturing import Capture, NotReadyError, Order
     from golmok_edge.scan.hardware import opened
     from golmok_vision.scan import Dataset, ScanError
 
-    order = Order(args.what, args.steps, args.force)
+    order = Order(args.what, args.steps, args.force, args.exposures)
     settings, twins = equipment(args)
     dataset = Dataset(args.dataset)
     if threading.current_thread() is threading.main_thread():
@@ -67,7 +74,8 @@ def _run(args: argparse.Namespace) -> dict[str, Any]:
                 return {"dataset": str(args.dataset), "verdict": "fail" if found else "pass", "troubles": found}
             if args.calibration is not None:
                 borrow(Dataset(args.calibration), dataset)
-            return capture.run(Progress(f"capture {args.what}"))
+            # The page shows how long the capture takes; the comma keeps the look around out of that.
+            return capture.run(Progress(f"capture {args.what}"), Progress("capture, exposures"))
     except NotReadyError as error:
         return {"dataset": str(args.dataset), "error": str(error), "verdict": "fail", "troubles": error.found}
     except DriverError as error:

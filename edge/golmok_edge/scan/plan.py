@@ -9,12 +9,17 @@ from typing import Final, Literal, TypeAlias
 What: TypeAlias = Literal["camera", "table", "frames"]
 Light: TypeAlias = Literal["off", "l0", "l1", "color"]
 
+Shown: TypeAlias = tuple[Light, int]
+"""In which light, and by which of the exposures."""
+
 LIT: Final[tuple[Light, ...]] = ("off", "l0", "l1")
 LOOKED: Final[tuple[Light, ...]] = (*LIT, "color")
 """By which somebody may look through the camera."""
 
 WHATS: Final[tuple[What, ...]] = ("camera", "table", "frames")
 HAND_PICTURES: Final = 24
+_MOST_SIDES: Final = 8
+_STOPS_A_SIDE: Final = 8
 _LYING, _UPRIGHT, _LEANING = 0, 1, 2
 _TABLE: Final = ((_UPRIGHT, 17, 48.0), (_LEANING, 13, 42.0))
 """Placement of a standing board, pictures, and to how many degrees aside it is turned."""
@@ -31,6 +36,12 @@ class Stop:
     lights: tuple[Light, ...] = ("off",)
     placement: int = 0
 
+    def shown(self, exposures: int = 1) -> tuple[Shown, ...]:
+        """Its pictures in the order in which they are taken, each by so many exposures but for that in colour."""
+        laser = [light for light in self.lights if light != "color"]
+        colour: tuple[Shown, ...] = (("color", 0),) if "color" in self.lights else ()
+        return (*((light, nth) for nth in range(exposures) for light in laser), *colour)
+
 
 def stops(what: What, steps: int, per_turn: int, lasers: int) -> tuple[Stop, ...]:
     """All that is to be taken, in order."""
@@ -41,6 +52,12 @@ def stops(what: What, steps: int, per_turn: int, lasers: int) -> tuple[Stop, ...
         places = [round(per_turn * k / steps) for k in range(steps)]
         return tuple(Stop("frames", i, step, (*lit, "color")) for i, step in enumerate(places))
     return tuple(Stop("table", i, step, lit, placement) for i, (placement, step) in enumerate(_table(per_turn)))
+
+
+def sides(frames: Sequence[Stop]) -> tuple[Stop, ...]:
+    """From where a piece is looked at before it is captured: some stops of those all around."""
+    count = min(_MOST_SIDES, max(1, len(frames) // _STOPS_A_SIDE))
+    return tuple(frames[len(frames) * k // count] for k in range(count))
 
 
 def _table(per_turn: int) -> Sequence[tuple[int, int]]:

@@ -15,22 +15,29 @@ EVERY: Final = "GOLMOK_PROGRESS_S"
 
 
 class Progress:
-    """Call it with how much is done of how much. The time left is judged by this run's own pace."""
+    """Call it with how much is done of how much.
+
+    The time left is judged by this run's own pace, from the first that it has done: before that there is waiting for
+    hands, looking around, starting.
+    """
 
     def __init__(self, what: str, out: TextIO | None = None, clock_s: Callable[[], float] = time.monotonic) -> None:
         self._what = what
         self._out = out = out or sys.stderr
         self._clock_s = clock_s
         self._began_s = self._said_s = clock_s()
-        self._first: int | None = None
+        self._before: int | None = None
+        self._first: tuple[int, float] | None = None
         self._is_screen = out.isatty()
         self._pause_s = _EVERY_S if self._is_screen else float(os.environ.get(EVERY, _QUIET_EVERY_S))
 
     def __call__(self, done: int, total: int) -> None:
         """Say so, not too often."""
         now_s = self._clock_s()
-        if self._first is None:
-            self._first = done
+        if self._before is None:
+            self._before = done
+        elif self._first is None and done > self._before:
+            self._first = done, now_s
         if done < total and now_s - self._said_s < self._pause_s:
             return
         self._said_s = now_s
@@ -42,12 +49,12 @@ class Progress:
         self._out.flush()
 
     def _left(self, done: int, total: int, now_s: float) -> str:
-        made = done - (self._first or 0)
         if done == total:
             return f", took {told(now_s - self._began_s)}"
-        if not made:
+        if self._first is None or done == self._first[0]:
             return ""
-        return f", {told((now_s - self._began_s) / made * (total - done))} left"
+        first, first_s = self._first
+        return f", {told((now_s - first_s) / (done - first) * (total - done))} left"
 
 
 def told(seconds: float) -> str:

@@ -30,7 +30,14 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
         "--fault", action="append", default=[], choices=FAULTS, help="something that goes wrong; may be given again"
     )
     parser.add_argument("--scale", type=float, default=1.0, metavar="F", help="of the picture: 1 is 1640 x 1232 (1)")
+    parser.add_argument("--exposures", type=times, default=(1.0,), metavar="F,F",
+                        help="of the piece's pictures, in times the usual one, the longest first (1)")  # fmt: skip
     parser.add_argument("--no-color", action="store_true", help="leave out the pictures in colour")
+
+
+def times(text: str) -> tuple[float, ...]:
+    """Numbers with commas between them, as argparse calls it."""
+    return tuple(float(part) for part in text.split(","))
 
 
 def _run(args: argparse.Namespace) -> dict[str, Any]:
@@ -39,7 +46,7 @@ def _run(args: argparse.Namespace) -> dict[str, Any]:
 
     order = Order(
         args.seed, args.size, args.steps, args.finish, tuple(dict.fromkeys(args.fault)), scale=args.scale,
-        color=not args.no_color,
+        color=not args.no_color, exposures=args.exposures,
     )  # fmt: skip
     simulation = Simulation(order, args.mesh, Dataset(args.out))
     simulation.run(Progress("simulate"), threads=max(1, min(4, os.cpu_count() or 1)))

@@ -51,6 +51,12 @@ TROUBLES: Final[dict[str, Words]] = {
         "회전판에 홈 스위치가 없어 멈춘 뒤에는 판의 위치를 알 수 없습니다",
         "홈 스위치를 연결하거나(home_pin) 새 스캔을 처음부터 시작하세요",
     ),
+    "exposures": Words(
+        "laser pictures were taken with {ms} ms, as dark and bright places of the piece need it",
+        "nothing is to be done; --exposures sets others",
+        "물건의 어두운 곳과 밝은 곳에 맞춰 레이저 사진을 {ms} ms로 찍었습니다",
+        "그대로 두면 됩니다. 바꾸려면 --exposures를 쓰세요",
+    ),
     "late": Words(
         "{count} pictures came late and were taken again, more slowly",
         "end what else this machine does while it scans",

@@ -263,7 +263,11 @@ class ScannerTwin:
 
     def lit(self, shot: Shot, laser: int, random: np.random.Generator) -> Picture:
         """The picture with one laser on. Only of the last shot: the next one draws over its buffers."""
-        return self.true.sensor.picture(shot.ambient + self.line(shot, laser, random), self._noise, random)
+        return self.lit_by(shot, self.line(shot, laser, random), random)
+
+    def lit_by(self, shot: Shot, line: Singles, random: np.random.Generator, brighter: float = 1.0) -> Picture:
+        """The picture with this light of a laser, exposed so much longer."""
+        return self.true.sensor.picture((shot.ambient + line) * np.float32(brighter), self._noise, random)
 
     def line(self, shot: Shot, laser: int, random: np.random.Generator) -> Singles:
         """One laser's light alone, before noise."""

@@ -12,6 +12,7 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import asdict, dataclass, replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, Final, Literal, TypeAlias, get_args
 
@@ -21,10 +22,10 @@ import numpy as np
 from golmok_vision.render import board as boards
 from golmok_vision.render import objects
 from golmok_vision.render.objects import Body, Finish, Solid
-from golmok_vision.render.raster import FAR_MM, Floats, Pinhole
+from golmok_vision.render.raster import FAR_MM, Floats, Pinhole, Singles
 from golmok_vision.render.scanner import PLATE_RADIUS_MM, ScannerTwin, Scene, Shot, TrueRig
 from golmok_vision.render.sensor import NormalPool
-from golmok_vision.scan.dataset import LASERS, Board, Dataset, Description, Light, Picture, Plate
+from golmok_vision.scan.dataset import LASERS, MOST_EXPOSURES, Board, Dataset, Description, Light, Picture, Plate
 from golmok_vision.scan.errors import DatasetError, MeshError, OrderError
 from golmok_vision.scan.rig import Pose, Rig, turn
 
@@ -73,6 +74,8 @@ class Order:
     """Of the camera's resolution: 1 is 1640 x 1232."""
 
     color: bool = True
+    exposures: tuple[float, ...] = (1.0,)
+    """Of the piece's pictures, in times the usual one: the longest first."""
 
     def __post_init__(self) -> None:
         if not 1 <= self.steps <= 3200:
@@ -81,11 +84,20 @@ class Order:
             raise OrderError(f"size must be from {_SMALLEST_MM:g} to {_LARGEST_MM:g} mm: what the scanner can see")
         if not 0.1 <= self.scale <= 2:
             raise OrderError("scale must be from 0.1 to 2")
+        if not 1 <= len(self.exposures) <= MOST_EXPOSURES:
+            raise OrderError(f"exposures must be from 1 to {MOST_EXPOSURES}")
+        if not all(0.01 <= each <= 100 for each in self.exposures) or any(
+            after >= before for before, after in pairwise(self.exposures)
+        ):
+            raise OrderError("exposures must be from 0.01 to 100 times the usual one, each shorter than the one before")
         if self.seed < 0:
             raise OrderError("seed must be 0 or more")
 
 
 Stop: TypeAlias = tuple[Literal["camera", "table", "frame"], int]
+Shown: TypeAlias = tuple[Light, int]
+"""In which light, and by which of the exposures."""
+
 Progress: TypeAlias = Callable[[int, int], None]
 
 
@@ -113,7 +125,7 @@ class Simulation:
     def begin(self) -> None:
         """Look whether it fits on the disk, and write what says what it is; goes on with an interrupted one."""
         record = self.dataset.truth / "simulation.json"
-        ours = {**asdict(self.order), "faults": list(self.order.faults), "mesh": self._fingerprint, "version": VERSION}
+        ours = {**self._told(), "mesh": self._fingerprint, "version": VERSION}
         if record.exists():
             if self.dataset.read_json(record) != ours:
                 raise DatasetError(f"{self.dataset.folder} holds another simulation: choose another folder")
@@ -135,15 +147,17 @@ class Simulation:
             *(("frame", i) for i in range(self.order.steps)),
         ]
 
-    def files(self, stop: Stop) -> dict[Light, Path]:
-        """The pictures of a stop, by the light that they are taken in."""
+    def files(self, stop: Stop) -> dict[Shown, Path]:
+        """The pictures of a stop."""
         kind, i = stop
         if kind == "camera":
-            return {"off": self.dataset.camera_file(i)}
+            return {("off", 0): self.dataset.camera_file(i)}
+        lights: tuple[Light, ...] = ("off", *LASERS)
         if kind == "table":
-            return {light: self.dataset.table_file(i, light) for light in ("off", *LASERS)}
-        lights: tuple[Light, ...] = ("off", *LASERS, "color") if self.order.color else ("off", *LASERS)
-        return {light: self.dataset.frame_file(i, light) for light in lights}
+            return {(light, 0): self.dataset.table_file(i, light) for light in lights}
+        shown: list[Shown] = [(light, 0) for light in (*lights, "color")[: 4 if self.order.color else 3]]
+        shown += [(light, nth) for nth in range(1, len(self.order.exposures)) for light in lights]
+        return {each: self.dataset.frame_file(i, *each) for each in shown}
 
     def left(self) -> list[Stop]:
         """The stops that lack a picture."""
@@ -204,12 +218,15 @@ class Simulation:
         table = [boards.on_table(self._board, p, self.true.leaning(), self._camera_mm) for p in range(3)]
         return {
             **self.true.document(),
-            "order": {**asdict(self.order), "faults": list(self.order.faults)},
+            "order": self._told(),
             "frames_deg": [self._angle_deg(nth) for nth in range(self.order.steps)],
             "board": {"square_mm": self._board.square_mm},
             "board_in_hand": [_placed(each) for each in placed],
             "board_on_table": [_placed(each) for each in table],
         }
+
+    def _told(self) -> dict[str, Any]:
+        return {name: list(value) if isinstance(value, tuple) else value for name, value in asdict(self.order).items()}
 
     # --- where things are
 
@@ -277,7 +294,7 @@ class Simulation:
 
     def _bytes_left(self) -> int:
         pixels = self.true.rig.lens.width * self.true.rig.lens.height
-        pictures = [light for stop in self.left() for light in self.files(stop)]
+        pictures = [light for stop in self.left() for light, _ in self.files(stop)]
         colored = sum(light == "color" for light in pictures)
         return round(pixels * ((len(pictures) - colored) * _GREY_BYTES + colored * _COLOR_BYTES)) + (1 << 20)
 
@@ -299,10 +316,14 @@ class _Studio:
         twin = self._twin(simulation.rig_of(stop), stop)
         kind = ("camera", "table", "frame").index(stop[0])
         dice = np.random.Generator(np.random.SFC64([simulation.order.seed, 4, kind, stop[1]]))
-        shot = twin.shot(simulation.scene(stop, self._body), color="color" in files)
-        for light, file in files.items():
-            picture = _picture(twin, shot, light, dice, _BOARD_EXPOSURE if stop[0] == "camera" else 1.0)
-            if stop == ("frame", simulation.order.steps // 2) and light == "l0":
+        shot = twin.shot(simulation.scene(stop, self._body), color=("color", 0) in files)
+        exposures = {"camera": (_BOARD_EXPOSURE,), "table": (1.0,), "frame": simulation.order.exposures}[stop[0]]
+        lines: dict[Light, Singles] = {}
+        for (light, nth), file in files.items():
+            if light in LASERS and light not in lines:  # its speckle is the same however long it is looked at
+                lines[light] = twin.line(shot, LASERS.index(light), dice)
+            picture = _picture(twin, shot, lines.get(light), dice, exposures[nth], color=light == "color")
+            if stop == ("frame", simulation.order.steps // 2) and (light, nth) == ("l0", 0):
                 _spoilt(simulation, file, picture)
             else:
                 simulation.dataset.write_picture(file, picture)
@@ -316,12 +337,14 @@ class _Studio:
         return twin
 
 
-def _picture(twin: ScannerTwin, shot: Shot, light: Light, dice: np.random.Generator, brighter: float) -> Picture:
-    if light == "off":
-        return twin.off(shot, dice, brighter)
-    if light == "color":
+def _picture(
+    twin: ScannerTwin, shot: Shot, line: Singles | None, dice: np.random.Generator, exposure: float, *, color: bool
+) -> Picture:
+    if color:
         return twin.colored(shot, dice)
-    return twin.lit(shot, LASERS.index(light), dice)
+    if line is None:
+        return twin.off(shot, dice, exposure)
+    return twin.lit_by(shot, line, dice, exposure)
 
 
 def _spoilt(simulation: Simulation, file: Path, picture: Picture) -> None:

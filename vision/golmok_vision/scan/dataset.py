@@ -4,6 +4,7 @@
     calib/camera/NNN.png               the board held in the hand, in many poses
     calib/table/NNN_{off,l0,l1}.png    the board on the turning table: lasers off, the first alone, the second alone
     frames/NNNN_{off,l0,l1,color}.png  the piece: the same, and one picture in colour
+    frames/NNNN_{off,l0,l1}_N.png      shorter exposures, if there are any
     calibration.json, cloud.ply, mesh.{stl,ply,glb}, report.json, truth/…    what the stages make of it
 
 `docs/scan.md` is the description for people. A file that is there is whole: it is written beside its place, synced,
@@ -37,6 +38,9 @@ Light: TypeAlias = Literal["off", "l0", "l1", "color"]
 
 FORMAT: Final = 1
 LASERS: Final[tuple[Light, ...]] = ("l0", "l1")
+MOST_EXPOSURES: Final = 4
+"""Of one frame in one light."""
+
 _TAIL: Final = b"IEND\xaeB`\x82"
 _SPARE_BYTES: Final = 64 << 20
 """What stays free on the disk whatever is captured: a gateway's store lives there too."""

@@ -23,6 +23,9 @@ Mask: TypeAlias = npt.NDArray[np.bool_]
 PLATE_MM: Final = 0.3
 """What is lower is the plate: speckle alone makes its points this high."""
 
+DEFAULT_RADIUS_MM: Final = 110.0
+"""What is further from the axis is no piece, where the plate's diameter is not known."""
+
 STILL_MM: Final = 1.2
 """What lies nearer to z = 0 is taken for the plate when its height is measured."""
 _TABLE_STEP: Final = 4
@@ -123,6 +126,11 @@ class Triangulator:
         there = self.triangulate(line_pixels(picture, off), laser)
         return _plate_mm(there[np.hypot(there[:, 0], there[:, 1]) < self._reach_mm])
 
+    def is_piece(self, pixels: Floats, laser: int) -> Mask:
+        """Which pixels (n, 2) of a laser's line lie above the plate and not beside it."""
+        there = self.triangulate(pixels, laser)
+        return np.asarray((np.hypot(there[:, 0], there[:, 1]) < self._reach_mm) & (there[:, 2] > PLATE_MM))
+
     def triangulate(self, pixels: Floats, laser: int) -> Floats:
         """As `Rig.triangulate`, with rays looked up; behind the camera and beyond sight is NaN."""
         pose, plane = self._rig.pose, self._rig.lasers[laser]
@@ -140,11 +148,11 @@ def line_pixels(picture: Picture, off: Picture) -> Floats:
 
 def bracketed(found: Floats, picture: Picture, darker: Floats) -> Floats:
     """The points of a picture, and in its white places those that a shorter exposure has there; in order of rows."""
-    together = np.concatenate([found[~_is_white(picture, found)], darker[_is_white(picture, darker)]])
+    together = np.concatenate([found[~is_white(picture, found)], darker[is_white(picture, darker)]])
     return together[np.lexsort((together[:, 0], together[:, 1]))]
 
 
-def _is_white(picture: Picture, pixels: Floats) -> Mask:
+def is_white(picture: Picture, pixels: Floats) -> Mask:
     """Where the picture is overexposed at pixels (n, 2) or beside them."""
     height, width = picture.shape[:2]
     x, y = np.rint(pixels).astype(np.int64).T

@@ -19,21 +19,18 @@ import numpy.typing as npt
 
 from golmok_vision.scan.clean import is_piece
 from golmok_vision.scan.cloud import Cloud, write_cloud
-from golmok_vision.scan.dataset import LASERS, Dataset, Picture
+from golmok_vision.scan.dataset import LASERS, MOST_EXPOSURES, Dataset, Picture
 from golmok_vision.scan.doubts import are_apart, are_swapped, disagreements_mm, doubts
 from golmok_vision.scan.errors import PictureDamagedError, PictureMissingError, ReconstructionError
 from golmok_vision.scan.evidence import Progress
-from golmok_vision.scan.points import WHITE, FramePoints, Stop, Triangulator
+from golmok_vision.scan.points import DEFAULT_RADIUS_MM, WHITE, FramePoints, Stop, Triangulator
 from golmok_vision.scan.register import moved, register
 from golmok_vision.scan.rig import Rig
-from golmok_vision.scan.shelf import MOST_EXPOSURES, Record, Shelf
+from golmok_vision.scan.shelf import Record, Shelf
 from golmok_vision.scan.trouble import Trouble, is_good
 from golmok_vision.scan.watch import Standing, Watcher, judge
 
 Floats: TypeAlias = npt.NDArray[np.float64]
-
-DEFAULT_RADIUS_MM: Final = 110.0
-"""What is further from the axis is no piece, where the plate's diameter is not known."""
 
 PLATE_LIMIT_MM: Final = 0.6
 OVERLAP_LIMIT: Final = 0.3

@@ -17,7 +17,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from golmok_vision.scan.dataset import LASERS, Dataset, Light
+from golmok_vision.scan.dataset import LASERS, MOST_EXPOSURES, Dataset, Light
 from golmok_vision.scan.points import FramePoints
 from golmok_vision.scan.rig import Rig
 from golmok_vision.scan.trouble import Trouble
@@ -26,7 +26,6 @@ from golmok_vision.scan.watch import Standing
 _VERSION: Final = 6
 """Raised whenever the same pictures would give other points."""
 
-MOST_EXPOSURES: Final = 4
 _LIGHTS: Final[tuple[Light, ...]] = ("off", *LASERS, "color")
 _DAMAGED: Final = (ValueError, KeyError, OSError, EOFError, NotImplementedError, struct.error, zipfile.BadZipFile)
 
