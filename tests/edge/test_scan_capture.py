@@ -207,8 +207,9 @@ def test_dark_and_white_on_one_piece_take_two_exposures_and_it_goes_on_with_both
 def test_a_plain_piece_takes_one_exposure(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     trimesh.creation.cylinder(radius=20, height=50).export(tmp_path / "piece.stl")
     rig = Dataset(tmp_path / "rig")
-    rig.write_json(rig.calibration_file, TrueRig.standard(1, 0.25).rig.document())
-    assert cli.main(words(tmp_path / "scan", tmp_path / "piece.stl", "--calibration", str(rig.folder))) == 0
+    rig.write_json(rig.calibration_file, TrueRig.standard(1, 0.5).rig.document())
+    order = words(tmp_path / "scan", tmp_path / "piece.stl", "--calibration", str(rig.folder), "--scale", "0.5")
+    assert cli.main(order) == 0
     assert said(capsys)["exposures_ms"] == [10]
 
 
