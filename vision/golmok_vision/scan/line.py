@@ -259,10 +259,7 @@ class _Strip:
         self._about = about.astype(np.float32)
         flank = 0 if off is not None else ceil(sigma) + 2
         across = _around(about, self._reach + flank, image.shape[1])
-        values = _gathered(image, across, mix)
-        if off is not None:
-            values -= _gathered(off, across, mix)
-        values, self._noise = _levelled(values, flank)
+        values, self._noise = _levelled(_gathered(image, off, across, mix), flank)
         if about.min() < self._reach or about.max() >= image.shape[1] - self._reach:
             columns = about + np.arange(-self._reach, self._reach + 1)[:, None]
             values[(columns < 0) | (columns >= image.shape[1])] = 0
@@ -329,13 +326,18 @@ def _around(about: Ints, reach: int, width: int) -> Ints:
     return np.asarray((about + rows) + aside)
 
 
-def _gathered(image: Picture, across: Ints, mix: Mix | None) -> Singles:
-    """Those pixels, as one channel."""
-    if mix is None:
-        return np.ascontiguousarray(image).ravel().take(across).astype(np.float32)
-    if mix.channel is not None:
-        return np.ascontiguousarray(image).ravel().take(3 * across + mix.channel).astype(np.float32)
-    return np.asarray(np.ascontiguousarray(image).reshape(-1, 3).take(across, 0).astype(np.float32) @ mix.parts)
+def _gathered(image: Picture, off: Picture | None, across: Ints, mix: Mix | None) -> Singles:
+    """How much brighter than without the laser those pixels are, as one channel."""
+    pictures = [np.ascontiguousarray(each) for each in (image, off) if each is not None]
+    channel = None if mix is None else mix.channel
+    if mix is not None and channel is None:
+        taken = [each.reshape(-1, 3).take(across, 0).astype(np.float32) @ mix.parts for each in pictures]
+    else:
+        across = across if channel is None else 3 * across + channel
+        taken = [each.ravel().take(across).astype(np.float32) for each in pictures]
+    if off is not None:
+        taken[0] -= taken[1]
+    return taken[0]
 
 
 def _levelled(values: Singles, flank: int) -> tuple[Singles, float]:

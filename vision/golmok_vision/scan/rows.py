@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 Singles: TypeAlias = npt.NDArray[np.float32]
+Ints: TypeAlias = npt.NDArray[np.int64]
 Mask: TypeAlias = npt.NDArray[np.bool_]
 
 ROWS: Final = 5
@@ -37,8 +38,12 @@ def rows_with_line(columns: Singles, contrast: Singles, within: Mask, least: flo
 
     What is fainter than `least` may be noise; where the columns jump, one line ends and another begins.
     """
-    sure = _sure(contrast, least) & within
-    return _as_far_as_ends(_without_strays(sure, columns, contrast, jump_px), columns, contrast, least, jump_px)
+    rows = np.flatnonzero(_sure(contrast, least) & within)
+    rows = _without_strays(rows, columns[rows], contrast[rows], jump_px)
+    rows = _as_far_as_ends(rows, columns[rows], contrast[rows], least, jump_px)
+    found = np.zeros(len(columns), bool)
+    found[rows] = True
+    return found
 
 
 def _sure(contrast: Singles, least: float) -> Mask:
@@ -50,42 +55,35 @@ def _sure(contrast: Singles, least: float) -> Mask:
     return np.asarray((together > least) & (here > np.maximum(0.75 * together, 1.5 * least)))
 
 
-def _without_strays(sure: Mask, columns: Singles, contrast: Singles, jump_px: float) -> Mask:
+def _without_strays(rows: Ints, found_at: Singles, light: Singles, jump_px: float) -> Ints:
     """Short pieces are specks; faint ones that stand aside of a bright line are its reflections."""
-    rows = np.flatnonzero(sure)
     if len(rows) < FEWEST_ROWS:
-        return np.zeros_like(sure)
-    gaps, found_at = rows[1:] - rows[:-1], columns[rows]
+        return rows[:0]
+    gaps = rows[1:] - rows[:-1]
     cuts = np.flatnonzero((gaps > 2 * ROWS) | (np.abs(found_at[1:] - found_at[:-1]) > jump_px * gaps)) + 1
     if not len(cuts):
-        return sure
+        return rows
     if len(cuts) > _MOST_BROKEN * len(rows):
-        return np.zeros_like(sure)  # noise is brightest somewhere in each row
+        return rows[:0]  # noise is brightest somewhere in each row
     bounds = np.concatenate([[0], cuts, [len(rows)]])
     first, lengths = bounds[:-1], bounds[1:] - bounds[:-1]
-    light = np.add.reduceat(contrast[rows], first) / lengths
-    is_bright = light >= _FAINT * float(contrast[rows].mean())
-    ends = columns[rows[first]], columns[rows[first + lengths - 1]]
+    is_bright = np.add.reduceat(light, first) / lengths >= _FAINT * float(light.mean())
+    begins, ends = found_at[first], found_at[first + lengths - 1]
     # A faint piece that goes on where another one ends is the same line on something dark.
     goes_on = np.zeros(len(first), bool)
-    near = (np.abs(ends[0][1:] - ends[1][:-1]) <= _ASIDE_PX) & (rows[first[1:]] - rows[first[1:] - 1] <= _ASIDE_ROWS)
+    near = (np.abs(begins[1:] - ends[:-1]) <= _ASIDE_PX) & (gaps[cuts - 1] <= _ASIDE_ROWS)
     goes_on[1:] |= near
     goes_on[:-1] |= near
-    kept = (lengths >= FEWEST_ROWS) & (is_bright | goes_on)
-    found = np.zeros_like(sure)
-    found[rows[np.repeat(kept, lengths)]] = True
-    return found
+    return np.asarray(rows[np.repeat((lengths >= FEWEST_ROWS) & (is_bright | goes_on), lengths)])
 
 
-def _as_far_as_ends(sure: Mask, columns: Singles, contrast: Singles, least: float, jump_px: float) -> Mask:
+def _as_far_as_ends(rows: Ints, found_at: Singles, light: Singles, least: float, jump_px: float) -> Ints:
     """Without the rows beyond an end that have only their neighbours' light: a line ends where half of it is left.
 
     No end is where it goes on a few rows farther, as it does across something dark.
     """
-    rows = np.flatnonzero(sure)
     if len(rows) < FEWEST_ROWS:
-        return np.zeros_like(sure)
-    found_at, light = columns[rows], contrast[rows]
+        return rows[:0]
     is_cut = (rows[1:] - rows[:-1] > 2 * ROWS) | (np.abs(found_at[1:] - found_at[:-1]) > jump_px)
     cuts = np.flatnonzero(is_cut) + 1
     first, last = np.concatenate([[0], cuts]), np.concatenate([cuts, [len(rows)]]) - 1
@@ -96,9 +94,9 @@ def _as_far_as_ends(sure: Mask, columns: Singles, contrast: Singles, least: floa
         light.take(after, mode="clip") < half.take(np.maximum(after - 1, first[:, None] + _INSIDE - 1), mode="clip"),
     )
     begins, ends = (np.logical_and.accumulate(each, axis=1).sum(1) for each in dim)
-    begins, ends = first + begins, last - ends
-    kept = np.zeros_like(sure)
-    for begin, end in zip(begins, ends, strict=True):
-        if end - begin >= FEWEST_ROWS - 1:
-            kept[rows[begin : end + 1]] = True
-    return kept
+    pieces = [
+        rows[begin:end]
+        for begin, end in zip(first + begins, last + 1 - ends, strict=True)
+        if end - begin >= FEWEST_ROWS
+    ]
+    return np.concatenate(pieces) if pieces else rows[:0]
