@@ -44,9 +44,6 @@ _SURE: Final = 2.2
 _ROUGH: Final = 0.08
 _ANYHOW: Final = 2.0
 _STEEPEST: Final = 1.1
-_JUMPS: Final = 3.0
-"""Columns per row: this is no line, here one ends and another begins."""
-
 _STANDS_OUT: Final = 1.2
 _LEAST_IN_AMBIENT: Final = 0.3
 """Without a picture of the laser off, what is fainter than this share of the line is taken for the room's pattern."""
@@ -121,7 +118,7 @@ def _steepness(x: Floats) -> Floats:
     at_end[:-2] = two
     at_end[2:] = np.fmin(at_end[2:], two)
     at_end[np.isnan(at_end)] = np.inf
-    return np.asarray(np.where(steep < _JUMPS, steep, at_end))
+    return np.asarray(np.where(np.isnan(steep), at_end, steep))
 
 
 def _alike(image: Picture, off: Picture | None) -> tuple[Picture, Picture | None]:
