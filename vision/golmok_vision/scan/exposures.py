@@ -6,9 +6,10 @@ which of them the scan needs. Decisions only.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final, TypeAlias
+from functools import partial
+from typing import Final, Protocol, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -18,8 +19,13 @@ from golmok_vision.scan.line import find_points
 from golmok_vision.scan.points import is_white
 
 Floats: TypeAlias = npt.NDArray[np.float64]
-OnPiece: TypeAlias = Callable[[Floats, int], npt.NDArray[np.bool_]]
-"""Which pixels of a laser's line are the piece's."""
+
+
+class OnPiece(Protocol):
+    """Which pixels of a laser's line are the piece's: `Triangulator.is_piece`."""
+
+    def __call__(self, pixels: Floats, laser: int) -> npt.NDArray[np.bool_]: ...
+
 
 _LONGER: Final = 8.0
 _SHORTER: Final = (1 / 4, 1 / 16)
@@ -52,9 +58,10 @@ class Look:
 
 def look(picture: Picture, off: Picture, laser: int, on_piece: OnPiece | None) -> Look:
     """What a picture with a laser shows by this exposure, on the piece where that is known."""
-    pixels, _ = find_points(picture, off)
-    if on_piece is not None:
-        pixels = pixels[on_piece(pixels, laser)]
+    is_piece = None if on_piece is None else partial(on_piece, laser=laser)
+    pixels, _ = find_points(picture, off, is_piece)
+    if is_piece is not None:
+        pixels = pixels[is_piece(pixels)]
     return Look(len(pixels), int(is_white(picture, pixels).sum()), is_flooded(off))
 
 

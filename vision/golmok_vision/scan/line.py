@@ -11,6 +11,7 @@ other side have no say.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from math import ceil, pi, sqrt
 from typing import Final, NamedTuple, TypeAlias
@@ -22,7 +23,7 @@ import numpy.typing as npt
 from golmok_vision.scan.dataset import Picture
 from golmok_vision.scan.errors import OrderError
 from golmok_vision.scan.path import Mix, best_mix, best_path, mix_of_line
-from golmok_vision.scan.rows import FEWEST_ROWS, NEIGHBOURS, ROWS, ROWS_WEIGHTS, rows_with_line
+from golmok_vision.scan.rows import FEWEST_ROWS, NEIGHBOURS, ROWS, ROWS_WEIGHTS, Counts, rows_with_line
 
 Floats: TypeAlias = npt.NDArray[np.float64]
 Singles: TypeAlias = npt.NDArray[np.float32]
@@ -63,34 +64,49 @@ class Line:
     """Of the line's profile, over the whole picture."""
 
 
-def find_line(image: Picture, off: Picture | None = None, columns: tuple[int, int] | None = None) -> Line:
+def find_line(
+    image: Picture, off: Picture | None = None, columns: tuple[int, int] | None = None, counts: Counts | None = None
+) -> Line:
     """The one line that leads about from top to bottom, brighter than what is around; `off` is without the laser.
 
-    Pictures have one channel or three. Only `columns` (from, to) are looked at, if given.
+    Pictures have one channel or three. Only `columns` (from, to) are looked at, if given. `counts` as `rows_with_line`
+    has it: not given with `columns`.
     """
     left, right = columns or (0, image.shape[1])
     image, off = _alike(image[:, left:right], None if off is None else off[:, left:right])
     found = _in_ambient_light(image) if off is None else _in_difference(image, off)
-    return _line(image, off, found, left)
+    return _line(image, off, found, left, counts)
 
 
-def _line(image: Picture, off: Picture | None, found: _Found | None, left: int = 0) -> Line:
+def _line(
+    image: Picture, off: Picture | None, found: _Found | None, left: int = 0, counts: Counts | None = None
+) -> Line:
     if found is None:
         return Line(np.full(len(image), np.nan), np.zeros(len(image), np.float32), 0.0)
-    return _Strip(image, off, found).line(left)
+    return _Strip(image, off, found).line(left, counts)
 
 
-def find_points(image: Picture, off: Picture | None = None) -> tuple[Floats, Singles]:
+def find_points(
+    image: Picture, off: Picture | None = None, is_piece: Callable[[Floats], Mask] | None = None
+) -> tuple[Floats, Singles]:
     """The same line where it leads in any direction: pixels (n, 2), and the contrast at each.
 
-    Where the line lies flatter than 45 degrees (on the top of a piece) it is followed from column to column.
+    Where the line lies flatter than 45 degrees (on the top of a piece) it is followed from column to column. `is_piece`
+    tells which pixels are the piece's: a dark one's line is not taken for a reflection of that on the wall behind it.
     """
-    upright, lying = find_line(image, off), _lying(image, off)
+    upright, lying = find_line(image, off, None, _counts(is_piece, 1)), _lying(image, off, _counts(is_piece, -1))
     rows, columns = (np.flatnonzero(np.isfinite(each.x) & (_steepness(each.x) <= _STEEPEST))
                      for each in (upright, lying))  # fmt: skip
     columns = columns[~_is_upright(upright, lying, columns)]
     pixels = [np.column_stack([upright.x[rows], rows]), np.column_stack([columns, lying.x[columns]])]
     return np.concatenate(pixels), np.concatenate([upright.contrast_dn[rows], lying.contrast_dn[columns]])
+
+
+def _counts(is_piece: Callable[[Floats], Mask] | None, order: int) -> Counts | None:
+    """For columns and rows, or (`order` -1) for rows and columns."""
+    if is_piece is None:
+        return None
+    return lambda columns, rows: is_piece(np.stack([columns, rows], axis=1).astype(float)[:, ::order])
 
 
 def _is_upright(upright: Line, lying: Line, columns: Ints) -> Mask:
@@ -100,10 +116,11 @@ def _is_upright(upright: Line, lying: Line, columns: Ints) -> Mask:
     return np.asarray(near & (_steepness(upright.x)[rows] <= 1))
 
 
-def _lying(image: Picture, off: Picture | None) -> Line:
+def _lying(image: Picture, off: Picture | None, counts: Counts | None = None) -> Line:
     """From column to column. No path through the whole picture: the line need not lead from side to side."""
     image, off = _alike(_turned(image), None if off is None else _turned(off))
-    return _line(image, off, _in_ambient_light(image) if off is None else _in_difference(image, off, _ANYHOW))
+    found = _in_ambient_light(image) if off is None else _in_difference(image, off, _ANYHOW)
+    return _line(image, off, found, counts=counts)
 
 
 def _turned(picture: Picture) -> Picture:
@@ -265,7 +282,7 @@ class _Strip:
         self._most = np.float32(self._reach)
         self._ones = np.ones(len(self._off), np.float32)
 
-    def line(self, left: int) -> Line:
+    def line(self, left: int, counts: Counts | None) -> Line:
         """What there is of it."""
         # From the middle of the strip: that of a pixel of the half picture lies between two of the whole one's.
         x, _ = self._settled(np.full(1, 0.5, np.float32))
@@ -284,7 +301,7 @@ class _Strip:
         least = max(_SURE * noise, _FAINTEST_DN)
         if self._is_ambient:
             least = max(least, _LEAST_IN_AMBIENT * float(np.median(contrast[contrast >= np.median(contrast)])))
-        sure = rows_with_line(columns, contrast, within, least, _jump_px(sigma))
+        sure = rows_with_line(columns, contrast, within, least, _jump_px(sigma), counts)
         x_found = np.where(sure, columns.astype(float) + left, np.nan)
         x_found -= _flattened(x_found)
         return Line(x_found, np.where(sure, contrast, np.float32(0)), sigma)

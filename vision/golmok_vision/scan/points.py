@@ -5,7 +5,9 @@ All is in the turntable's frame; what belongs to the piece is turned back to ste
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Final, NamedTuple, TypeAlias
 
 import cv2
@@ -97,12 +99,13 @@ class Triangulator:
             if picture is None:
                 plate.append(float("nan"))
                 continue
-            found = line_pixels(picture, stop.off)
+            is_piece = partial(self.is_piece, laser=laser)
+            found = line_pixels(picture, stop.off, is_piece)
             brighter = picture
             for darker in stop.shorter:
                 shorter = darker.lit[laser]
                 if shorter is not None:
-                    found = bracketed(found, brighter, line_pixels(shorter, darker.off))
+                    found = bracketed(found, brighter, line_pixels(shorter, darker.off, is_piece))
                     brighter = shorter
             there = self.triangulate(found, laser)
             radius = np.hypot(there[:, 0], there[:, 1])
@@ -140,9 +143,9 @@ class Triangulator:
         return np.asarray(pose.centre_mm + np.where(depth > 0, depth, np.nan)[:, None] * directions)
 
 
-def line_pixels(picture: Picture, off: Picture) -> Floats:
+def line_pixels(picture: Picture, off: Picture, is_piece: Callable[[Floats], Mask] | None = None) -> Floats:
     """The line's pixels (n, 2)."""
-    pixels, _ = find_points(picture, off)
+    pixels, _ = find_points(picture, off, is_piece)
     return pixels
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Final, TypeAlias
 
 import numpy as np
@@ -33,13 +34,20 @@ _BEYOND: Final = np.arange(6)
 """Rows that may lie beyond an end and have light of the line."""
 
 
-def rows_with_line(columns: Singles, contrast: Singles, within: Mask, least: float, jump_px: float) -> Mask:
+Counts: TypeAlias = Callable[[Singles, Ints], Mask]
+"""Of columns and their rows: which are of what is looked for, and not of a wall behind it."""
+
+
+def rows_with_line(
+    columns: Singles, contrast: Singles, within: Mask, least: float, jump_px: float, counts: Counts | None = None
+) -> Mask:
     """Rows in which a line at `columns`, so much brighter than what is around, is there; only where it is `within`.
 
-    What is fainter than `least` may be noise; where the columns jump, one line ends and another begins.
+    What is fainter than `least` may be noise; where the columns jump, one line ends and another begins. What is bright
+    or faint is told by the rows that count, if these are fainter than all.
     """
     rows = np.flatnonzero(_sure(contrast, least) & within)
-    rows = _without_strays(rows, columns[rows], contrast[rows], jump_px)
+    rows = _without_strays(rows, columns[rows], contrast[rows], jump_px, counts)
     rows = _as_far_as_ends(rows, columns[rows], contrast[rows], least, jump_px)
     found = np.zeros(len(columns), bool)
     found[rows] = True
@@ -55,7 +63,7 @@ def _sure(contrast: Singles, least: float) -> Mask:
     return np.asarray((together > least) & (here > np.maximum(0.75 * together, 1.5 * least)))
 
 
-def _without_strays(rows: Ints, found_at: Singles, light: Singles, jump_px: float) -> Ints:
+def _without_strays(rows: Ints, found_at: Singles, light: Singles, jump_px: float, counts: Counts | None) -> Ints:
     """Short pieces are specks; faint ones that stand aside of a bright line are its reflections."""
     if len(rows) < FEWEST_ROWS:
         return rows[:0]
@@ -67,7 +75,10 @@ def _without_strays(rows: Ints, found_at: Singles, light: Singles, jump_px: floa
         return rows[:0]  # noise is brightest somewhere in each row
     bounds = np.concatenate([[0], cuts, [len(rows)]])
     first, lengths = bounds[:-1], bounds[1:] - bounds[:-1]
-    is_bright = np.add.reduceat(light, first) / lengths >= _FAINT * float(light.mean())
+    usual, counting = float(light.mean()), None if counts is None else counts(found_at, rows)
+    if counting is not None and counting.any():
+        usual = min(usual, float(light[counting].mean()))
+    is_bright = np.add.reduceat(light, first) / lengths >= _FAINT * usual
     begins, ends = found_at[first], found_at[first + lengths - 1]
     # A faint piece that goes on where another one ends is the same line on something dark.
     goes_on = np.zeros(len(first), bool)
