@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TypeAlias
 
 import cv2
@@ -38,7 +38,7 @@ def a_pair(size: tuple[int, int] = (320, 240)) -> Pair:
     rotation = np.asarray(cv2.Rodrigues(np.array([0.02, -0.25, 0.01]))[0], float)
     camera = np.array([[420.0, 0, 159], [0, 421, 118], [0, 0, 1]])
     camera[:2] *= size[0] / 320
-    projector = np.array([[560.0, 0, 205], [0, 560, 160], [0, 0, 1]])
+    projector = np.array([[280.0, 0, 102], [0, 280, 80], [0, 0, 1]])
     return Pair(camera, np.array([-0.08, 0.03, 0.001, 0, 0]), projector, np.array([-0.1, 0.05, 0, 0, 0]), rotation,
                 np.array([180.0, 4, 30]))  # fmt: skip
 
@@ -48,13 +48,13 @@ class World:
     """What is looked at, with what; stripes of `step` of the projector's pixels."""
 
     surface: Surface = slanted
-    pair: Pair = a_pair()
+    pair: Pair = field(default_factory=a_pair)
     size: tuple[int, int] = (320, 240)
-    projector: tuple[int, int] = (399, 301)
+    projector: tuple[int, int] = (199, 151)
     step: int = 1
     noise_dn: float = 1.0
     blur_px: float = 0.5
-    finer: int = 3
+    finer: int = 2
     """Rays a pixel, each way."""
 
     @property
@@ -68,13 +68,13 @@ class World:
         depth = np.full(len(rays), 700.0)
         for _ in range(25):
             depth = self.surface(*(rays * depth[:, None]).T)
-        return np.column_stack([rays, np.ones(len(rays))]) * depth[:, None]
+        return np.asarray(np.column_stack([rays, np.ones(len(rays))]) * depth[:, None], float)
 
     def paint(self) -> Floats:
         """Light and dark fields, with a dark corner."""
         wide, high = self.size
         columns, rows = np.meshgrid(np.arange(wide), np.arange(high))
-        paint = np.where((columns // 40 + rows // 40) % 2, 0.8, 0.5)
+        paint: Floats = np.where((columns // 40 + rows // 40) % 2, 0.8, 0.5)
         paint[: high // 6, : wide // 8] = 0.01
         return paint
 
@@ -95,7 +95,8 @@ class World:
         if self.blur_px:
             fine = np.asarray(cv2.GaussianBlur(fine, (0, 0), self.blur_px * self.finer), np.float32)
         seen = cv2.resize(fine, self.size, interpolation=cv2.INTER_AREA)
-        return np.clip(np.rint(8 + 180 * seen + random.normal(0, self.noise_dn, seen.shape)), 0, 255).astype(np.uint8)
+        noisy = 8 + 180 * np.asarray(seen) + random.normal(0, self.noise_dn, self.size[::-1])
+        return np.asarray(np.clip(np.rint(noisy), 0, 255), np.uint8)
 
 
 def _patterns(place: npt.NDArray[np.int64], code: tuple[int, int]) -> list[npt.NDArray[np.bool_]]:

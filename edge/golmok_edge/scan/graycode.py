@@ -102,14 +102,13 @@ def _told(found: dict[str, Any]) -> str:
     lines = [f"{share:.1%} of the lit pixels decoded in {took_ms:.0f} ms, {found['points']:,} points"]
     if plane is not None:
         lines.append(
-            f"{_PLANES[plane['of']]}: {plane['share']:.1%} of them within 0.2 % of the range of a plane, "
-            f"{found['planarity']:.1e} of the range RMS"
+            f"{_PLANES[plane['of']]}: {plane['share']:.0%} of them on a plane, to {found['planarity']:.1e} of the range"
         )
     calibration = found["calibration"]
     if calibration["mended"]:
         lines.append(
-            f"rays passed each other by {calibration['given_aside_px']:.2f} pixels of the projector with the calibration "
-            f"as it was given, and by {calibration['aside_px']:.2f} after it was mended: calibrate again"
+            f"with the calibration as it was given rays passed each other by {calibration['given_aside_px']:.2f} px of "
+            f"the projector; mended, by {calibration['aside_px']:.2f}: calibrate again"
         )
     return "\n".join(lines)
 

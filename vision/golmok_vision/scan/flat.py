@@ -14,6 +14,7 @@ from golmok_vision.scan.pair import Cloud
 
 _NEAR: Final = 2e-3
 _TRIES: Final = 200
+_STRAY: Final = 6.0
 _LEAST_POINTS: Final = 50
 
 
@@ -27,7 +28,7 @@ class Flat:
     normal: Floats
     offset: float
     count: int
-    """Its points: those within 0.2 % of the range."""
+    """Its points: those within 0.2 % of the range; of a board all but strays."""
 
     share: float
     """How much that is of the board's points, or of all."""
@@ -84,13 +85,21 @@ def largest(points: Floats, of: Literal["board", "largest"] = "largest", seed: i
         if count > most:
             most, best = count, np.append(normal, normal @ a)
     for _ in range(5):
-        member = points[np.abs(points @ best[:3] - best[3]) < near]
+        member = points[_near(points, best, near, of)]
         if len(member) < 3:
             return None
         middle = member.mean(0)
         normal = np.linalg.svd((member - middle).T @ (member - middle))[0][:, -1]
         best = np.append(normal, normal @ middle)
-    member = points[np.abs(points @ best[:3] - best[3]) < near]
+    member = points[_near(points, best, near, of)]
     rms = float(np.sqrt(np.square(member @ best[:3] - best[3]).mean()))
     away = float(np.median(np.linalg.norm(member, axis=1)))
     return Flat(of, best[:3], float(best[3]), len(member), len(member) / len(points), rms, away)
+
+
+def _near(points: Floats, plane: Floats, near: float, of: Literal["board", "largest"]) -> Mask:
+    """What is of the plane. All of a board is, so however rough it is nothing but strays is left out."""
+    away = np.abs(points @ plane[:3] - plane[3])
+    if of == "board":
+        near = max(near, _STRAY * 1.48 * float(np.median(away)))
+    return np.asarray(away < near)

@@ -87,19 +87,22 @@ def decode(frames: Sequence[Picture], width: int, height: int) -> Decoded:
         )
     _check_sizes(frames)
     light = np.asarray(cv2.subtract(frames[-2], frames[-1]), np.uint8)
-    lit = cv2.compare(light, _LIT_DN, cv2.CMP_GT)
+    lit = light > _LIT_DN
     _check_order(frames)
     columns, _ = bits_of(width, height)
     column, row = np.empty(light.shape, np.float32), np.empty(light.shape, np.float32)
     clear = lit.copy()
     # Fresh memory for each part would cost as much as the work.
-    scratch = np.empty((8, _ROWS_AT_ONCE, light.shape[1]), np.uint8), np.empty((3, _ROWS_AT_ONCE, light.shape[1]), np.float32)
+    scratch = (
+        np.empty((8, _ROWS_AT_ONCE, light.shape[1]), np.uint8),
+        np.empty((3, _ROWS_AT_ONCE, light.shape[1]), np.float32),
+    )
     for start in range(0, len(light), _ROWS_AT_ONCE):
         part = slice(start, start + _ROWS_AT_ONCE)
         some = [frame[part] for frame in frames]
         _places(some[: 2 * columns], width, clear[part], column[part], scratch)
         _places(some[2 * columns : -2], height, clear[part], row[part], scratch)
-    return Decoded(column, row, clear.astype(bool), lit.astype(bool), light)
+    return Decoded(column, row, clear, lit, light)
 
 
 def _check_sizes(frames: Sequence[Picture]) -> None:
@@ -120,19 +123,20 @@ def _check_order(frames: Sequence[Picture]) -> None:
         raise OrderError("the last frame is brighter than the one before: white comes first, black is the last")
     light = white - black
     lit = light > _LIT_DN
+    if not lit.any():
+        return
+    lit = light >= np.median(light[lit])  # where it is dim, noise could look like another frame
     both = some[:-2:2] + some[1:-2:2] - (white + black)
     foreign = ((np.abs(both) > _FOREIGN * light) & lit).sum((1, 2)) > _MOST_FOREIGN * lit.sum()
     if foreign.any():
         number = 2 * int(foreign.argmax()) + 1
         raise OrderError(
-            f"frames {number} and {number + 1} are not a pattern and its inverse: give all frames in the order in which "
-            f"they were shown (for each bit the pattern and its inverse, columns before rows, white, black)"
+            f"frames {number} and {number + 1} are not a pattern and its inverse: give all frames, in this order: for "
+            f"each bit the pattern and its inverse, columns before rows, white, black"
         )
 
 
-def _places(
-    frames: Sequence[Picture], size: int, clear: Picture, places: Places, scratch: tuple[Picture, Places]
-) -> None:
+def _places(frames: Sequence[Picture], size: int, clear: Mask, places: Places, scratch: tuple[Picture, Places]) -> None:
     """Where between the stripes, from the pairs of one axis; takes pixels that are unclear out of `clear`."""
     least, second, bit, apart, more, before, low, high = scratch[0][:, : len(clear)]
     lean, sum_, side = scratch[1][:, : len(clear)]
@@ -150,14 +154,13 @@ def _places(
             cv2.min(second, cv2.max(least, apart, dst=more), dst=second)
             cv2.min(least, apart, dst=least)
     # `apart` is now the finest bit's, zero at one edge of the stripe; `least` is zero at the other.
-    cv2.bitwise_and(clear, cv2.compare(cv2.add(least, apart, dst=more), _EDGES_DN, cv2.CMP_GE, dst=bit), dst=clear)
-    cv2.bitwise_and(clear, cv2.compare(second, _CLEAR_DN, cv2.CMP_GE, dst=bit), dst=clear)
+    clear &= (cv2.add(least, apart, dst=more) >= _EDGES_DN) & (second >= _CLEAR_DN)
     cv2.subtract(least, apart, dst=lean, dtype=cv2.CV_32F)
     cv2.divide(lean, cv2.add(least, apart, dst=sum_, dtype=cv2.CV_32F), dst=lean)
     cv2.multiply(lean, cv2.LUT(low, _SIDE, dst=side), dst=lean)
     number = np.multiply(high, np.float32(256), out=sum_)
     cv2.add(number, low, dst=number, dtype=cv2.CV_32F)
-    cv2.bitwise_and(clear, cv2.compare(number, size - 0.5, cv2.CMP_LT, dst=bit), dst=clear)
+    clear &= number < size
     cv2.add(number, lean, dst=places)
 
 
@@ -187,20 +190,22 @@ def spots(decoded: Decoded, width: int, height: int) -> Spots:
         return Spots(*(np.empty((0, 2)) for _ in range(3)))
     column, row = decoded.column[decoded.seen], decoded.row[decoded.seen]
     number = _stripe(row, height) * width + _stripe(column, width)
-    # A pixel half on white and half on black sees by its white part, and brighter ones are less noisy.
-    weight = np.square(decoded.light[decoded.seen].astype(float))
-    sums = np.bincount(number, weight)
-    held = np.flatnonzero(sums >= _ENOUGH_DN**2)
+    # A pixel half on white and half on black sees by its white part.
+    weight = decoded.light[decoded.seen].astype(float)
+    sums, squares = np.bincount(number, weight), np.bincount(number, np.square(weight))
+    held = np.flatnonzero(squares >= _ENOUGH_DN**2)
     square = np.square(columns.astype(float)) + np.square(rows.astype(float))
     right, down = (slope[decoded.seen] for slope in _brighter(decoded.light))
-    x, y, across, along, square, right, down = (
-        np.bincount(number, weight * each)[held] / sums[held]
+    x, y, across, along, spread, right_mean, down_mean = (
+        np.asarray(np.bincount(number, weight * each)[held] / sums[held], float)
         for each in (columns, rows, column, row, square, right, down)
     )
     # Pixels of one place lie together; where they do not, some were decoded wrongly.
-    together = square - x * x - y * y < 0.5 * np.maximum(np.bincount(number)[held], 4)
+    together = spread - x * x - y * y < 0.5 * np.maximum(np.bincount(number)[held], 4)
     places = np.column_stack([_inner(held % width, across, width), _inner(held // width, along, height)])
-    return Spots(np.column_stack([x, y])[together], places[together], np.column_stack([right, down])[together])
+    return Spots(
+        np.column_stack([x, y])[together], places[together], np.column_stack([right_mean, down_mean])[together]
+    )
 
 
 def _brighter(light: Picture) -> tuple[Places, Places]:

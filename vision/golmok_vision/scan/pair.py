@@ -125,6 +125,11 @@ def likely_drawn(seen: Spots, pair: Pair, step: float | None = None) -> Drawn:
     where rays then pass each other by less than half as much.
     """
     some = seen.thinned(_SOME)
+    if not len(some.pixels):
+        raise DatasetError(
+            "no place of the projector could be decoded: the pictures are too dark, or width and height are not those "
+            "that were shown"
+        )
     # The tolerance grows with the step; that must not make a greater one look better.
     steps = (step,) if step else range(1, 9)
     drawn = max((Drawn(each) for each in steps), key=lambda d: len(triangulate(some, pair, d).points) / d.step)
