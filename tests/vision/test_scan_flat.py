@@ -37,7 +37,7 @@ def test_the_board_is_judged_where_there_is_one() -> None:
     assert outline is not None
     assert outline.min(0) == pytest.approx([99.5, 79.5], abs=0.4)
     assert outline.max(0) == pytest.approx([219.5, 159.5], abs=0.4)
-    flat = flattest(a_cloud(0.2), white)
+    flat = flattest(a_cloud(0.2), outline)
     assert flat is not None
     assert flat.of == "board"
     assert flat.count == pytest.approx(120 * 80, rel=0.03)
@@ -50,14 +50,14 @@ def test_the_board_is_judged_where_there_is_one() -> None:
 def test_a_noisy_board_is_not_cut_to_its_flat_part_and_strays_are_left_out() -> None:
     cloud = a_cloud(4.0)
     cloud.points[::50] *= 1.2
-    flat = flattest(cloud, a_board())
+    flat = flattest(cloud, board_outline(a_board()))
     assert flat is not None
     assert flat.rms == pytest.approx(4, rel=0.05)
     assert flat.share == pytest.approx(0.98, abs=0.005)
 
 
 def test_without_a_board_it_is_the_largest_plane() -> None:
-    flat = flattest(a_cloud(0.2), np.full((240, 320), 200, np.uint8))
+    flat = flattest(a_cloud(0.2), board_outline(np.full((240, 320), 200, np.uint8)))
     assert flat is not None
     assert flat.of == "largest"
     assert abs(flat.offset) == pytest.approx(1000, abs=0.2)

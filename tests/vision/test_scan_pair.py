@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -14,8 +15,10 @@ from golmok_vision.scan.pair import Cloud, Drawn, Pair, blur, likely_drawn, tria
 from tests.vision.projector import Surface, World, a_pair, ball, slanted, waves
 
 
-def seen_of(world: World) -> Spots:
-    return spots(decode(world.frames(), *world.code), *world.code)
+@cache
+def seen(surface: Surface, step: int = 1, blur_px: float = 0.5) -> tuple[World, Spots]:
+    world = World(surface, step=step, blur_px=blur_px)
+    return world, spots(decode(world.frames(), *world.code), *world.code)
 
 
 def errors(world: World, cloud: Cloud) -> tuple[float, float]:
@@ -31,8 +34,7 @@ def errors(world: World, cloud: Cloud) -> tuple[float, float]:
 def test_parts_of_stripes_are_nearer_the_truth_than_stripes(
     surface: Surface, step: int, first: float, share: float
 ) -> None:
-    world = World(surface, step=step)
-    found = seen_of(world)
+    world, found = seen(surface, step)
     drawn = likely_drawn(found, world.pair)
     assert drawn == Drawn(step, first)
     cloud = triangulate(found, world.pair, drawn)
@@ -44,8 +46,7 @@ def test_parts_of_stripes_are_nearer_the_truth_than_stripes(
 
 
 def test_how_far_a_pixel_sees_is_found_and_taken_away() -> None:
-    world = World(ball, blur_px=1.0)
-    found = seen_of(world)
+    world, found = seen(ball, blur_px=1.0)
     blur_px = blur(found, world.pair, Drawn(1))
     assert 0.6 < blur_px < 1.1
     beside = np.linalg.norm(found.brighter, axis=1) > 0.1
@@ -56,8 +57,7 @@ def test_how_far_a_pixel_sees_is_found_and_taken_away() -> None:
 
 
 def test_a_calibration_that_is_of_another_pair_is_told() -> None:
-    world = World()
-    found = seen_of(world)
+    world, found = seen(slanted)
     other = replace(world.pair, translation=world.pair.translation[[1, 0, 2]] * 3)
     with pytest.raises(DatasetError, match="do not meet"):
         likely_drawn(found, other)

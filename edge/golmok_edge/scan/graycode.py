@@ -50,7 +50,8 @@ def _run(args: argparse.Namespace) -> dict[str, Any]:
     blur_px = pair.blur(spots, fit.pair, drawn)
     seen = spots.unblurred(blur_px)
     cloud = pair.triangulate(seen, fit.pair, drawn)
-    plane = flat.flattest(cloud, frames[-2])
+    outline = flat.board_outline(frames[-2])
+    plane = flat.flattest(cloud, outline)
     found = {
         "frames": len(files),
         "code": list(code),
@@ -71,7 +72,7 @@ def _run(args: argparse.Namespace) -> dict[str, Any]:
         "plane": None if plane is None else _told_plane(plane),
     }
     if fit.is_mended:
-        as_given = flat.flattest(pair.triangulate(seen, given, drawn), frames[-2])
+        as_given = flat.flattest(pair.triangulate(seen, given, drawn), outline)
         found["planarity_as_given"] = None if as_given is None else round(as_given.rms / as_given.range, 7)
     return found
 

@@ -40,9 +40,8 @@ class Flat:
     """Their median distance from the camera, by which `rms` is to be judged."""
 
 
-def flattest(cloud: Cloud, white: Picture, seed: int = 0) -> Flat | None:
-    """The chessboard's plane where `white` shows one, else the plane that most points lie near."""
-    outline = board_outline(white)
+def flattest(cloud: Cloud, outline: Floats | None, seed: int = 0) -> Flat | None:
+    """The plane of the chessboard within `outline`, else the one that most points lie near."""
     if outline is not None:
         flat = largest(cloud.points[_within(cloud.pixels, outline)], "board", seed)
         if flat is not None:

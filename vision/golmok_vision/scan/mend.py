@@ -26,7 +26,7 @@ _WORTH: Final = 0.25
 
 _BETTER: Final = 0.5
 _MOST_MOVED: Final = 0.03
-_PLACES: Final = 1500
+_PLACES: Final = 800
 _ROUNDS: Final = 3
 _SPACE: Final = (0.7, 1.0, 1.4)
 """The working space: the depth of what is seen, and nearer and farther."""
