@@ -5,7 +5,7 @@ not hold a calibration (size and tilt could drift), so three more things do:
 - the given calibration: where it shows points of the working space must change no more than the rays were off;
 - a projector's pixels are square (unless it was calibrated as something else: some chips have diamonds);
 - its lens is centred on its axis, so that the tangential distortion is nearly none.
-The camera is taken as given, and so is the length of the baseline.
+The camera is taken as given, and so is how far what is seen is away (the median).
 """
 
 from __future__ import annotations
@@ -61,15 +61,16 @@ def fitted(seen: Spots, given: Pair, drawn: Drawn, *, may_mend: bool = True) -> 
         return kept
     pair = _mended(some, given, drawn)
     after = aside(some, pair, drawn)
-    if after > _BETTER * before or _moved(some, given, pair, drawn) > _MOST_MOVED:
+    nearer = _depth(some, given, drawn) / _depth(some, pair, drawn)
+    if after > _BETTER * before or abs(nearer - 1) > _MOST_MOVED:
         return kept
-    return Fit(pair, after, before, True)
+    # Rays meet at any size: the given calibration knows it best where it was made, about where things are.
+    return Fit(replace(pair, translation=pair.translation * nearer), after, before, True)
 
 
-def _moved(some: Spots, given: Pair, pair: Pair, drawn: Drawn) -> float:
-    """By what share of their depth the points have moved."""
-    before, after = (np.median(triangulate(some, each, drawn).points[:, 2]) for each in (given, pair))
-    return float(abs(after / before - 1))
+def _depth(some: Spots, pair: Pair, drawn: Drawn) -> float:
+    points = triangulate(some, pair, drawn).points
+    return float(np.median(points[:, 2])) if len(points) else np.inf
 
 
 def _mended(some: Spots, given: Pair, drawn: Drawn) -> Pair:
