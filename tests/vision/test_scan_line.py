@@ -127,6 +127,20 @@ def test_a_line_ends_where_half_of_its_light_is_left_and_goes_on_across_somethin
     assert list(rows) == list(range(60, 186))
 
 
+def test_a_faint_line_aside_of_a_bright_one_is_no_reflection_where_it_is_the_pieces() -> None:
+    scene = Scene(speckle=False, ambient=0.0, peak=200.0, jump=60.0)
+    light = scene.pictures()[0].astype(np.float32)
+    light[97:168] *= 0.1  # where it jumps aside, dark paint before a white wall
+    picture = light.astype(np.uint8)
+
+    def is_piece(pixels: Floats) -> npt.NDArray[np.bool_]:
+        return (pixels[:, 1] > 96) & (pixels[:, 1] < 168)
+
+    off = np.zeros_like(picture)
+    assert is_piece(find_points(picture, off)[0]).sum() < 10
+    assert is_piece(find_points(picture, off, is_piece)[0]).sum() > 60
+
+
 EMPTY = [
     Scene(peak=0.0),
     Scene(peak=0.0, ambient=80.0, texture=0.5),
