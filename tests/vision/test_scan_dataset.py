@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from golmok_vision.render.scanner import TrueRig
 from golmok_vision.scan import (
     Board,
     Dataset,
@@ -58,6 +59,10 @@ def test_a_description_comes_back(board: Board, frames: list[float], table: list
         ('[board]\ndictionary = "DICT_9X9"', "no 'DICT_9X9'"),
         ("[board]\nsquares_x = 2", "three squares"),
         ("[steps]\nframes = [0, nan]", "steps.frames must be a list of numbers"),
+        ("[steps]\nframes = [0, 10000000000000000000000]", "steps.frames must be a list of numbers up to"),
+        ("[steps]\nnominal_per_turn = 0", "steps.nominal_per_turn must be 1 or more"),
+        ("[plate]\ndiameter_mm = 1", "plate.diameter_mm must be from 20"),
+        ("[plate]\ndiameter_mm = inf", "plate.diameter_mm must be a number up to"),
         ("[steps]\ntable = [1, 2]\nplacement = [0]", "each picture needs one of both"),
         ("[steps]\nlying = [4]", "steps.lying names a placement"),
     ],
@@ -121,6 +126,15 @@ def test_documents_are_never_half_and_never_nan(dataset: Dataset) -> None:
     dataset.report_file.write_text('{"rms')
     with pytest.raises(DatasetError, match=r"report\.json is damaged .*run the stage that writes it again"):
         dataset.read_json(dataset.report_file)
+
+
+def test_a_calibration_that_is_missing_or_edited_says_how_to_make_it_again(dataset: Dataset) -> None:
+    with pytest.raises(DatasetError, match=r"calibration\.json is missing: run `golmok-scan calibrate"):
+        dataset.calibration()
+    document = TrueRig.standard(1).rig.document()
+    dataset.write_json(dataset.calibration_file, {**document, "lasers": document["lasers"][:1]})
+    with pytest.raises(DatasetError, match=r"lasers must be 2, there are 1: run `golmok-scan calibrate"):
+        dataset.calibration()
 
 
 def test_what_cannot_be_written_leaves_the_old_file(dataset: Dataset) -> None:

@@ -67,6 +67,10 @@ def test_a_document_comes_back_as_the_same_rig() -> None:
         ({"turntable": {"steps_per_turn": float("nan")}}, "turntable.steps_per_turn must be a number"),
         ({"turntable": {"steps_per_turn": 0}}, "zero"),
         ({"turntable": {}}, "turntable.steps_per_turn is missing"),
+        ({"camera": {**RIG.document()["camera"], "distortion": [0, 0, 0]}}, "camera.distortion must be 5 numbers"),
+        ({"camera": {**RIG.document()["camera"], "width": 10**9}}, "a picture of 1000000000 x"),
+        ({"quality": "ok"}, "quality must be an object"),
+        ({"quality": {"passed": "false"}}, "passed is true or false"),
     ],
 )
 def test_a_mistake_in_a_document_is_named(change: dict[str, Any], named: str) -> None:

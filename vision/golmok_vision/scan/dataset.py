@@ -41,6 +41,8 @@ LASERS: Final[tuple[Light, ...]] = ("l0", "l1")
 MOST_EXPOSURES: Final = 4
 """Of one frame in one light."""
 
+_SMALLEST_PLATE_MM: Final = 20.0
+_LARGEST_PLATE_MM: Final = 2000.0
 _TAIL: Final = b"IEND\xaeB`\x82"
 _SPARE_BYTES: Final = 64 << 20
 """What stays free on the disk whatever is captured: a gateway's store lives there too."""
@@ -97,6 +99,8 @@ class Steps:
     lying: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
+        if self.nominal_per_turn < 1:
+            raise DatasetError("steps.nominal_per_turn must be 1 or more: how many steps of the motor make a turn")
         if len(self.placement) != len(self.table):
             raise DatasetError(
                 f"steps.placement has {len(self.placement)} numbers and steps.table {len(self.table)}: "
@@ -113,8 +117,11 @@ class Plate:
     diameter_mm: float = 0.0
 
     def __post_init__(self) -> None:
-        if self.diameter_mm < 0:
-            raise DatasetError("plate.diameter_mm must be 0 or more (0 or left out: not known)")
+        if self.diameter_mm and not _SMALLEST_PLATE_MM <= self.diameter_mm <= _LARGEST_PLATE_MM:
+            raise DatasetError(
+                f"plate.diameter_mm must be from {_SMALLEST_PLATE_MM:g} to {_LARGEST_PLATE_MM:g} "
+                "(0 or left out: not known)"
+            )
 
 
 @dataclass(frozen=True)
@@ -259,8 +266,18 @@ class Dataset:
         self.write_bytes(file, text.encode() + b"\n")
 
     def calibration(self) -> Rig:
-        """What calibrating found."""
-        return Rig.from_document(self.read_json(self.calibration_file), self._name(self.calibration_file))
+        """What calibrating found; raises `DatasetError` that names what is wrong with it and the remedy."""
+        name = self._name(self.calibration_file)
+        if not self.calibration_file.exists():
+            raise DatasetError(f"{self.calibration_file} is missing: run `golmok-scan calibrate {self.folder}`")
+        document = self.read_json(self.calibration_file)
+        try:
+            rig = Rig.from_document(document, name)
+            if len(rig.lasers) != len(LASERS):
+                raise DatasetError(f"{name}: lasers must be {len(LASERS)}, there are {len(rig.lasers)}")
+        except DatasetError as error:
+            raise DatasetError(f"{error}: run `golmok-scan calibrate {self.folder}` again") from None
+        return rig
 
     # --- disk
 
@@ -333,7 +350,11 @@ _KINDS: Final[dict[str, dict[str, type]]] = {
     "steps": {"nominal_per_turn": int, "frames": list, "table": list, "placement": list, "lying": list},
     "plate": {"diameter_mm": float},
 }  # fmt: skip
-_WORDS: Final = {int: "a whole number", float: "a number", str: "a text", list: "a list of numbers"}
+_MOST: Final = 1e9
+_SHOWN: Final = 60
+_WORDS: Final = {
+    int: "a whole number", float: f"a number up to {_MOST:g}", str: "a text", list: f"a list of numbers up to {_MOST:g}",
+}  # fmt: skip
 
 
 def read_description(text: str) -> Description:
@@ -367,13 +388,15 @@ def _member(section: str, name: str, value: Any, kinds: dict[str, type]) -> Any:
             return tuple(value)
     elif kind is float and _is_number(value):
         return float(value)
-    elif isinstance(value, kind) and not isinstance(value, bool):
+    elif isinstance(value, kind) and not isinstance(value, bool) and (kind is str or _is_number(value)):
         return value
-    raise DatasetError(f"{section}.{name} must be {_WORDS[kind]}, it is {value!r}")
+    shown = f"{value!r}"
+    shown = shown if len(shown) <= _SHOWN else f"{shown[:_SHOWN]}…"
+    raise DatasetError(f"{section}.{name} must be {_WORDS[kind]}, it is {shown}")
 
 
 def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and bool(np.isfinite(value))
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= _MOST
 
 
 def write_description(description: Description) -> str:

@@ -9,8 +9,9 @@ from picture to picture and is outvoted.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Final, TypeAlias
 
 import cv2
@@ -77,7 +78,7 @@ def judge(dataset: Dataset, rig: Rig, before: Rig | None = None) -> Judged:
 
 
 def _measured_mm(dataset: Dataset, rig: Rig, nominal_mm: float) -> float | None:
-    found = (diameter_mm(_pictures(dataset), rig, nominal_mm, across) for across in _ACROSS)
+    found = (diameter_mm(_pictures(dataset, rig), rig, nominal_mm, across) for across in _ACROSS)
     return next((mm for mm in found if mm is not None), None)
 
 
@@ -104,14 +105,19 @@ def _apart_deg(one: Floats, other: Floats) -> float:
     return float(np.degrees(np.arccos(np.clip(one @ other, -1, 1))))
 
 
-def _pictures(dataset: Dataset) -> Iterator[Picture]:
-    """Pictures of the table without lasers, those that can be read."""
+def _pictures(dataset: Dataset, rig: Rig) -> Iterator[Picture]:
+    """Pictures of the table without lasers, those that can be used."""
     count = len(dataset.description.steps.table)
     for view in range(0, count, max(1, count // _MOST_PICTURES)):
-        try:
-            yield dataset.read_picture(dataset.table_file(view, "off"))
-        except (PictureMissingError, PictureDamagedError):
-            continue
+        yield from _usable(dataset, rig, [dataset.table_file(view, "off")])
+
+
+def _usable(dataset: Dataset, rig: Rig, files: Sequence[Path]) -> list[Picture]:
+    """These pictures, or none of them where one is missing, damaged, or of another size than the rig's."""
+    try:
+        return list(dataset.read_pictures(files, (rig.lens.width, rig.lens.height)))
+    except (PictureMissingError, PictureDamagedError):
+        return []
 
 
 def diameter_mm(pictures: Iterator[Picture], rig: Rig, nominal_mm: float, across: float = _ACROSS[0]) -> float | None:
@@ -187,11 +193,7 @@ def height_mm(dataset: Dataset, rig: Rig) -> float | None:
     triangulator = Triangulator(rig, radius)
     found = []
     for view in views[:: max(1, len(views) // _HEIGHT_PICTURES)]:
-        try:
-            off = dataset.read_picture(dataset.table_file(view, "off"))
-            lit = [dataset.read_picture(dataset.table_file(view, light)) for light in LASERS]
-        except (PictureMissingError, PictureDamagedError):
-            continue
-        found += [triangulator.plate_mm(picture, off, laser) for laser, picture in enumerate(lit)]
+        pictures = _usable(dataset, rig, [dataset.table_file(view, light) for light in ("off", *LASERS)])
+        found += [triangulator.plate_mm(picture, pictures[0], laser) for laser, picture in enumerate(pictures[1:])]
     known = [mm for mm in found if np.isfinite(mm)]
     return float(np.median(known)) if len(known) >= 3 else None

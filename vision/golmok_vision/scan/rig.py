@@ -28,6 +28,9 @@ FORMAT: Final = 1
 """The version of the documents that `Rig.document` gives."""
 
 _TINY: Final = 1e-12
+_MOST_PIXELS: Final = 100_000
+"""Along an edge of a picture; where a document says more it is damaged."""
+
 _ROUNDS: Final = (cv2.TERM_CRITERIA_COUNT + cv2.TERM_CRITERIA_EPS, 40, 1e-10)
 """OpenCV's own five rounds of undoing the distortion leave 0.1 px at the corners of a wide lens."""
 
@@ -189,7 +192,7 @@ class Rig:
             camera.number("fy_px"),
             camera.number("cx_px"),
             camera.number("cy_px"),
-            tuple(camera.numbers("distortion").tolist()),
+            tuple(camera.numbers("distortion", 5).tolist()),
         )
         pose = Pose(camera.numbers("rotation", 3, 3), camera.numbers("translation_mm", 3))
         if np.abs(pose.rotation @ pose.rotation.T - np.eye(3)).max() > 1e-6 or np.linalg.det(pose.rotation) < 0:
@@ -198,8 +201,12 @@ class Rig:
         table = Turntable(read.inside("turntable").number("steps_per_turn"))
         if table.steps_per_turn == 0 or lens.fx_px <= 0 or lens.fy_px <= 0:
             raise DatasetError(f"{source}: a focal length or the steps of a turn are zero")
+        if max(lens.width, lens.height) > _MOST_PIXELS:
+            raise DatasetError(f"{source}: a picture of {lens.width} x {lens.height} pixels is none")
         quality = document.get("quality", {})
-        return cls(lens, pose, lasers, table, quality if isinstance(quality, dict) else {})
+        if not isinstance(quality, dict) or not isinstance(quality.get("passed", True), bool):
+            raise DatasetError(f"{source}: quality must be an object whose passed is true or false")
+        return cls(lens, pose, lasers, table, quality)
 
 
 class _Reader:
