@@ -46,6 +46,11 @@ class Limits:
     spare_bytes: int = 1 << 30
     """What files leave free on the disk: the log lies there too."""
 
+    @property
+    def most_of_one(self) -> int:
+        """Bytes of one file."""
+        return min(self.file_bytes, self.gateway_bytes)
+
 
 class Upload(NamedTuple):
     """One file of a gateway."""
@@ -101,8 +106,8 @@ class FileStore:
         """A place for the file; the one that it has if it was announced before. Raises `NoRoomError` and others."""
         if (known := self.find(gateway, head.id)) is not None:
             return known
-        if head.size > self.limits.file_bytes:
-            raise TooLargeError(f"{head.size} bytes are too many: a file may have at most {self.limits.file_bytes}")
+        if head.size > self.limits.most_of_one:
+            raise TooLargeError(f"{head.size} bytes are too many: a file may have at most {self.limits.most_of_one}")
         self._check_room(gateway, head)
         make_folder(self._folder / gateway)
         told, part = self._path(gateway, head.id, "json"), self._path(gateway, head.id, "part")
@@ -125,7 +130,10 @@ class FileStore:
     def append(self, upload: Upload, offset: int, piece: bytes) -> int:
         """Bytes from `offset` on, on disk when this returns; the new offset. Raises `OffsetError`, `NoRoomError`."""
         part = self._path(upload.gateway, upload.id, "part")
-        descriptor = os.open(part, os.O_RDWR)
+        try:
+            descriptor = os.open(part, os.O_RDWR)
+        except FileNotFoundError:  # it is whole already, or dropped
+            raise OffsetError(upload.offset) from None
         try:
             here = os.fstat(descriptor).st_size
             if here != offset or offset + len(piece) > upload.head.size:

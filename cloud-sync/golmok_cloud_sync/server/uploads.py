@@ -123,7 +123,7 @@ class Uploads:
             headers={
                 "Tus-Version": TUS,
                 "Tus-Extension": _EXTENSIONS,
-                "Tus-Max-Size": str(self.store.limits.file_bytes),
+                "Tus-Max-Size": str(self.store.limits.most_of_one),
                 "Tus-Checksum-Algorithm": ",".join(_HASHES),
             },
         )
