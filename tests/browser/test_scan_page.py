@@ -11,6 +11,8 @@ import pytest
 import trimesh
 from playwright.sync_api import Page, expect
 
+from golmok_cloud_sync.server.registry import Registry
+from golmok_edge.outgoing.words import TEXTS as WORDS
 from golmok_edge.scan.page.texts import TEXTS
 from golmok_edge.scan.words import ERRORS
 from golmok_vision.scan import Dataset
@@ -18,7 +20,8 @@ from golmok_vision.scan.mesh import write_model
 from golmok_vision.scan.modelling import KINDS, load_any_model
 from tests.browser.conftest import Reader, Readers
 from tests.browser.contrast import too_faint
-from tests.edge.scan_page import PIN, ScanPage, running
+from tests.cloud_sync.server_support import CloudProcess
+from tests.edge.scan_page import PIN, ScanPage, running, with_cloud
 from tests.edge.store_support import mount_tmpfs
 
 DONE = "scan-20261130-101500"
@@ -174,6 +177,43 @@ def test_what_goes_wrong_is_said_with_the_remedy(
     assert too_faint(staff.page) == []
     staff.picture(f"scan-{'-'.join(look)}-wrong")
     staff.check()
+
+
+def test_a_scan_goes_to_the_cloud_and_its_operator_takes_it_away(anybody: Readers, tmp_path: Path) -> None:
+    """By the button, through a cloud that is away at first and killed in the middle, to a reader with a token."""
+    cloud = CloudProcess(tmp_path / "data", "--files-bytes", "9000000")
+    registry = Registry(cloud.folder)
+    (tmp_path / "enrol.token").write_text(registry.make_token("gw-scan"))
+    (tmp_path / "enrol.token").chmod(0o600)
+    arguments = with_cloud(tmp_path, cloud.url, token_file="enrol.token")
+    cloud.kill()
+    with running(tmp_path, *arguments) as page:
+        finished(page.scans)
+        staff = signed_in(anybody, page, "phone", "ko", "light")
+        staff.page.locator("#send").click()
+        said = staff.page.locator("#cloud-said")
+        expect(said).to_have_text(re.compile(WORDS["offline"]["ko"]))
+        assert too_faint(staff.page) == []
+        staff.picture("scan-phone-ko-offline")
+        cloud.restart()
+        expect(said).to_have_text(WORDS["sent"]["ko"])
+        expect(staff.page.locator("#send")).to_be_hidden()
+        staff.picture("scan-phone-ko-sent")
+        staff.check()
+        content = (page.scans / DONE / "mesh.stl").read_bytes()
+    operator = anybody((cloud.url, f"blob:{cloud.url}"), "desktop").open(f"{cloud.url}/gateways/gw-scan", "en")
+    operator.may_lose = True  # without a token it is refused at first, and says so
+    operator.page.locator("#token-text").fill(registry.make_token(None))
+    operator.page.locator("#token button").click()
+    expect(operator.page.locator("#files-list li")).to_have_count(3)
+    with operator.page.expect_download() as got:
+        operator.page.get_by_role("button", name=f"{DONE}-mesh.stl").click()
+    assert got.value.suggested_filename == f"{DONE}-mesh.stl"
+    assert Path(got.value.path()).read_bytes() == content
+    assert too_faint(operator.page) == []
+    operator.picture("gateway-desktop-en-files")
+    operator.check()
+    cloud.kill()
 
 
 @pytest.mark.slow

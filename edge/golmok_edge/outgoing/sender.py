@@ -10,7 +10,7 @@ import logging
 import os
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Final
 
 from golmok_cloud_sync.client import Pace
@@ -61,22 +61,21 @@ class Sender:
         self._closing.set()
         self._woken.set()
 
-    def run(self, is_enough: Callable[[], bool] = lambda: False) -> None:
-        """Send, as soon as there is something and nobody else does, until `close`, or `is_enough`."""
-        while not (self._closing.is_set() or is_enough()):
+    def run(self) -> None:
+        """Send, as soon as there is something and nobody else does, until `close`."""
+        while not self._closing.is_set():
             try:
                 with self._outgoing.turn() as is_mine:
                     if is_mine:
                         self._outgoing.tidy()
-                        self._send_all(is_enough)
+                        self._send_all()
             except OSError as error:  # a full disk, a folder of another user: it may be over the next time
                 _log.warning("%s", error)
-            if not is_enough():
-                self._rest(LOOKS_S)
+            self._rest(LOOKS_S)
         self._client.close()
 
-    def _send_all(self, is_enough: Callable[[], bool]) -> None:
-        while not (self._closing.is_set() or is_enough()) and (waiting := self._outgoing.waiting()):
+    def _send_all(self) -> None:
+        while not self._closing.is_set() and (waiting := self._outgoing.waiting()):
             if (wait_s := self._pace.wait_s(time.monotonic())) > 0 and not self._rest(min(wait_s, LOOKS_S)):
                 continue
             self._try(waiting[0])

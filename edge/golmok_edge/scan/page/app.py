@@ -26,6 +26,7 @@ from starlette.types import Scope
 
 from golmok_cloud_sync.web import LANGUAGES, SECURITY_HEADERS, Language, assets
 from golmok_drivers.errors import DriverError
+from golmok_edge.outgoing import words
 from golmok_edge.scan.page.door import Lock, Session, Sessions
 from golmok_edge.scan.page.jobs import Job, Stage
 from golmok_edge.scan.page.live import Live
@@ -33,6 +34,7 @@ from golmok_edge.scan.page.pins import MOST, Pin, PinError
 from golmok_edge.scan.page.scans import FILES, Scans
 from golmok_edge.scan.page.texts import TEXTS, VIEWER, say
 from golmok_edge.scan.plan import LOOKED
+from golmok_edge.scan.sending import Sending
 from golmok_edge.scan.words import failure
 from golmok_edge.web.serving import Guard, fresh, language_of, not_this_machine, static, templates, with_choice
 from golmok_vision.scan import ScanError
@@ -43,6 +45,8 @@ _MOST_BYTES: Final = 4_096
 _ASSETS: Final = assets("golmok_cloud_sync.web", "golmok_edge.scan.page")
 _IMPORTS: Final = json.dumps({"imports": {"three": "/viewer/three.module.js", "three/addons/": "/viewer/"}})
 _TEMPLATES: Final = templates("golmok_edge.scan.page")
+SENDING: Final = {f"cloud_{code}": row for code, row in words.TEXTS.items()}
+"""How it stands with what is sent, by the code that the state has."""
 
 
 def _headers() -> dict[str, str]:
@@ -57,15 +61,25 @@ _HEADERS: Final = _headers()
 
 
 class Desk:
-    """What the page works with: who is in, what runs, the camera, the scans."""
+    """What the page works with: who is in, what runs, the camera, the scans, the way to the cloud."""
 
-    def __init__(self, pin_file: Path, scans: Scans, live: Live, equipment: tuple[str, ...], viewer: Path) -> None:
+    def __init__(
+        self,
+        pin_file: Path,
+        scans: Scans,
+        live: Live,
+        equipment: tuple[str, ...],
+        viewer: Path,
+        sending: Sending | None = None,
+    ) -> None:
         self.pin_file = pin_file
         self.scans = scans
         self.live = live
         self.equipment = equipment
         """Arguments of `capture` that say which scanner."""
         self.viewer = viewer
+        self.sending = sending
+        """None where the settings name no cloud."""
         self.sessions = Sessions()
         self.lock = Lock()
         self.trying = asyncio.Lock()
@@ -125,7 +139,7 @@ class _Routes:
     def to_do(self) -> dict[str, Endpoint]:
         return {
             "/login": self.sign_in, "/logout": self.sign_out, "/start": self.start, "/calibrate": self.calibrate,
-            "/resume": self.resume, "/next": self.next, "/stop": self.stop,
+            "/resume": self.resume, "/next": self.next, "/stop": self.stop, "/send": self.send,
         }  # fmt: skip
 
     # --- the door
@@ -202,18 +216,20 @@ class _Routes:
             return with_choice(RedirectResponse("/login", 303), request, language)
         has_viewer = all((self._desk.viewer / file).is_file() for file in VIEWER.values())
         answer = _html("scan.html", language, 200, token=session.token, imports=_IMPORTS, has_viewer=has_viewer,
-                       steps=STEPS, texts={key: row[language] for key, row in TEXTS.items()})  # fmt: skip
+                       steps=STEPS, has_cloud=self._desk.sending is not None,
+                       texts={key: row[language] for key, row in {**TEXTS, **SENDING}.items()})  # fmt: skip
         return with_choice(answer, request, language)
 
     async def state(self, request: Request) -> Response:
         if self._session(request) is None:
             return JSONResponse({"error": "sign in first"}, 401)
-        scans = self._desk.scans
+        scans, sending = self._desk.scans, self._desk.sending
         all_of_them = await asyncio.to_thread(scans.all)
+        told = {} if sending is None else await asyncio.to_thread(sending.told, scans.folder)
         return fresh(JSONResponse({
             "calibrated": scans.calibration is not None,
             "job": None if self._desk.job is None else asdict(self._desk.job.state),
-            "scans": [{**asdict(scan), "when": scan.when} for scan in all_of_them],
+            "scans": [{**asdict(scan), "when": scan.when, "cloud": told.get(scan.name)} for scan in all_of_them],
         }))  # fmt: skip
 
     async def look(self, request: Request, light: str = "off") -> Response:
@@ -227,8 +243,7 @@ class _Routes:
         try:
             seen = await self._desk.live.look(asked)
         except (DriverError, ScanError, OSError) as error:
-            words = next(iter(failure(error)), {"text": str(error), "text_ko": str(error)})
-            return JSONResponse({"error": words["text_ko" if language_of(request) == "ko" else "text"]}, 503)
+            return JSONResponse({"error": _said(error, request)}, 503)
         return fresh(Response(seen.jpeg, media_type="image/jpeg", headers={"X-View": json.dumps(seen.figures)}))
 
     async def download(self, request: Request, name: str, file: str) -> Response:
@@ -277,6 +292,20 @@ class _Routes:
         if not await self._desk.begin(name, stages):
             return JSONResponse({"error": say("busy_camera", language_of(request))}, 409)
         return JSONResponse({"scan": name}, 202)
+
+    async def send(self, request: Request) -> Response:
+        if (refusal := await self._refusal(request)) is not None:
+            return refusal
+        scan = self._desk.scans.path((await _form(request)).get("scan", ""))
+        if scan is None:
+            return JSONResponse({"error": "there is no such scan"}, 404)
+        if self._desk.sending is None:
+            return JSONResponse({"error": say("no_cloud", language_of(request))}, 409)
+        try:
+            await asyncio.to_thread(self._desk.sending.put, scan)
+        except (ScanError, OSError) as error:
+            return JSONResponse({"error": _said(error, request)}, 409)
+        return JSONResponse({}, 202)
 
     async def next(self, request: Request) -> Response:
         if (refusal := await self._refusal(request)) is not None:
@@ -330,6 +359,12 @@ def _html(template: str, language: Language, status: int, **values: Any) -> Resp
     text = {key: row[language] for key, row in TEXTS.items()}
     page = _TEMPLATES.get_template(template).render(language=language, languages=LANGUAGES, text=text, **values)
     return fresh(HTMLResponse(page, status))
+
+
+def _said(error: BaseException, request: Request) -> str:
+    """An error in the reader's language, where there are words for it."""
+    told = next(iter(failure(error)), {"text": str(error), "text_ko": str(error)})
+    return str(told["text_ko" if language_of(request) == "ko" else "text"])
 
 
 async def _form(request: Request) -> dict[str, str]:

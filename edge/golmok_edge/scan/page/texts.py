@@ -77,6 +77,11 @@ TEXTS: Final = table("""
     download       | 내려받기                      | Download
     lost           | 연결이 끊겼습니다             | Connection lost
     show           | 보기                          | Show
+    send           | 클라우드로 보내기             | Send to the cloud
+    send_again     | 다시 보내기                   | Send again
+    send_changed   | 보낸 뒤에 바뀌었습니다        | Changed since it was sent
+    share          | {n} %                         | {n} %
+    no_cloud       | 설정에 클라우드([cloud])가 없어 보낼 수 없습니다 | It cannot be sent: the settings name no cloud ([cloud])
 """)
 
 VIEWER: Final[Mapping[str, str]] = {
