@@ -64,7 +64,7 @@ def test_a_stranger_sees_the_door_and_nothing_else(stranger: httpx.Client) -> No
     assert stranger.get("/scans/scan-20261130-120000/mesh.stl").headers["Location"] == "/login"
     for path in ("/state", "/live?light=off"):
         assert stranger.get(path).status_code == 401
-    for path in ("/start", "/stop", "/next", "/calibrate", "/resume", "/logout"):
+    for path in ("/start", "/stop", "/next", "/calibrate", "/resume", "/send", "/logout"):
         assert stranger.post(path).status_code == 401
     assert "set-cookie" not in stranger.post("/login", data={"pin": "000000"}).headers
 
@@ -127,6 +127,16 @@ def test_only_results_leave_a_scan(staff: httpx.Client, page: ScanPage) -> None:
     for path in ("dataset.toml", "..%2f..%2fscan.pin", "frames%2f0000_off.png", "truth"):
         assert staff.get(f"/scans/{folder.name}/{path}").status_code == 404
     assert staff.get("/scans/calibration/mesh.stl").status_code == 404
+
+
+def test_without_a_cloud_nothing_can_be_sent_and_the_page_says_so(staff: httpx.Client, page: ScanPage) -> None:
+    folder = page.scans / "scan-20260102-120000"
+    folder.mkdir(parents=True)
+    (folder / "mesh.stl").write_bytes(b"solid")
+    refused = staff.post("/send", data={"scan": folder.name})
+    assert (refused.status_code, refused.json()["error"]) == (409, TEXTS["no_cloud"]["en"])
+    assert staff.post("/send", data={"scan": "../.."}).status_code == 404
+    assert TEXTS["no_cloud"]["en"] in staff.get("/").text
 
 
 def test_signing_out_ends_it(staff: httpx.Client) -> None:

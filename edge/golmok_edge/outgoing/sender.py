@@ -82,7 +82,7 @@ class Sender:
 
     def _rest(self, seconds: float) -> bool:
         """Whether somebody woke us meanwhile."""
-        is_woken = self._woken.wait(seconds)
+        is_woken = not self._closing.is_set() and self._woken.wait(seconds)
         self._woken.clear()
         return is_woken
 
