@@ -98,9 +98,9 @@ class FileStore:
     """The files in the folder `folder` of the server."""
 
     def __init__(self, folder: Path, limits: Limits | None = None) -> None:
-        self._folder = folder / FOLDER
+        self.folder = folder / FOLDER
         self.limits = limits or Limits()
-        make_folder(self._folder)
+        make_folder(self.folder)
 
     def announce(self, gateway: str, head: FileHead) -> Upload:
         """A place for the file; the one that it has if it was announced before. Raises `NoRoomError` and others."""
@@ -109,7 +109,7 @@ class FileStore:
         if head.size > self.limits.most_of_one:
             raise TooLargeError(f"{head.size} bytes are too many: a file may have at most {self.limits.most_of_one}")
         self._check_room(gateway, head)
-        make_folder(self._folder / gateway)
+        make_folder(self.folder / gateway)
         told, part = self._path(gateway, head.id, "json"), self._path(gateway, head.id, "part")
         with _room():
             _write(part, b"")
@@ -128,7 +128,7 @@ class FileStore:
         return self._finished(self._found(gateway, upload, head))
 
     def append(self, upload: Upload, offset: int, piece: bytes) -> int:
-        """Bytes from `offset` on, on disk when this returns; the new offset. Raises `OffsetError`, `NoRoomError`."""
+        """Bytes from `offset` on; the new offset, on disk once `find` tells it. Raises `OffsetError`, `NoRoomError`."""
         part = self._path(upload.gateway, upload.id, "part")
         try:
             descriptor = os.open(part, os.O_RDWR)
@@ -141,7 +141,6 @@ class FileStore:
             self._check_disk(len(piece))
             with _room(lambda: os.ftruncate(descriptor, offset)):
                 _write_all(descriptor, piece, offset)
-                os.fsync(descriptor)
         finally:
             os.close(descriptor)
         return offset + len(piece)
@@ -154,16 +153,16 @@ class FileStore:
         """Forget the file."""
         for kind in ("json", "part", "file"):
             self._path(upload.gateway, upload.id, kind).unlink(missing_ok=True)
-        sync_folder(self._folder / upload.gateway)
+        sync_folder(self.folder / upload.gateway)
 
     def all(self, gateway: str) -> list[Upload]:
         """What is here and what is coming, the newest last."""
-        found = [self._told(file) for file in (self._folder / gateway).glob("*.json")]
+        found = [self._told(file) for file in (self.folder / gateway).glob("*.json")]
         return sorted((one for one in found if one is not None), key=lambda one: one.touched_s)
 
     def gateways(self) -> list[str]:
         """Those that have sent files."""
-        return sorted(folder.name for folder in self._folder.glob("*") if folder.is_dir())
+        return sorted(folder.name for folder in self.folder.glob("*") if folder.is_dir())
 
     def path(self, upload: Upload) -> Path:
         """Where the bytes of a whole file are."""
@@ -174,7 +173,7 @@ class FileStore:
         old = [one for gateway in self.gateways() for one in self.all(gateway) if self._is_old(one)]
         for one in old:
             self.drop(one)
-        for stray in self._folder.glob("*/*"):
+        for stray in self.folder.glob("*/*"):
             lone = stray.suffix == ".new" or not stray.with_suffix(".json").exists()
             with suppress(FileNotFoundError):
                 if lone and time.time() - stray.stat().st_mtime > LASTS_S:
@@ -184,7 +183,7 @@ class FileStore:
     # --- what stands where
 
     def _path(self, gateway: str, upload: str, kind: str) -> Path:
-        return self._folder / gateway / f"{upload}.{kind}"
+        return self.folder / gateway / f"{upload}.{kind}"
 
     def _told(self, file: Path) -> Upload | None:
         with suppress(FileNotFoundError, msgspec.DecodeError):
@@ -237,7 +236,7 @@ class FileStore:
         self._check_disk(head.size)
 
     def _check_disk(self, more: int) -> None:
-        if shutil.disk_usage(self._folder).free - more < self.limits.spare_bytes:
+        if shutil.disk_usage(self.folder).free - more < self.limits.spare_bytes:
             raise _full()
 
 
