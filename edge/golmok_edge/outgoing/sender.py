@@ -39,11 +39,17 @@ class Sender:
     """Brings `outgoing` to the cloud by `client`, at the pace of `pace`."""
 
     def __init__(
-        self, outgoing: Outgoing, client: FileClient, pace: Pace | None = None, *, says_s: float = SAYS_S
+        self,
+        outgoing: Outgoing,
+        client: FileClient,
+        pace: Pace | None = None,
+        *,
+        stint: Stint | None = None,
+        says_s: float = SAYS_S,
     ) -> None:
         self._outgoing, self._client, self._says_s = outgoing, client, says_s
         self._pace = pace or Pace(LOOKS_S, most_wait_s=MOST_WAIT_S)
-        self._stint = Stint()
+        self._stint = stint or Stint()
         self._woken = threading.Event()
         self._closing = threading.Event()
         self._best: dict[str, int] = {}
