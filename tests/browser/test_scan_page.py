@@ -11,7 +11,10 @@ import pytest
 import trimesh
 from playwright.sync_api import Page, expect
 
+from golmok_cloud_sync.protocol.tus import FileHead
+from golmok_cloud_sync.server.file_store import FileStore
 from golmok_cloud_sync.server.registry import Registry
+from golmok_edge.demo.broker import free_ports
 from golmok_edge.outgoing.words import TEXTS as WORDS
 from golmok_edge.scan.page.texts import TEXTS
 from golmok_edge.scan.words import ERRORS
@@ -180,13 +183,12 @@ def test_what_goes_wrong_is_said_with_the_remedy(
 
 
 def test_a_scan_goes_to_the_cloud_and_its_operator_takes_it_away(anybody: Readers, tmp_path: Path) -> None:
-    """By the button, through a cloud that is away at first and killed in the middle, to a reader with a token."""
-    cloud = CloudProcess(tmp_path / "data", "--files-bytes", "9000000")
-    registry = Registry(cloud.folder)
+    """By the button, to a cloud that is away at first, to a reader with a token."""
+    data, port = tmp_path / "data", next(free_ports(1))
+    registry = Registry(data)
     (tmp_path / "enrol.token").write_text(registry.make_token("gw-scan"))
     (tmp_path / "enrol.token").chmod(0o600)
-    arguments = with_cloud(tmp_path, cloud.url, token_file="enrol.token")
-    cloud.kill()
+    arguments = with_cloud(tmp_path, f"http://127.0.0.1:{port}", token_file="enrol.token")
     with running(tmp_path, *arguments) as page:
         finished(page.scans)
         staff = signed_in(anybody, page, "phone", "ko", "light")
@@ -195,17 +197,19 @@ def test_a_scan_goes_to_the_cloud_and_its_operator_takes_it_away(anybody: Reader
         expect(said).to_have_text(re.compile(WORDS["offline"]["ko"]))
         assert too_faint(staff.page) == []
         staff.picture("scan-phone-ko-offline")
-        cloud.restart()
+        cloud = CloudProcess(data, "--listen", f"127.0.0.1:{port}")
         expect(said).to_have_text(WORDS["sent"]["ko"])
         expect(staff.page.locator("#send")).to_be_hidden()
         staff.picture("scan-phone-ko-sent")
         staff.check()
         content = (page.scans / DONE / "mesh.stl").read_bytes()
+    FileStore(data).announce("gw-scan", FileHead("later.stl", 2_000_000, "0" * 64))
     operator = anybody((cloud.url, f"blob:{cloud.url}"), "desktop").open(f"{cloud.url}/gateways/gw-scan", "en")
     operator.may_lose = True  # without a token it is refused at first, and says so
     operator.page.locator("#token-text").fill(registry.make_token(None))
     operator.page.locator("#token button").click()
     expect(operator.page.locator("#files-list li")).to_have_count(3)
+    expect(operator.page.locator("#files-coming")).to_have_text("1 more to come: 0 B of 2.0 MB here")
     with operator.page.expect_download() as got:
         operator.page.get_by_role("button", name=f"{DONE}-mesh.stl").click()
     assert got.value.suggested_filename == f"{DONE}-mesh.stl"

@@ -12,6 +12,7 @@ import socket
 import tempfile
 import time
 from collections.abc import Generator, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from urllib.parse import urljoin, urlsplit
 
@@ -93,7 +94,7 @@ class Tokens(httpx.Auth):
 
 @pytest.fixture(scope="module")
 def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[CloudProcess]:
-    cloud = CloudProcess(tmp_path_factory.mktemp("files") / "data", "--files-bytes", "9000000")
+    cloud = CloudProcess(tmp_path_factory.mktemp("files") / "data", "--files-bytes", "40000000")
     yield cloud
     cloud.kill()
 
@@ -172,7 +173,7 @@ def test_bytes_must_follow_on_those_that_are_here(client: httpx.Client) -> None:
 
 def test_tus_is_spoken_as_its_page_has_it(client: httpx.Client) -> None:
     told = client.options("/v1/files/gw-1").headers
-    assert (told["Tus-Version"], told["Tus-Max-Size"]) == ("1.0.0", "9000000")
+    assert (told["Tus-Version"], told["Tus-Max-Size"]) == ("1.0.0", "40000000")
     assert set(told["Tus-Extension"].split(",")) == {"creation", "expiration", "checksum", "termination"}
     wrong = client.post("/v1/files/gw-1", headers={"Tus-Resumable": "0.2"})
     assert (wrong.status_code, wrong.headers["Tus-Version"]) == (412, "1.0.0")
@@ -208,10 +209,10 @@ def test_no_name_leads_out_of_the_folder(client: httpx.Client, cloud: CloudProce
 
 
 def test_what_is_too_much_is_refused_with_the_remedy(client: httpx.Client) -> None:
-    huge = announce(client, "gw-much", FileHead("huge.stl", 9_000_001, "0" * 64))
+    huge = announce(client, "gw-much", FileHead("huge.stl", 40_000_001, "0" * 64))
     assert (huge.status_code, huge.json()["remedy"]) == (413, "send a smaller file")
-    place(announce(client, "gw-much", FileHead("a.stl", 7_000_000, "1" * 64)))  # what only comes counts as well
-    full = announce(client, "gw-much", FileHead("b.stl", 7_000_000, "2" * 64))
+    place(announce(client, "gw-much", FileHead("a.stl", 30_000_000, "1" * 64)))  # what only comes counts as well
+    full = announce(client, "gw-much", FileHead("b.stl", 30_000_000, "2" * 64))
     assert full.status_code == 507
     assert "golmok-cloud files" in full.json()["remedy"]
 
@@ -225,6 +226,20 @@ def test_a_cut_request_leaves_what_came_and_who_comes_again_need_not_wait(client
         assert offset_of(client, url) == 1234
         assert time.monotonic() - began < 5
     assert push(client, url, 1234, BYTES[1234:]).status_code == 204
+
+
+def test_who_brings_too_many_at_once_is_told_when_to_come_again(client: httpx.Client, tokens: Tokens) -> None:
+    with ExitStack() as lines:
+        for n in range(4):
+            content = bytes([n]) * 1000
+            url = place(announce(client, "gw-many", head(f"{n}.stl", content)))
+            line = lines.enter_context(begun(url, tokens.of("gw-many"), 0, 1000))
+            line.sendall(content[:1])
+        wait_until(lambda: announce(client, "gw-many", head("5.stl")).status_code == 429, "the fifth is turned away")
+        answer = announce(client, "gw-many", head("5.stl"))
+        assert (answer.status_code, answer.headers["Retry-After"]) == (429, "30")
+        place(announce(client, "gw-few", head()))  # others are not
+    wait_until(lambda: announce(client, "gw-many", head("5.stl")).status_code == 201, "the lines are gone")
 
 
 def test_gateways_and_readers_keep_to_their_own(client: httpx.Client, cloud: CloudProcess, tokens: Tokens) -> None:
@@ -256,7 +271,7 @@ def test_killed_at_any_moment_an_upload_goes_on_exactly_where_its_bytes_end(
     cloud: CloudProcess, tokens: Tokens, kills: int
 ) -> None:
     chance, offset = random.Random(kills), 0
-    content = chance.randbytes(6 << 20)
+    content = chance.randbytes((kills + 1) * (7 << 18))
     told, gateway = head("big.stl", content), f"gw-kill-{kills}"
     for _ in range(kills):
         with cloud.client(auth=tokens) as client:

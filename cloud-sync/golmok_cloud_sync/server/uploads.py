@@ -37,7 +37,7 @@ from golmok_cloud_sync.server.file_store import (
 )
 from golmok_cloud_sync.server.problems import ProblemError
 
-PIECE: Final = 1 << 20
+PIECE: Final = 256 << 10
 """So much is held in memory of a request, and written at once."""
 IDLE_S: Final = 30.0
 _MOST_S: Final = 600.0

@@ -11,7 +11,8 @@ import os
 import threading
 import time
 from collections.abc import Mapping
-from typing import Final
+from pathlib import Path
+from typing import BinaryIO, Final
 
 from golmok_cloud_sync.client import Pace
 from golmok_cloud_sync.client.files import AskAgainError, FileClient, Place, Stint, TurnedAwayError
@@ -33,6 +34,10 @@ _TOO_LARGE, _NO_ROOM = 413, 507
 _OF_ONE: Final = frozenset({_TOO_LARGE, _NO_ROOM})
 """What is said of one file; another may still have room."""
 _log = logging.getLogger(__name__)
+
+
+class _GoneError(Exception):
+    """A file that is to be sent is not there, or not all of it."""
 
 
 class Sender:
@@ -75,8 +80,8 @@ class Sender:
                     if is_mine:
                         self._outgoing.tidy()
                         self._send_all()
-            except OSError as error:  # a full disk, a folder of another user: it may be over the next time
-                _log.warning("%s", error)
+            except Exception:  # noqa: BLE001  # it must live on: nobody else sends while the page runs
+                _log.exception("sending files failed")
             self._rest(LOOKS_S)
         self._client.close()
 
@@ -103,6 +108,8 @@ class Sender:
         except AskAgainError as error:
             _log.warning("%s: %s", parcel.group, error)
             self._pace.failed(time.monotonic())
+        except OSError as error:  # a full disk, a token that may not be read: it may be over the next time
+            self._failed(parcel, "here", str(error))
         else:
             self._pace.succeeded(time.monotonic(), LOOKS_S, more=True)
 
@@ -141,19 +148,19 @@ class Sender:
             if error.was_damaged and self._is_hopeless(item):
                 self._outgoing.failed(parcel, item, "damaged")
             raise
-        except (FileNotFoundError, PermissionError, EOFError):
+        except _GoneError:
             self._outgoing.failed(parcel, item, "gone")
             return
         if not self._closing.is_set():
             self._outgoing.sent(parcel, item)
 
     def _push_all(self, parcel: Parcel, item: Item, place: Place) -> None:
-        with self._outgoing.file(parcel, item).open("rb") as file:
+        with _opened(self._outgoing.file(parcel, item)) as file:
             while place.offset < item.size and not self._closing.is_set():
                 self._say(State(parcel=parcel.key, done=place.offset))
                 piece = os.pread(file.fileno(), min(self._stint.size, item.size - place.offset), place.offset)
                 if not piece:
-                    raise EOFError("it has become shorter")
+                    raise _GoneError("it has become shorter")
                 began_s = time.monotonic()
                 place = self._client.push(place, piece)
                 if place.offset > self._best.get(item.sha256, 0):
@@ -173,3 +180,10 @@ class Sender:
         ):
             self._outgoing.say(state)
             self._said = state, now_s
+
+
+def _opened(file: Path) -> BinaryIO:
+    try:
+        return file.open("rb")
+    except (FileNotFoundError, PermissionError) as error:
+        raise _GoneError(str(error)) from error

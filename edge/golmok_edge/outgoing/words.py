@@ -17,6 +17,7 @@ TEXTS: Final = table("""
     full             | 클라우드에 자리가 없습니다. 클라우드 운영자에게 알리세요. 자리가 나면 저절로 이어집니다 | There is no room in the cloud: tell its operator; it goes on by itself
     no-files         | 이 클라우드는 아직 파일을 받지 못합니다. 운영자에게 새 버전으로 올려 달라고 하세요 | This cloud takes no files yet: ask its operator for a newer version
     error            | 클라우드가 답을 잘못했습니다. 저절로 다시 해 봅니다 | The cloud failed at it; it is tried again by itself
+    here             | 이 기기에 문제가 있습니다. 저절로 다시 해 봅니다 | Something is wrong on this device; it is tried again by itself
     failed-too-large | 파일이 너무 커서 보낼 수 없습니다. 삼각형 수를 줄이고(--triangles) 다시 보내세요 | A file is too large for the cloud: make it with fewer triangles (--triangles), and send it again
     failed-damaged   | 파일이 온전히 도착하지 않습니다. 모양 계산부터 다시 하고 보내세요 | A file does not arrive as it is: work out the shape anew, and send it again
     failed-gone      | 보낼 파일이 없어졌습니다. 다시 보내세요 | A file to be sent is gone: send it again
