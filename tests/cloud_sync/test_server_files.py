@@ -137,6 +137,7 @@ def test_it_is_read_back_whole_or_in_part(client: httpx.Client) -> None:
     assert got.headers["Content-Type"] == "application/octet-stream"  # never a page of the server's own
     assert got.headers["Content-Disposition"].startswith("attachment; filename*=utf-8''scan-1-%EB%B3%B4")
     assert (got.headers["X-Content-Type-Options"], got.headers["ETag"]) == ("nosniff", f'"{one["sha256"]}"')
+    assert (client.head(path).headers["Content-Length"], client.head(path).content) == (str(len(page)), b"")
     part = client.get(path, headers={"Range": "bytes=1-6"})
     assert (part.status_code, part.content) == (206, page[1:7])
 

@@ -52,8 +52,9 @@ class FileApi:
         )
         add = allowed.add_api_route
         add("/gateways/{gateway}/files", self.of_one, summary="The files of a gateway: those here, those coming")
-        add("/gateways/{gateway}/files/{file}", self.one, methods=["GET", "HEAD"], response_class=FileResponse,
+        add("/gateways/{gateway}/files/{file}", self.one, response_class=FileResponse,
             summary="A file's bytes; ranges are possible")  # fmt: skip
+        add("/gateways/{gateway}/files/{file}", self.one, methods=["HEAD"], include_in_schema=False)
         return allowed
 
     async def of_one(self, gateway: str) -> models.Files:
