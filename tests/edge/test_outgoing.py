@@ -11,14 +11,18 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import httpx
 import pytest
 
 from golmok_cloud_sync.client import Pace
 from golmok_cloud_sync.client.files import LEAST_PIECE, MOST_PIECE, FileClient, Stint, TurnedAwayError
+from golmok_cloud_sync.protocol import Record
 from golmok_cloud_sync.protocol.tus import FileHead
 from golmok_edge.outgoing import Outgoing, Parcel, Sender
 from golmok_edge.outgoing.words import TEXTS
 from tests.cloud_sync.server_support import CloudProcess, wait_until
+from tests.cloud_sync.server_support import Sender as Plain
+from tests.cloud_sync.slow_link import SlowLink
 from tests.faults.http_line import Act, HttpLine, cut_reply, cut_request, damage, hole, late, swallow_reply
 
 
@@ -114,9 +118,9 @@ def port_of(cloud: CloudProcess) -> int:
 
 @contextmanager
 def sending(outgoing: Outgoing, url: str, gateway: str) -> Iterator[Sender]:
-    """Somebody sends; he waits for nothing long, and gives an answer up after half a second."""
+    """Somebody sends; he waits for nothing long, and gives an answer up soon."""
     pace = Pace(0.1, uniform=lambda low, high: min(high, 0.05))
-    sender = Sender(outgoing, FileClient(url, gateway, answer_s=0.7), pace, says_s=0.0)
+    sender = Sender(outgoing, FileClient(url, gateway, answer_s=0.4), pace, says_s=0.0)
     thread = threading.Thread(target=sender.run, daemon=True)
     thread.start()
     yield sender
@@ -158,7 +162,7 @@ def test_whatever_the_line_does_each_file_arrives_once_and_whole(
     outgoing, gateway = Outgoing(tmp_path / "out"), f"gw-{trouble}"
     files = made(tmp_path / "scan", report=3_000, mesh=1_200_000)
     line = HttpLine(port_of(cloud))
-    suffered = line.afflict(TROUBLES[trouble](random.Random(4)), 3, needs_payload=trouble == "damaged")
+    suffered = line.afflict(TROUBLES[trouble](random.Random(4)), 2, needs_payload=trouble == "damaged")
     outgoing.put("scan-1", files)
     with sending(outgoing, f"http://127.0.0.1:{line.port}", gateway):
         wait_until(is_done(outgoing), "all is sent")
@@ -219,6 +223,26 @@ def test_no_room_in_the_cloud_is_waited_for(tmp_path: Path, cloud: CloudProcess)
         wait_until(lambda: outgoing.told(parcel).code == "full", "it says so")
         wait_until(lambda: list(arrived(cloud, "gw-full")) == ["one.stl"], "what has room is sent")
     assert outgoing.waiting()
+
+
+@pytest.mark.slow
+def test_an_alarm_overtakes_a_file_on_a_slow_line(tmp_path: Path, cloud: CloudProcess) -> None:
+    """The file takes minutes on this line; each alarm is there long before."""
+    outgoing, link = Outgoing(tmp_path / "out"), SlowLink(port_of(cloud), 20_000)
+    outgoing.put("scan-1", made(tmp_path / "scan", mesh=2_000_000))
+    sender = Sender(outgoing, FileClient(f"http://127.0.0.1:{link.port}", "gw-slow"))
+    thread = threading.Thread(target=sender.run, daemon=True)
+    thread.start()
+    wait_until(lambda: link.carried_up > 50_000, "the file is under way")
+    with httpx.Client(base_url=f"http://127.0.0.1:{link.port}", timeout=60) as client:
+        alarms = Plain(client, "gw-slow")
+        for number in range(1, 4):
+            alarms.record("events", [Record("alarm.raised", number, "", "boot", number)])
+            assert alarms.sync([alarms.frame("events", number, number + 1)]).streams["events"].next_seq == number + 1
+    assert outgoing.waiting(), "the file is still under way"
+    sender.close()
+    thread.join(30)
+    link.close()
 
 
 @pytest.mark.parametrize("kills", [1, pytest.param(8, marks=pytest.mark.slow)])

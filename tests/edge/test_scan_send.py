@@ -7,6 +7,7 @@ import random
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -17,7 +18,7 @@ from golmok_edge.scan.sending import FILES, MORE
 from tests.cloud_sync.server_support import CloudProcess, wait_until
 from tests.edge.scan_page import with_cloud
 from tests.edge.test_outgoing import arrived, port_of
-from tests.faults.http_line import HttpLine, late
+from tests.faults.http_line import Exchange, HttpLine
 
 
 @pytest.fixture(scope="module")
@@ -36,10 +37,15 @@ def scan(folder: Path) -> Path:
     return made
 
 
+def _slowly(exchange: Exchange) -> None:
+    time.sleep(0.15)
+    exchange.answer(exchange.ask())
+
+
 def test_killed_in_the_middle_it_goes_on_and_each_file_is_there_once(tmp_path: Path, cloud: CloudProcess) -> None:
     made, line = scan(tmp_path), HttpLine(port_of(cloud))
     config = with_cloud(tmp_path, f"http://127.0.0.1:{line.port}")
-    line.afflict(late(random.Random(1)), 1_000)
+    line.afflict(_slowly, 1_000)
     command = [sys.executable, "-m", "golmok_edge.scan.cli", "send"]
     with subprocess.Popen([*command, str(made), *config], stderr=subprocess.DEVNULL) as process:
         wait_until(lambda: len(line.carried) > 2, "some is under way")

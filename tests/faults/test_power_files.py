@@ -25,7 +25,7 @@ def cuts_of_work(folder: Path, seed: int, steps: int, most: int, source: Path = 
 
 
 def test_what_was_acknowledged_is_there(quick_folder: Path) -> None:
-    assert cuts_of_work(quick_folder, 1, 40, 150).broken == []
+    assert cuts_of_work(quick_folder, 1, 40, 80).broken == []
 
 
 @pytest.mark.slow
@@ -46,4 +46,4 @@ def test_what_was_acknowledged_is_there_after_many_cuts(quick_folder: Path, seed
 )  # fmt: skip
 def test_the_model_sees_a_store_that_breaks_its_promise(quick_folder: Path, old: str, new: str, what: str) -> None:
     source = mutated(quick_folder / "source", STORE_PY, old, new)
-    assert any(what in one for one in cuts_of_work(quick_folder, 1, 40, 100, source).broken)
+    assert any(what in one for one in cuts_of_work(quick_folder, 1, 40, 60, source).broken)
