@@ -216,6 +216,21 @@ def test_a_token_that_cannot_be_sent_is_said_and_not_told() -> None:
     assert (told.value.status, "secret" in str(told.value)) == (401, False)
 
 
+def test_what_is_wrong_here_ends_nobody_who_sends(
+    tmp_path: Path, cloud: CloudProcess, caplog: pytest.LogCaptureFixture
+) -> None:
+    outgoing, (file,) = Outgoing(tmp_path / "out"), made(tmp_path / "scan", fine=5_000)
+    strange = tmp_path / "out" / "strange"
+    (strange / "parcel.json").mkdir(parents=True)
+    with sending(outgoing, cloud.url, "gw-strange") as sender:
+        wait_until(lambda: "sending files failed" in caplog.text, "it is told")
+        (strange / "parcel.json").rmdir()
+        outgoing.put("scan-1", [file])
+        sender.wake()
+        wait_until(is_done(outgoing), "all is sent")
+    assert arrived(cloud, "gw-strange") == {"fine.stl": file.read_bytes()}
+
+
 def test_no_room_in_the_cloud_is_waited_for(tmp_path: Path, cloud: CloudProcess) -> None:
     outgoing, files = Outgoing(tmp_path / "out"), made(tmp_path / "scan", one=3_000_000, more=3_000_000)
     parcel = outgoing.put("large", files)

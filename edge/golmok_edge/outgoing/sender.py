@@ -74,14 +74,17 @@ class Sender:
 
     def run(self) -> None:
         """Send, as soon as there is something and nobody else does, until `close`."""
+        complaint = ""
         while not self._closing.is_set():
             try:
                 with self._outgoing.turn() as is_mine:
                     if is_mine:
                         self._outgoing.tidy()
                         self._send_all()
-            except Exception:  # noqa: BLE001  # it must live on: nobody else sends while the page runs
-                _log.exception("sending files failed")
+            except Exception as error:  # noqa: BLE001  # it must live on: nobody else sends while the page runs
+                if repr(error) != complaint:
+                    _log.exception("sending files failed")
+                complaint = repr(error)
             self._rest(LOOKS_S)
         self._client.close()
 
