@@ -313,6 +313,15 @@ def test_killed_before_it_was_shown_it_is_shown_when_it_is_asked_for(tmp_path: P
     assert store.find("gw-1", spoilt.id) is None
 
 
+def test_only_an_id_names_a_file(tmp_path: Path) -> None:
+    store = FileStore(tmp_path)
+    other = store.announce("gw-2", head("theirs", b""))
+    assert store.find("gw-2", other.id) is not None
+    for name in (f"../gw-2/{other.id}", other.id.upper(), f"{other.id}\n", other.id[:-1], ""):
+        assert store.find("gw-1", name) is None
+    assert store.find("gw-1", other.id) is None
+
+
 def test_what_does_not_come_is_given_up(tmp_path: Path) -> None:
     store = FileStore(tmp_path)
     here, coming = store.announce("gw-1", head("here", b"")), store.announce("gw-1", head("coming"))

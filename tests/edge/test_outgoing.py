@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import httpx
@@ -16,6 +17,7 @@ import pytest
 
 from golmok_cloud_sync.client import Pace
 from golmok_cloud_sync.client.files import LEAST_PIECE, MOST_PIECE, FileClient, Stint, TurnedAwayError
+from golmok_cloud_sync.client.line import LineError
 from golmok_cloud_sync.protocol import Record
 from golmok_cloud_sync.protocol.tus import FileHead
 from golmok_edge.outgoing import Outgoing, Parcel, Sender
@@ -214,6 +216,28 @@ def test_a_token_that_cannot_be_sent_is_said_and_not_told() -> None:
     with pytest.raises(TurnedAwayError, match="token_file") as told:
         client.announce(FileHead("a", 1, "0" * 64))
     assert (told.value.status, "secret" in str(told.value)) == (401, False)
+
+
+class _Elsewhere(BaseHTTPRequestHandler):
+    def do_POST(self) -> None:
+        self.send_response(201)
+        self.send_header("Location", "http://127.0.0.2:9/v1/files/gw/1")
+        self.send_header("Upload-Offset", "0")
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+def test_a_place_on_another_server_is_no_place() -> None:
+    """The token would go there."""
+    with HTTPServer(("127.0.0.1", 0), _Elsewhere) as server:
+        threading.Thread(target=server.handle_request, daemon=True).start()
+        client = FileClient(f"http://127.0.0.1:{server.server_port}", "gw", token=lambda: "secret")
+        with pytest.raises(LineError, match="elsewhere"):
+            client.announce(FileHead("a", 1, "0" * 64))
+        client.close()
 
 
 def test_what_is_wrong_here_ends_nobody_who_sends(
