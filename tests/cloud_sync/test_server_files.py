@@ -315,6 +315,7 @@ def test_killed_before_it_was_shown_it_is_shown_when_it_is_asked_for(tmp_path: P
 
 def test_only_an_id_names_a_file(tmp_path: Path) -> None:
     store = FileStore(tmp_path)
+    store.announce("gw-1", head("mine", b""))
     other = store.announce("gw-2", head("theirs", b""))
     assert store.find("gw-2", other.id) is not None
     for name in (f"../gw-2/{other.id}", other.id.upper(), f"{other.id}\n", other.id[:-1], ""):

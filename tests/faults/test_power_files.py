@@ -32,7 +32,7 @@ def test_what_was_acknowledged_is_there(quick_folder: Path) -> None:
 @pytest.mark.timeout(1_800)
 @pytest.mark.parametrize("seed", range(10, 12))
 def test_what_was_acknowledged_is_there_after_many_cuts(quick_folder: Path, seed: int) -> None:
-    assert cuts_of_work(quick_folder, seed, 80, 2_000).broken == []
+    assert cuts_of_work(quick_folder, seed, 80, 600).broken == []
 
 
 @pytest.mark.parametrize(
