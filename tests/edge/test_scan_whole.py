@@ -148,6 +148,27 @@ def test_missing_table_pictures_are_told(
     assert "error" in found
 
 
+def test_a_rig_with_one_laser_is_scanned_and_says_what_it_cannot_know(
+    copy: Dataset, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for file in [*copy.folder.glob("calib/table/*_l1.png"), *copy.folder.glob("frames/*_l1.png")]:
+        file.unlink()
+    code, found = run(capsys, "calibrate", str(copy.folder))
+    assert (code, codes(found) - SMALL) == (0, {"one-laser"})
+    assert (len(found["lasers"]), found["lasers_disagree_mm"]) == (1, None)
+    code, found = run(capsys, "reconstruct", str(copy.folder))
+    assert (code, codes(found), found["lasers"]) == (0, {"one-laser-scan"}, 1)
+    assert "one laser: its place could not be checked against another" in found["troubles"][0]["text"]
+    off = off_mm(read_cloud(copy.cloud_file.read_bytes()), copy)
+    assert float(np.sqrt(np.square(off).mean())) < 0.2
+    code, found = run(capsys, "report", str(copy.folder))
+    assert (code, found["uncertainty"]["lasers"]) == (0, 1)
+    assert found["uncertainty"]["place_mm"] > 0.15  # as much as two lasers may disagree
+    page = (copy.folder / "report.html").read_text()
+    assert "one laser: its place could not be checked against another" in page
+    assert "레이저가 하나여서" in page
+
+
 # --- what may be wrong with the pictures of the piece
 
 Spoil = Callable[[Dataset], None]

@@ -28,12 +28,14 @@ def _run(args: argparse.Namespace) -> dict[str, Any]:
 
 
 def _told(found: dict[str, Any]) -> str:
+    apart = found["lasers_disagree_mm"]
+    agreeing = "one laser, not checked against another" if apart is None else f"{apart:.3f} mm apart"
     lasers = ", ".join(f"{each['rms_mm']:.3f}" for each in found["lasers"])
     return "\n".join([
         *told_troubles(found["troubles"]),
         f"{found['verdict']}: corners {found['camera']['corner_rms_px']:.2f} px in the hand and "
         f"{found['table']['corner_rms_px']:.2f} px on the table, lasers {lasers} mm off their planes, "
-        f"{found['lasers_disagree_mm']:.3f} mm apart, {found['table']['steps_per_turn']:.1f} steps a turn; "
+        f"{agreeing}, {found['table']['steps_per_turn']:.1f} steps a turn; "
         f"points may be off by {found['uncertainty_mm']:.3f} mm",
     ])  # fmt: skip
 

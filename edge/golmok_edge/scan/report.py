@@ -56,6 +56,12 @@ TEXTS: Final[dict[str, tuple[str, str]]] = {
     "noise_why": ("점과 모델 사이의 거리", "how far single points lie from the model"),
     "lasers": ("두 레이저의 차이", "disagreement of the lasers"),
     "lasers_why": ("같은 표면을 잰 두 값의 차이", "on surface that both have measured"),
+    "not_known": ("모름", "not known"),
+    "one_laser": (
+        "레이저가 하나여서 다른 레이저와 견주어 확인하지 못함",
+        "one laser: its place could not be checked against another",
+    ),
+    "not_compared": ("두 레이저가 함께 잰 곳이 적음", "too little was measured by both lasers"),
     "calibration": ("보정의 불확실성", "calibration"),
     "calibration_why": ("카메라, 레이저, 회전판", "camera, lasers and turntable"),
     "sections": ("단면", "Sections"),

@@ -73,6 +73,7 @@ class Order:
     """Of the camera's resolution: 1 is 1640 x 1232."""
 
     color: bool = True
+    lasers: int = len(LASERS)
 
     def __post_init__(self) -> None:
         if not 1 <= self.steps <= 3200:
@@ -81,6 +82,8 @@ class Order:
             raise OrderError(f"size must be from {_SMALLEST_MM:g} to {_LARGEST_MM:g} mm: what the scanner can see")
         if not 0.1 <= self.scale <= 2:
             raise OrderError("scale must be from 0.1 to 2")
+        if not 1 <= self.lasers <= len(LASERS):
+            raise OrderError(f"lasers must be from 1 to {len(LASERS)}")
         if self.seed < 0:
             raise OrderError("seed must be 0 or more")
 
@@ -95,7 +98,7 @@ class Simulation:
     def __init__(self, order: Order, mesh: Path | Solid, dataset: Dataset) -> None:
         self.order = order
         self.dataset = dataset
-        standard = TrueRig.standard(order.seed, order.scale)
+        standard = TrueRig.standard(order.seed, order.scale, order.lasers)
         self.true = _with(standard, steps_per_turn=6400.0) if "steps" in order.faults else standard
         self._fingerprint = _fingerprint(mesh)
         solid = objects.load(mesh) if isinstance(mesh, Path) else mesh
@@ -138,11 +141,12 @@ class Simulation:
     def files(self, stop: Stop) -> dict[Light, Path]:
         """The pictures of a stop, by the light that they are taken in."""
         kind, i = stop
+        lit: tuple[Light, ...] = ("off", *LASERS[: self.order.lasers])
         if kind == "camera":
             return {"off": self.dataset.camera_file(i)}
         if kind == "table":
-            return {light: self.dataset.table_file(i, light) for light in ("off", *LASERS)}
-        lights: tuple[Light, ...] = ("off", *LASERS, "color") if self.order.color else ("off", *LASERS)
+            return {light: self.dataset.table_file(i, light) for light in lit}
+        lights: tuple[Light, ...] = (*lit, "color") if self.order.color else lit
         return {light: self.dataset.frame_file(i, light) for light in lights}
 
     def left(self) -> list[Stop]:

@@ -67,6 +67,7 @@ class Evidence:
     lines: LinePoints
     lying: Sequence[int]
     thickness_mm: float
+    lasers: int = 2
 
 
 @dataclass(frozen=True)

@@ -203,21 +203,26 @@ class Calibrator:
             if mm > LINE_LIMIT_MM:
                 self._troubles.append(Trouble("line-rough", "bad", {**laser_name(i), "mm": mm, "limit": LINE_LIMIT_MM}))
         apart = self._apart_mm(solution, evidence)
-        if apart > AGREE_LIMIT_MM:
+        if apart is None:
+            self._troubles.append(Trouble("one-laser", "note"))
+        elif apart > AGREE_LIMIT_MM:
             self._troubles.append(Trouble("lasers-disagree", "bad", {"mm": apart, "limit": AGREE_LIMIT_MM}))
         unsure = self._unsure_mm(solution)
         if unsure > SURE_LIMIT_MM:
             self._troubles.append(Trouble("unsure", "bad", {"mm": unsure, "limit": SURE_LIMIT_MM}))
         return {
             "lasers": [{"rms_mm": mm} for mm in rough],
-            "lasers_disagree_mm": round(apart, 4),
+            "lasers_disagree_mm": None if apart is None else round(apart, 4),
             "uncertainty_mm": round(unsure, 4),
         }
 
-    def _apart_mm(self, solution: Solution, evidence: Evidence) -> float:
-        """How far apart the lasers measure the board, worst of the placements: by triangulated points' depths."""
+    def _apart_mm(self, solution: Solution, evidence: Evidence) -> float | None:
+        """How far apart the lasers measure the board, worst of the placements: by triangulated points' depths.
+
+        Nothing where there is one.
+        """
         if len(solution.state.rig.lasers) < 2:
-            return 0.0
+            return None
         placements = np.array([view.placement for view in evidence.views])[evidence.lines.view]
         depth = self._depth_mm(solution, evidence)
         worst = 0.0

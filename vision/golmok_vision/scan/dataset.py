@@ -187,6 +187,13 @@ class Dataset:
         """Which of the board's pictures are there, in order; holes are allowed, the board may not have been seen."""
         return _numbered(self.folder / "calib" / "camera", r"(\d{3})\.png")
 
+    @property
+    def lasers(self) -> tuple[Light, ...]:
+        """Those that there are pictures of: a rig with one laser has none of the second anywhere."""
+        folders = self.folder / "calib" / "table", self.folder / "frames"
+        has_second = any(any(folder.glob(f"*_{LASERS[1]}.png")) for folder in folders)
+        return LASERS if has_second else LASERS[:1]
+
     # --- description
 
     @cached_property

@@ -31,8 +31,10 @@ _DARKER: Final = 1e-3
 _NOISE_DN, _NOISE_SHARE = 12, 0.15
 
 
-def doubts(cloud: Cloud, off: Floats | None) -> list[Trouble]:
+def doubts(cloud: Cloud, off: Floats | None, lasers: int = len(LASERS)) -> list[Trouble]:
     """What is wrong with a scan by what its two lasers measured; `off` are their disagreements."""
+    if lasers < 2:
+        return [Trouble("one-laser-scan", "note")]
     found = _silent(cloud)
     if off is None:
         return found or [Trouble("uncompared", "note")]

@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.ndimage import gaussian_filter1d
 
-from golmok_vision.scan.dataset import LASERS, Dataset, Picture
+from golmok_vision.scan.dataset import Dataset, Picture
 from golmok_vision.scan.errors import PictureDamagedError, PictureMissingError
 from golmok_vision.scan.points import Triangulator
 from golmok_vision.scan.rig import Rig
@@ -185,11 +185,11 @@ def height_mm(dataset: Dataset, rig: Rig) -> float | None:
         dataset.description.board.squares_x, dataset.description.board.squares_y
     )
     triangulator = Triangulator(rig, radius)
-    found = []
+    found, lasers = [], dataset.lasers
     for view in views[:: max(1, len(views) // _HEIGHT_PICTURES)]:
         try:
             off = dataset.read_picture(dataset.table_file(view, "off"))
-            lit = [dataset.read_picture(dataset.table_file(view, light)) for light in LASERS]
+            lit = [dataset.read_picture(dataset.table_file(view, light)) for light in lasers]
         except (PictureMissingError, PictureDamagedError):
             continue
         found += [triangulator.plate_mm(picture, off, laser) for laser, picture in enumerate(lit)]

@@ -178,6 +178,12 @@ TEXTS: Final[dict[str, Words]] = {
         "두 레이저의 측정값이 {mm:.2f} mm 다릅니다 (허용 {limit:.2f})",
         "촬영 중에 레이저가 움직였습니다. 둘 다 고정하고 테이블 사진을 다시 찍으세요",
     ),
+    "one-laser": Words(
+        "one laser: its place could not be checked against another",
+        "scan something of known diameter with this calibration and give it to measure --gauge; that checks it",
+        "레이저가 하나여서 그 위치를 다른 레이저와 견주어 확인하지 못했습니다",
+        "지름을 아는 물체를 이 보정으로 스캔하고 measure --gauge로 알려 주면 확인됩니다",
+    ),
     "unsure": Words(
         "points will be off by {mm:.2f} mm because of the calibration alone, {limit:.2f} are allowed",
         "take more pictures: of the board in the hand, and standing on the table",
@@ -257,6 +263,18 @@ TEXTS: Final[dict[str, Words]] = {
         "프레임 {frame}에서 움직인 레이저가 있습니다 ({laser})",
         "고정하고 보정과 스캔을 다시 하세요",
     ),
+    "line-moved": Words(
+        "the laser or the camera was moved between calibration and scan: the line on the plate stands elsewhere",
+        "fix both, then calibrate and scan again",
+        "보정과 스캔 사이에 레이저나 카메라가 움직였습니다. 판 위의 선이 다른 곳에 있습니다",
+        "둘 다 고정하고 보정과 스캔을 다시 하세요",
+    ),
+    "line-moved-at": Words(
+        "the laser or the camera was moved at frame {frame}: from there on the line on the plate stands elsewhere",
+        "fix both, then calibrate and scan again",
+        "프레임 {frame}에서 레이저나 카메라가 움직였습니다. 그 뒤로 판 위의 선이 다른 곳에 있습니다",
+        "둘 다 고정하고 보정과 스캔을 다시 하세요",
+    ),
     "empty": Words(
         "nothing stands on the turntable",
         "put the piece in its middle and scan again",
@@ -299,6 +317,18 @@ TEXTS: Final[dict[str, Words]] = {
         "scan with more stops",
         "두 레이저가 함께 잰 곳이 적어 비교하지 못했습니다. 회전판이 미끄러졌는지 알 수 없습니다",
         "더 촘촘히 스캔하세요",
+    ),
+    "one-laser-scan": Words(
+        "one laser: its place could not be checked against another, nor whether the table slipped",
+        "where it matters, compare a length of the model with a caliper, or scan a gauge",
+        "레이저가 하나여서 그 위치도, 회전판이 미끄러졌는지도 다른 레이저와 견주어 확인하지 못했습니다",
+        "중요하면 모형의 길이를 캘리퍼로 잰 값과 비교하거나 게이지를 스캔하세요",
+    ),
+    "laser-uncalibrated": Words(
+        "there are pictures of a second laser, which the calibration does not know: they were not used",
+        "take the table's pictures of the board with both lasers, and calibrate again",
+        "두 번째 레이저의 사진이 있지만 보정에 없는 레이저라 쓰지 않았습니다",
+        "보정판 사진을 두 레이저로 다시 찍고 보정하세요",
     ),
     "laser-silent": Words(
         "{laser} gave {count} points, the other one {most}",
