@@ -14,6 +14,7 @@ from golmok_edge.scan.progress import Progress
 FINISHES: Final = ("plain", "gloss", "dark", "texture")
 FAULTS: Final = (
     "missing", "black", "saturated", "shifted", "truncated", "bumped", "board", "empty", "laser-moved", "steps",
+    "stuck", "jammed",
 )  # fmt: skip
 
 

@@ -262,9 +262,15 @@ class ScannerTwin:
         """The picture with the lasers off, exposed so much longer."""
         return self.true.sensor.picture(shot.ambient * np.float32(brighter), self._noise, random)
 
-    def lit(self, shot: Shot, laser: int, random: np.random.Generator) -> Picture:
-        """The picture with one laser on. Only of the last shot: the next one draws over its buffers."""
-        return self.true.sensor.picture(shot.ambient + self.line(shot, laser, random), self._noise, random)
+    def lit(
+        self, shot: Shot, laser: int, random: np.random.Generator, grain: np.random.Generator | None = None
+    ) -> Picture:
+        """The picture with one laser on. Only of the last shot: the next one draws over its buffers.
+
+        `grain` is the speckle's dice: a surface that stands still has the same speckle again, and other noise.
+        """
+        line = self.line(shot, laser, grain or random)
+        return self.true.sensor.picture(shot.ambient + line, self._noise, random)
 
     def line(self, shot: Shot, laser: int, random: np.random.Generator) -> Singles:
         """One laser's light alone, before noise."""

@@ -28,6 +28,7 @@ from golmok_vision.scan.register import moved, register
 from golmok_vision.scan.rig import Rig
 from golmok_vision.scan.shelf import MOST_EXPOSURES, Record, Shelf
 from golmok_vision.scan.trouble import Trouble, is_good
+from golmok_vision.scan.turning import grain, judge_turning
 from golmok_vision.scan.watch import Standing, Watcher, judge
 
 Floats: TypeAlias = npt.NDArray[np.float64]
@@ -149,12 +150,13 @@ class Scan:
         if off is None:
             nothing = FramePoints(np.zeros((0, 3), np.float32), np.zeros((0, 3), np.float32),
                                   np.zeros((0, 3), np.uint8), np.zeros(0, np.uint8), (float("nan"),) * len(self._lights))  # fmt: skip
-            return Record(nothing, (None,) * len(self._lights), tuple(troubles))
+            return Record(nothing, (None,) * len(self._lights), tuple(troubles), np.zeros((0, 4), np.int16))
         lit = tuple(self._lit(frame, light, off, troubles) for light in self._lights)
         standing = tuple(None if p is None else self._watcher.look(p, off, i) for i, p in enumerate(lit))
         stop = Stop(off, lit, self._colored(frame, troubles), tuple(self._shorter(frame, troubles)))
         found = self._triangulator.measure(stop, self._steps[frame])
-        return Record(found, standing, tuple(troubles))
+        angle = self._rig.turntable.angle_deg(self._steps[frame])
+        return Record(found, standing, tuple(troubles), grain(found, lit, off, self._rig, angle))
 
     def _shorter(self, frame: int, troubles: list[Trouble]) -> Iterator[Stop]:
         """Shorter exposures of the same, if there are any."""
@@ -236,6 +238,8 @@ class Scan:
         troubles += self._turn_troubles(records)
         troubles += self._plate_troubles(records)
         off = disagreements_mm(cloud)
+        angles = [self._rig.turntable.angle_deg(step) for step in self._steps]
+        troubles += judge_turning([record.grain for record in records], angles, cloud)
         troubles += doubts(cloud, off, len(self._lights))
         if len(self._lights) < len(LASERS) and self._dataset.frame_file(0, LASERS[1]).exists():
             troubles.append(Trouble("laser-uncalibrated", "note"))

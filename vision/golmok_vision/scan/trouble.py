@@ -312,6 +312,27 @@ TEXTS: Final[dict[str, Words]] = {
         "표면의 {share:.0%}에서 두 레이저가 잰 곳이 {mm:g} mm 넘게 다릅니다",
         "회전판이 미끄러졌거나 멈췄거나 물건이 움직였습니다. 물건을 고정하고 모터가 제대로 도는지 보고 다시 스캔하세요",
     ),
+    "table-stood": Words(
+        "the table did not turn after frame {frame}, in all at {count} stops: the lines repeat there to the grain",
+        "tighten the plate on its axle, see that nothing holds it, let the motor speed up more slowly (ramp_hz_s), and "
+        "scan again",
+        "프레임 {frame} 뒤로 회전판이 돌지 않은 곳이 모두 {count}곳입니다. 그곳에서는 레이저 선이 무늬까지 똑같습니다",
+        "판을 축에 단단히 조이고 걸리는 것이 없는지 보고 모터 가속(ramp_hz_s)을 줄인 뒤 다시 스캔하세요",
+    ),
+    "table-jammed": Words(
+        "the table did not turn: the lines are the same at every stop, to the grain",
+        "see that the motor has power and its plate is fixed to the axle; if the plate did turn, the piece has the "
+        "same rings all around: stick a crumb of clay onto it and scan again",
+        "회전판이 돌지 않았습니다. 모든 사진에서 레이저 선이 무늬까지 똑같습니다",
+        "모터 전원과 판의 고정을 확인하세요. 판이 돌았다면 물건의 무늬가 빙 둘러 같은 것이니 작은 점토를 붙이고 다시 "
+        "스캔하세요",
+    ),
+    "turn-untold": Words(
+        "a round, plain piece cannot show whether the table turned",
+        "watch whether it turns; or stick a crumb of clay onto the piece and scan again",
+        "둥글고 무늬 없는 물건으로는 회전판이 돌았는지 알 수 없습니다",
+        "판이 도는지 눈으로 보거나, 물건에 작은 점토를 붙이고 다시 스캔하세요",
+    ),
     "uncompared": Words(
         "too little was measured by both lasers to compare them: whether the table slipped is not known",
         "scan with more stops",
