@@ -41,7 +41,9 @@ _ALIKE: Final = 0.5
 _SEEN: Final = 0.35
 """Correlation of the brightness with that beside it in one picture: grain is wider than a pixel, noise is not."""
 
-_ROUND_MM: Final = 0.5
+_ROUND_MM: Final = 1.0
+_SECTORS: Final = 12
+_MOST_ROUND: Final = 0.7
 
 
 def grain(found: FramePoints, lit: Sequence[Picture | None], off: Picture, rig: Rig, angle_deg: float) -> Grain:
@@ -135,12 +137,11 @@ def _untold(cloud: Cloud) -> list[Trouble]:
 
 
 def is_round(cloud: Cloud) -> bool:
-    """Whether the piece looks the same wherever the table stands: it is round about the table's axis."""
+    """Whether the piece looks the same wherever the table stands: what is at one height and radius is so all around."""
     points = cloud.points.astype(float)
-    radius = np.hypot(points[:, 0], points[:, 1])
-    level = np.floor(points[:, 2]).astype(np.int64)
-    order = np.lexsort((radius, level))
-    levels, first, count = np.unique(level[order], return_index=True, return_counts=True)
-    usual = radius[order][first + count // 2]
-    off = np.abs(radius - np.interp(points[:, 2], levels + 0.5, usual))
-    return float(np.percentile(off, 80)) < _ROUND_MM
+    place = np.column_stack([np.hypot(points[:, 0], points[:, 1]), points[:, 2]]) // _ROUND_MM
+    sector = np.floor((np.arctan2(points[:, 1], points[:, 0]) / (2 * np.pi) % 1) * _SECTORS)
+    _, cell = np.unique(place, axis=0, return_inverse=True)
+    seen = np.unique(np.column_stack([cell.ravel(), sector]), axis=0)[:, 0].astype(np.int64)
+    around = np.bincount(seen)[cell.ravel()]
+    return float(np.mean(around > 0.8 * _SECTORS)) > _MOST_ROUND
