@@ -5,8 +5,11 @@ from __future__ import annotations
 import re
 import shutil
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
+import cv2
+import numpy as np
 import pytest
 import trimesh
 from playwright.sync_api import Page, expect
@@ -14,8 +17,8 @@ from playwright.sync_api import Page, expect
 from golmok_edge.scan.page.texts import TEXTS
 from golmok_edge.scan.words import ERRORS
 from golmok_vision.scan import Dataset
-from golmok_vision.scan.mesh import write_model
-from golmok_vision.scan.modelling import KINDS, load_any_model
+from golmok_vision.scan.mesh import INVENTED, MEASURED, PLATE, write_model
+from golmok_vision.scan.modelling import KINDS, load_any_model, load_model
 from tests.browser.conftest import Reader, Readers
 from tests.browser.contrast import too_faint
 from tests.edge.scan_page import PIN, ScanPage, running
@@ -40,6 +43,8 @@ def finished(scans: Path) -> None:
     vase = trimesh.creation.revolve([(0, 0), (18, 0), (25, 20), (12, 45), (15, 55), (0, 55)], sections=64)
     vase.export(folder / "vase.stl")
     model = load_any_model(folder / "vase.stl")
+    z = model.vertices[:, 2]
+    model = replace(model, invented=np.where(z <= 0, PLATE, np.where(z > 40, INVENTED, MEASURED)).astype(np.uint8))
     for kind in KINDS:
         Dataset(folder).write_bytes(folder / f"mesh.{kind}", write_model(model, kind))
     (folder / "report.json").write_text("{}")
@@ -102,6 +107,31 @@ def test_the_model_is_turned_and_taken_away(anybody: Readers, page: ScanPage) ->
         staff.page.get_by_role("link", name="STL").click()
     assert got.value.suggested_filename == f"{DONE}-mesh.stl"
     assert Path(got.value.path()).read_bytes() == (page.scans / DONE / "mesh.stl").read_bytes()
+    staff.check()
+
+
+def red(screenshot: bytes) -> float:
+    """The share of it that is as red as what was invented."""
+    blue, green, red = (c.astype(int) for c in cv2.split(cv2.imdecode(np.frombuffer(screenshot, np.uint8), 1)))
+    return float(np.mean((red > green + 60) & (red > blue + 60)))
+
+
+@pytest.mark.parametrize("look", LOOKS[:2], ids="-".join)
+def test_what_was_never_seen_is_red_and_can_be_switched_off(
+    anybody: Readers, page: ScanPage, look: tuple[str, str, str]
+) -> None:
+    staff = signed_in(anybody, page, *look)
+    canvas, button = staff.page.locator("#stage canvas"), staff.page.locator("#mark")
+    unseen = load_model(Dataset(page.scans / DONE)).share(INVENTED)
+    expect(button).to_have_text(TEXTS["mark_unseen"][look[1]])  # type: ignore[index]  # a language
+    expect(button).to_have_attribute("aria-pressed", "true")
+    expect(staff.page.locator("#invented-share")).to_contain_text(f"{100 * unseen:.1f}")
+    assert too_faint(staff.page) == []
+    staff.picture(f"scan-{'-'.join(look)}-unseen")
+    assert red(canvas.screenshot()) > 0.01
+    button.click()
+    expect(staff.page.locator("#marks")).to_be_hidden()
+    assert red(canvas.screenshot()) == 0
     staff.check()
 
 

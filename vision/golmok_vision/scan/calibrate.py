@@ -8,7 +8,7 @@ something of known length (the plate) confirms the board's size, which no pictur
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final, TypeAlias
 
@@ -40,6 +40,8 @@ _VIEW_ODD: Final = 4.0
 _OUTLIER: Final = 6.0
 _LENS_VIEWS: Final = 30
 _PROBES_MM: Final = (20.0, 45.0)
+_ROUNDS, _ROUND, _JUDGING = 8, 3, 12
+"""For the progress: rounds that the bundle usually needs, and what a round and judging cost, in pictures read."""
 
 
 @dataclass(frozen=True)
@@ -73,18 +75,24 @@ def calibrate(
     Raises `CalibrationError` where there is no result at all.
     """
     cv2.setNumThreads(1)  # with more, sums come in another order each time, and so do the last digits
-    seen = Reader(dataset).read(progress)
+    read = len(dataset.camera_pictures()) + len(dataset.description.steps.table)
+    total = read + 2 * _ROUNDS * _ROUND + _JUDGING
+    seen = Reader(dataset).read(lambda done, _: progress(done, total))
     dataset.calibration_file.unlink(missing_ok=True)  # what was found before is no result of these pictures
-    result = Calibrator(dataset, seen, before).run()
+    result = Calibrator(dataset, seen, before, lambda done: progress(read + done, total)).run()
     dataset.write_json(dataset.calibration_file, result.rig.document())
+    progress(total, total)
     return result
 
 
 class Calibrator:
     """One calibration of one dataset, from what was seen on its pictures."""
 
-    def __init__(self, dataset: Dataset, seen: Seen, before: Rig | None = None) -> None:
+    def __init__(
+        self, dataset: Dataset, seen: Seen, before: Rig | None = None, done: Callable[[int], None] = lambda done: None
+    ) -> None:
         self._dataset = dataset
+        self._done = done
         self._before = before
         self._seen = seen
         self._board = dataset.description.board
@@ -149,7 +157,7 @@ class Calibrator:
     def _without_odd(self, evidence: Evidence, start: State, views: list[int]) -> tuple[Evidence, State]:
         """Without pictures in the hand whose corners fit no pose."""
         bundle = self._bundle(evidence, start)
-        solution = bundle.solve(start)
+        solution = bundle.solve(start, self._rounds(0))
         off = np.linalg.norm(solution.hand_px, axis=1)
         each = np.array([_median(off[evidence.hand.view == k]) for k in range(len(views))])
         limit = _VIEW_ODD * max(float(np.median(each)) if len(each) else 0.0, 0.05)
@@ -165,8 +173,13 @@ class Calibrator:
     def _bundle(self, evidence: Evidence, state: State) -> Bundle:
         return Bundle(evidence, self._seen.size, len(state.rig.lasers), len(state.hand), len(state.placed))
 
+    def _rounds(self, solves: int) -> Callable[[int], None]:
+        """Progress of the bundle after so many that are solved."""
+        return lambda rounds: self._done(_ROUND * (solves * _ROUNDS + min(rounds, _ROUNDS)))
+
     def _solved(self, evidence: Evidence, start: State) -> Solution:
-        solution = self._bundle(evidence, start).solve(start)
+        solution = self._bundle(evidence, start).solve(start, self._rounds(1))
+        self._done(2 * _ROUNDS * _ROUND)
         px = _rms(solution.table_px)
         if px > _UNSOLVED * self._seen.size[0]:
             raise CalibrationError([*self._troubles, Trouble("unsolved", "bad", {"px": px})])

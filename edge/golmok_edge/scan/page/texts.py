@@ -71,6 +71,10 @@ TEXTS: Final = table("""
     no_viewer      | 모형을 돌려 보는 프로그램(three.js)이 설치되지 않았습니다. 설치: scripts/setup | The viewer (three.js) is not installed: run scripts/setup
     no_webgl       | 이 브라우저는 3D를 보여 주지 못합니다. 파일을 내려받으세요 | This browser shows no 3D: download the file
     turn_it        | 끌어서 돌리고, 두 손가락이나 휠로 키우세요 | Drag to turn, pinch or scroll to zoom
+    mark_unseen    | 보이지 않은 곳 표시           | Show what was not seen
+    invented       | 보이지 않아 추정한 표면       | never seen, invented
+    base           | 판에 놓인 바닥                | base, on the plate
+    share          | {n}%                          | {n} %
     scans          | 스캔 목록                     | Scans
     no_scans       | 아직 스캔이 없습니다          | No scans yet
     pictures       | 사진 {n}/{of}                 | {n} of {of} stops

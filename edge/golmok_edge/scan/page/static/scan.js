@@ -63,6 +63,22 @@ const address = (scan, file) => `/scans/${encodeURIComponent(scan)}/${file}`;
 const showFiles = (scan) => byId("files").replaceChildren(...scan.files.filter((file) => FILES[file]).map((file) =>
   el("a", { href: address(scan.name, file), download: "" }, `${texts.download} ${texts[FILES[file]] ?? FILES[file]}`)));
 
+// What was invented is shown unless somebody does not want to see it.
+const showUnseen = (unseen, mark) => {
+  byId("unseen").hidden = !unseen;
+  if (!unseen) return;
+  const button = byId("mark");
+  const set = (isOn) => {
+    mark(isOn);
+    button.setAttribute("aria-pressed", isOn);
+    byId("marks").hidden = !isOn;
+  };
+  byId("invented-share").textContent = say("share", { n: number(100 * unseen.invented, 1) });
+  byId("base-share").textContent = say("share", { n: number(100 * unseen.base, 1) });
+  button.onclick = () => set(button.getAttribute("aria-pressed") !== "true");
+  set(button.getAttribute("aria-pressed") === "true");
+};
+
 const showModel = async (scan) => {
   shown = scan.name + scan.files.join();
   showFiles(scan);
@@ -71,8 +87,8 @@ const showModel = async (scan) => {
   if (!document.body.dataset.viewer) return void (said.textContent = texts.no_viewer);
   try {
     said.textContent = "…";
-    const { show } = await import("/static/model.js");
-    await show(byId("stage"), address(scan.name, "mesh.glb"));
+    const { mark, show } = await import("/static/model.js");
+    showUnseen(await show(byId("stage"), address(scan.name, "mesh.glb")), mark);
     said.textContent = "";
     byId("turn-it").hidden = false;
   } catch (error) {
