@@ -206,6 +206,24 @@ def test_what_goes_wrong_is_said_with_the_remedy(
     staff.check()
 
 
+def test_a_camera_that_was_unplugged_is_plugged_in_and_the_scan_goes_on(anybody: Readers, tmp_path: Path) -> None:
+    """The twin's cable comes off after some pictures, each time that the scan goes on."""
+    with running(tmp_path, "--fault", "unplugged") as page:
+        staff = signed_in(anybody, page, *PHONE)
+        staff.page.locator("[data-quality=quick]").click()
+        staff.page.locator("#start").click()
+        notice, count = staff.page.locator("#told .notice.bad"), staff.page.locator("#scans .soft")
+        expect(notice).to_have_text(ERRORS["CameraBroken"][1])
+        before = int(re.findall(r"\d+", count.inner_text())[0])
+        assert too_faint(staff.page) == []
+        staff.picture("scan-phone-ko-unplugged")
+        staff.page.locator("#told button").click()
+        expect(staff.page.locator("#job")).to_be_visible()
+        expect(notice).to_have_text(ERRORS["CameraBroken"][1])
+        assert int(re.findall(r"\d+", count.inner_text())[0]) > before > 0
+        staff.check()
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(900)
 def test_a_piece_is_scanned_from_the_board_to_the_report(anybody: Readers, tmp_path: Path) -> None:

@@ -29,7 +29,16 @@ const left = (seconds) => {
   return say(h ? "left_h" : m ? "left_m" : "left_s", { h, m, s });
 };
 
-const showJob = (job) => {
+// What was stopped, or broke off while pictures were taken, goes on with those that are missing.
+const again = (job, scans) => {
+  const broke = job.ended === "stopped" || (job.ended === "failed" && job.stages[job.stage] === "capture");
+  if (!broke || (job.scan && !scans.some((scan) => scan.name === job.scan))) return [];
+  const button = el("button", { type: "button", class: "main" }, texts.go_on);
+  button.addEventListener("click", () => (job.scan ? post("/resume", { scan: job.scan }) : post("/calibrate")));
+  return [button];
+};
+
+const showJob = (job, scans) => {
   const runs = job !== null && !job.ended;
   byId("idle").hidden = runs;
   byId("job").hidden = !runs;
@@ -52,7 +61,7 @@ const showJob = (job) => {
   const bad = job.troubles.some((each) => each.weight === "bad");
   const error = job.error && !bad ? [el("p", {}, job.error)] : [];
   const kind = { done: "good", failed: "bad", stopped: "warn" }[job.ended];
-  tell([el("p", { class: `what ${kind}`, role: "status" }, texts[job.ended]), ...error, ...troubles]);
+  tell([el("p", { class: `what ${kind}`, role: "status" }, texts[job.ended]), ...error, ...troubles, ...again(job, scans)]);
 };
 
 // --- scans and the model
@@ -121,7 +130,7 @@ const refresh = async () => {
     if (answer.status === 401) return location.assign("/login");
     const state = await answer.json();
     byId("lost").hidden = true;
-    showJob(state.job);
+    showJob(state.job, state.scans);
     showScans(state.scans, state.job !== null && !state.job.ended);
     byId("calibration").textContent = state.calibrated ? texts.calibrated : texts.not_calibrated;
     byId("calibration").className = state.calibrated ? "state good" : "state warn";
