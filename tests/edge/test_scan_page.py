@@ -15,12 +15,13 @@ import pytest
 
 from golmok_edge.scan import cli
 from golmok_edge.scan.hardware import Asker
-from golmok_edge.scan.page.app import STEPS
+from golmok_edge.scan.page.app import STEPS, length_of
 from golmok_edge.scan.page.door import FREE_TRIES
 from golmok_edge.scan.page.jobs import seconds_of
 from golmok_edge.scan.page.scans import Scans
 from golmok_edge.scan.page.texts import TEXTS
 from golmok_edge.scan.progress import told
+from golmok_edge.scan.settings import PrintedBoard
 from golmok_vision.scan import OrderError
 from tests.edge.scan_page import PIN, ScanPage, running
 
@@ -148,6 +149,20 @@ def test_beyond_this_machine_only_with_tls(tmp_path: Path, capsys: pytest.Captur
     file.write_text('[site]\ngateway = "gw-1"\n[scan]\ncamera = "sim+camera://x.stl"\nlisten = "0.0.0.0:8490"\n')
     assert cli.main(["serve", "--config", str(file)]) == 2
     assert "certificate and key" in capsys.readouterr().err
+
+
+def test_the_board_s_length_is_taken_as_it_is_typed() -> None:
+    board = PrintedBoard()
+    assert [length_of(text, board) for text in ("", " 159.6 ", "159,6 mm", "160")] == [None, 159.6, 159.6, 160]
+    for wrong in ("long", "16", "nan", "-160", "1e99"):
+        with pytest.raises(ValueError, match="160"):
+            length_of(wrong, board)
+
+
+def test_a_length_that_cannot_be_is_refused_before_the_pictures(staff: httpx.Client) -> None:
+    answer = staff.post("/calibrate", data={"board_mm": "12"})
+    assert answer.status_code == 422
+    assert "about 160 mm" in answer.json()["error"]
 
 
 def test_every_text_is_there_in_both_languages() -> None:

@@ -88,10 +88,10 @@ class TrueRig:
         centre = np.array([300.0 + 3 * random.normal(), 0.0, 140.0 + 3 * random.normal()])
         pose = Pose.looking(centre, [0, random.normal(), 42 + random.normal()], 0.7 * random.normal())
         both = tuple(_laser(side, random) for side in (35.0, -35.0))
-        lasers = both[:lasers]
+        made = both[:lasers]
         table = Turntable(3200.0)
         wobble = Wobble(lean_towards_deg=float(random.uniform(0, 360)))
-        return cls(Rig(lens, pose, tuple(laser.plane for laser in lasers), table), lasers, wobble, seed=seed)
+        return cls(Rig(lens, pose, tuple(laser.plane for laser in made), table), made, wobble, seed=seed)
 
     def carry(self, step: float, nth: int) -> tuple[Floats, Floats]:
         """Rotation and shift of what lies on the plate at this step of the motor, from where it lay at step 0.

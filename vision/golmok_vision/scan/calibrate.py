@@ -66,15 +66,22 @@ class Calibration:
 
 
 def calibrate(
-    dataset: Dataset, progress: Progress = lambda done, total: None, before: Rig | None = None
+    dataset: Dataset,
+    progress: Progress = lambda done, total: None,
+    before: Rig | None = None,
+    board_mm: float = 0.0,
 ) -> Calibration:
     """Calibrate, and write `calibration.json`; one that did not pass is written too, and says so.
 
-    `before` is what was found of the same rig another time: a board of another size is noticed by it.
+    `before` is what was found of the same rig another time: a board of another size is noticed by it. `board_mm` is
+    the board's length over all `squares_x` squares, by caliper; else `dataset.toml` may have it.
 
     Raises `CalibrationError` where there is no result at all.
     """
     cv2.setNumThreads(1)  # with more, sums come in another order each time, and so do the last digits
+    said = dataset.description
+    board = replace(said.board, length_mm=board_mm) if board_mm else said.board
+    dataset = dataset.described(replace(said, board=board.by_length()))
     read = len(dataset.camera_pictures()) + len(dataset.description.steps.table)
     total = read + 2 * _ROUNDS * _ROUND + _JUDGING
     seen = Reader(dataset).read(lambda done, _: progress(done, total))
@@ -280,7 +287,7 @@ class Calibrator:
         """Something of known length besides the board."""
         judged = plate.judge(self._dataset, solution.state.rig, self._before)
         self._troubles += judged.troubles
-        return {"plate": judged.figures}
+        return {"plate": judged.figures, "scale": {"from": judged.scale_from, "doubt": round(judged.scale_doubt, 6)}}
 
 
 def _rms(off: Floats) -> float:

@@ -23,13 +23,11 @@ from golmok_vision.scan.errors import DatasetError
 from golmok_vision.scan.gauge import Gauge, check
 from golmok_vision.scan.mesh import INVENTED, MEASURED, PLATE, Model, is_closed
 from golmok_vision.scan.nearest import Floats, Surface
+from golmok_vision.scan.plate import UNCHECKED
 from golmok_vision.scan.sections import section
 from golmok_vision.scan.trouble import Trouble, is_good
 
 FORMAT: Final = 1
-
-SCALE_UNCHECKED: Final = 0.003
-"""How wrong a printed board's size usually may be where nobody checked: printers stretch by 0.1 to 0.5 %."""
 
 _COVERAGE: Final = 2.0
 """Doubts are told as twice the standard deviation: about 95 of 100 times the truth lies within."""
@@ -179,11 +177,9 @@ def _scale(gauge: dict[str, Any] | None, quality: dict[str, Any]) -> tuple[float
     """The doubt of all lengths, as a share, and what it follows from."""
     if gauge is not None:
         return _COVERAGE * max(abs(gauge["scale_error"]), 2e-4), "gauge"
-    plate = quality.get("plate") or {}
-    nominal, measured = _number(plate.get("nominal_diameter_mm")), _number(plate.get("diameter_mm"))
-    if nominal and measured:
-        return max(abs(measured / nominal - 1), 1e-3), "plate"
-    return SCALE_UNCHECKED, "nothing"
+    told = quality.get("scale") or {}
+    doubt, source = _number(told.get("doubt")), told.get("from")
+    return (UNCHECKED, "nothing") if doubt is None or source not in ("plate", "board") else (doubt, str(source))
 
 
 def _number(value: Any) -> float | None:

@@ -28,7 +28,7 @@ from golmok_vision.scan.register import moved, register
 from golmok_vision.scan.rig import Rig
 from golmok_vision.scan.shelf import MOST_EXPOSURES, Record, Shelf
 from golmok_vision.scan.trouble import Trouble, is_good
-from golmok_vision.scan.turning import grain, judge_turning
+from golmok_vision.scan.turning import NO_GRAIN, grain, judge_turning
 from golmok_vision.scan.watch import Standing, Watcher, judge
 
 Floats: TypeAlias = npt.NDArray[np.float64]
@@ -148,9 +148,10 @@ class Scan:
         troubles: list[Trouble] = []
         off = self._picture(frame, "off", troubles)
         if off is None:
+            lasers = len(self._lights)
             nothing = FramePoints(np.zeros((0, 3), np.float32), np.zeros((0, 3), np.float32),
-                                  np.zeros((0, 3), np.uint8), np.zeros(0, np.uint8), (float("nan"),) * len(self._lights))  # fmt: skip
-            return Record(nothing, (None,) * len(self._lights), tuple(troubles), np.zeros((0, 4), np.int16))
+                                  np.zeros((0, 3), np.uint8), np.zeros(0, np.uint8), (float("nan"),) * lasers)  # fmt: skip
+            return Record(nothing, (None,) * lasers, tuple(troubles), NO_GRAIN)
         lit = tuple(self._lit(frame, light, off, troubles) for light in self._lights)
         standing = tuple(None if p is None else self._watcher.look(p, off, i) for i, p in enumerate(lit))
         stop = Stop(off, lit, self._colored(frame, troubles), tuple(self._shorter(frame, troubles)))

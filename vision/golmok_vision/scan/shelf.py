@@ -58,7 +58,8 @@ class Shelf:
         standing = [[np.nan, np.nan] if each is None else list(each) for each in record.standing]
         np.savez(
             out, key=np.array(self._key(frame)), points=found.points, towards=found.towards, colour=found.colour,
-            laser=found.laser, grain=record.grain, plate_mm=np.array(found.plate_mm, float), standing=np.array(standing, float),
+            laser=found.laser, plate_mm=np.array(found.plate_mm, float), standing=np.array(standing, float),
+            grain=record.grain,
             troubles=np.array(json.dumps([[t.code, t.weight, dict(t.args)] for t in record.troubles])),
         )  # fmt: skip
         self._dataset.write_bytes(self._file(frame), out.getvalue())

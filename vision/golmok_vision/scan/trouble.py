@@ -425,10 +425,14 @@ TEXTS: Final[dict[str, Words]] = {
         "marker_mm를 고치세요",
     ),
     "size-unchecked": Words(
-        "nothing in these pictures says whether the board is as large as dataset.toml says",
-        "measure its squares with a caliper, and put the plate's diameter into [plate] diameter_mm: then it is checked",
-        "보정판의 실제 크기를 이 사진만으로는 확인할 수 없습니다",
-        "칸을 캘리퍼로 재고, 판의 지름을 [plate] diameter_mm에 적으면 확인됩니다",
+        "the scale rests on the print alone: all lengths may be wrong by {percent:.1f} % (printers stretch by 0.1 to "
+        "0.5 %), and by more if the board was fitted to the page",
+        "measure the printed board over all its {squares} squares with a caliper and calibrate with --board-mm (or "
+        "length_mm in [board]); or give the plate's diameter ([plate] diameter_mm); or scan a gauge",
+        "크기는 인쇄한 보정판만 믿은 것입니다. 모든 길이가 {percent:.1f} %까지 틀릴 수 있고(프린터 오차 0.1~0.5 %), "
+        "용지에 맞춰 인쇄했으면 더 틀립니다",
+        "인쇄한 보정판의 {squares}칸 전체 길이를 캘리퍼로 재서 --board-mm(또는 [board] length_mm)로 알려 주고 다시 "
+        "보정하세요. 판의 지름([plate] diameter_mm)을 적거나 게이지를 스캔해도 됩니다",
     ),
     "rim-unseen": Words(
         "the plate's rim was not seen where [plate] diameter_mm says, so the board's size is not checked",

@@ -26,6 +26,7 @@ Singles: TypeAlias = npt.NDArray[np.float32]
 Grain: TypeAlias = npt.NDArray[np.int16]
 """One frame's, (n, 4): laser, row of the picture, brightness of the line there, and of its two sides."""
 
+NO_GRAIN: Final[Grain] = np.zeros((0, 4), np.int16)
 _LEAST_DEG: Final = 0.8
 """Nearer stops show much of the same grain, on the piece's inside all of it."""
 
@@ -48,7 +49,7 @@ _MOST_ROUND: Final = 0.7
 
 def grain(found: FramePoints, lit: Sequence[Picture | None], off: Picture, rig: Rig, angle_deg: float) -> Grain:
     """The brightness of the lines on the piece, row by row."""
-    columns = [np.zeros((0, 4), np.int16)]
+    columns = [NO_GRAIN]
     there = found.points.astype(float) @ turn(angle_deg).T
     for laser, picture in enumerate(lit):
         mine = there[found.laser == laser]

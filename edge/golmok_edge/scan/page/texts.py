@@ -47,6 +47,9 @@ TEXTS: Final = table("""
     calibrate_now  | 지금 보정하기                 | Calibrate now
     calibrated     | 보정되어 있습니다             | Calibrated
     calibrate_again | 다시 보정                    | Calibrate again
+    board_mm       | 인쇄한 보정판의 {n}칸 전체 길이 (캘리퍼, mm) | The printed board's length over its {n} squares (caliper, mm)
+    board_why      | 재지 않으면 모든 길이가 인쇄 오차만큼(0.1~0.5 %) 틀릴 수 있습니다 | Not measured, all lengths may be wrong by what the print is (0.1 to 0.5 %)
+    no_length      | 보정판 길이는 {mm} mm쯤이어야 합니다. 첫 칸 바깥 모서리부터 끝 칸 바깥 모서리까지 재세요 | The board should be about {mm} mm long: measure from the first square's outer edge to the last one's
     camera         | 카메라                        | Camera
     look           | 보기                          | Look
     hide           | 그만 보기                     | Stop looking

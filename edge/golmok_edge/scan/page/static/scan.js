@@ -29,12 +29,14 @@ const left = (seconds) => {
   return say(h ? "left_h" : m ? "left_m" : "left_s", { h, m, s });
 };
 
+const calibrate = () => post("/calibrate", { board_mm: document.getElementById("board-mm")?.value ?? "" });
+
 // What was stopped, or broke off while pictures were taken, goes on with those that are missing.
 const again = (job, scans) => {
   const broke = job.ended === "stopped" || (job.ended === "failed" && job.stages[job.stage] === "capture");
   if (!broke || (job.scan && !scans.some((scan) => scan.name === job.scan))) return [];
   const button = el("button", { type: "button", class: "main" }, texts.go_on);
-  button.addEventListener("click", () => (job.scan ? post("/resume", { scan: job.scan }) : post("/calibrate")));
+  button.addEventListener("click", () => (job.scan ? post("/resume", { scan: job.scan }) : calibrate()));
   return [button];
 };
 
@@ -43,6 +45,7 @@ const showJob = (job, scans) => {
   byId("idle").hidden = runs;
   byId("job").hidden = !runs;
   byId("calibrate").hidden = runs;
+  document.getElementById("board")?.toggleAttribute("hidden", runs);
   byId("look").disabled = runs;
   if (runs) stopLooking();
   const now = JSON.stringify(job);
@@ -212,7 +215,7 @@ document.addEventListener("visibilitychange", () => { if (document.hidden) stopL
 byId("start").addEventListener("click", () => post("/start", { quality }));
 byId("stop").addEventListener("click", () => post("/stop"));
 byId("next").addEventListener("click", () => post("/next"));
-byId("calibrate").addEventListener("click", () => post("/calibrate"));
+byId("calibrate").addEventListener("click", calibrate);
 
 refresh();
 setInterval(refresh, STEADY_MS);
