@@ -76,6 +76,7 @@ def _desk_maker(args: argparse.Namespace, settings: Scan) -> Any:
     def make() -> Desk:
         live = Live(settings, lambda: opened(settings, twins, scans.folder / "live.wire"))
         desk = Desk(args.pin_file or settings.pin_file, scans, live, _passed_on(args), viewer_folder())
+        desk.lasers = len(settings.laser_pins)
         if not settings.board.length_mm and not settings.plate_mm:
             desk.board = settings.board
         desk.stages = tuple(stage for stage in AFTER_CAPTURE if any(c.name == stage for c in COMMANDS))

@@ -149,8 +149,10 @@ class Scan:
         off = self._picture(frame, "off", troubles)
         if off is None:
             lasers = len(self._lights)
-            nothing = FramePoints(np.zeros((0, 3), np.float32), np.zeros((0, 3), np.float32),
-                                  np.zeros((0, 3), np.uint8), np.zeros(0, np.uint8), (float("nan"),) * lasers)  # fmt: skip
+            none = np.zeros((0, 3), np.float32)
+            nothing = FramePoints(
+                none, none, none.astype(np.uint8), np.zeros(0, np.uint8), (float("nan"),) * lasers
+            )  # fmt: skip
             return Record(nothing, (None,) * lasers, tuple(troubles), NO_GRAIN)
         lit = tuple(self._lit(frame, light, off, troubles) for light in self._lights)
         standing = tuple(None if p is None else self._watcher.look(p, off, i) for i, p in enumerate(lit))

@@ -67,6 +67,7 @@ class Desk:
         self.equipment = equipment
         """Arguments of `capture` that say which scanner."""
         self.viewer = viewer
+        self.lasers = 2
         self.board: PrintedBoard | None = None
         """Whose length is asked for; none where its size is known otherwise."""
         self.sessions = Sessions()
@@ -208,7 +209,7 @@ class _Routes:
         has_viewer = all((self._desk.viewer / file).is_file() for file in VIEWER.values())
         board = self._desk.board
         answer = _html("scan.html", language, 200, token=session.token, imports=_IMPORTS, has_viewer=has_viewer,
-                       steps=STEPS, squares=0 if board is None else board.squares_x,
+                       steps=STEPS, squares=0 if board is None else board.squares_x, lasers=self._desk.lasers,
                        texts={key: row[language] for key, row in TEXTS.items()})  # fmt: skip
         return with_choice(answer, request, language)
 

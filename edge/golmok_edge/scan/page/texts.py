@@ -55,6 +55,7 @@ TEXTS: Final = table("""
     hide           | 그만 보기                     | Stop looking
     light_color    | 조명                          | Lamp
     light_off      | 레이저 끔                     | Lasers off
+    light_laser    | 레이저                        | Laser
     light_l0       | 레이저 0                      | Laser 0
     light_l1       | 레이저 1                      | Laser 1
     laser_warning  | 레이저를 눈으로 보지 마세요   | Do not look into the laser
