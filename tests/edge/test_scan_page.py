@@ -206,6 +206,17 @@ def test_a_new_calibration_takes_new_pictures_and_a_failed_one_is_not_lent(tmp_p
     assert not first.exists()
 
 
+def test_a_calibration_that_rests_on_the_print_is_told(tmp_path: Path) -> None:
+    scans = Scans(tmp_path)
+    assert not scans.rests_on_print
+    for day, source in ((1, "print"), (2, "board"), (3, "plate")):
+        folder = scans.calibrating(datetime(2026, 11, day, 9))
+        folder.mkdir()
+        quality = {"passed": True, "scale": {"from": source, "doubt": 0.005}}
+        (folder / "calibration.json").write_text(json.dumps({"quality": quality}))
+        assert scans.rests_on_print == (source == "print")
+
+
 def test_what_a_stage_says_of_the_time_left_is_understood() -> None:
     for seconds in (0, 59, 75, 3_600, 7_260, 90_000):
         assert seconds_of(told(seconds)) == seconds

@@ -45,9 +45,9 @@ TEXTS: Final[dict[str, tuple[str, str]]] = {
     "from_plate": ("회전판의 지름으로 확인함", "checked by the plate's diameter"),
     "from_board": ("캘리퍼로 잰 보정판 길이에 따름", "by the board's length, measured by caliper"),
     "from_nothing": (
-        "확인하지 않음: 인쇄한 보정판만 믿음(프린터 오차 0.1~0.5 %). 캘리퍼로 재거나 게이지를 스캔하세요",
-        "not checked: it rests on the print alone (printers are off by 0.1 to 0.5 %); measure the board with a caliper, "
-        "or scan a gauge",
+        "확인하지 않음: 인쇄한 보정판만 믿음(프린터 오차 0.1~0.5 %). 보정판을 캘리퍼로 재거나 게이지를 스캔하세요",
+        "not checked: it rests on the print alone (printers are off by 0.1 to 0.5 %); measure the board with a "
+        "caliper, or scan a gauge",
     ),
     "gauge": ("게이지", "gauge"),
     "ball": ("공", "ball"),

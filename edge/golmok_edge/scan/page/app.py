@@ -220,6 +220,7 @@ class _Routes:
         all_of_them = await asyncio.to_thread(scans.all)
         return fresh(JSONResponse({
             "calibrated": scans.calibration is not None,
+            "rests_on_print": scans.rests_on_print,
             "job": None if self._desk.job is None else asdict(self._desk.job.state),
             "scans": [{**asdict(scan), "when": scan.when} for scan in all_of_them],
         }))  # fmt: skip

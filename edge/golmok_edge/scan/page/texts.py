@@ -46,6 +46,7 @@ TEXTS: Final = table("""
     not_calibrated | 아직 보정하지 않았습니다. 보정해야 밀리미터를 믿을 수 있습니다 | Not calibrated yet: only then are its millimetres right
     calibrate_now  | 지금 보정하기                 | Calibrate now
     calibrated     | 보정되어 있습니다             | Calibrated
+    calibrated_print | 보정되어 있지만 크기는 인쇄한 보정판만 믿은 값입니다. 보정판을 캘리퍼로 재고 다시 보정하세요 | Calibrated, but its lengths rest on the print alone: measure the board with a caliper and calibrate again
     calibrate_again | 다시 보정                    | Calibrate again
     board_mm       | 인쇄한 보정판의 {n}칸 전체 길이 (캘리퍼, mm) | The printed board's length over its {n} squares (caliper, mm)
     board_why      | 재지 않으면 모든 길이가 인쇄 오차만큼(0.1~0.5 %) 틀릴 수 있습니다 | Not measured, all lengths may be wrong by what the print is (0.1 to 0.5 %)

@@ -135,8 +135,9 @@ const refresh = async () => {
     byId("lost").hidden = true;
     showJob(state.job, state.scans);
     showScans(state.scans, state.job !== null && !state.job.ended);
-    byId("calibration").textContent = state.calibrated ? texts.calibrated : texts.not_calibrated;
-    byId("calibration").className = state.calibrated ? "state good" : "state warn";
+    const how = state.rests_on_print ? "calibrated_print" : state.calibrated ? "calibrated" : "not_calibrated";
+    byId("calibration").textContent = texts[how];
+    byId("calibration").className = how === "calibrated" ? "state good" : "state warn";
     byId("calibrate").textContent = state.calibrated ? texts.calibrate_again : texts.calibrate_now;
   } catch (error) {
     byId("lost").hidden = false;
@@ -155,6 +156,7 @@ const stopLooking = () => {
   byId("look").setAttribute("aria-pressed", "false");
   byId("look").textContent = texts.look;
   byId("beware").hidden = true;
+  byId("view").hidden = true;
 };
 
 const showFigures = (view, by) => {
@@ -191,6 +193,7 @@ const look = async () => {
       canvas.height = picture.height;
       canvas.getContext("2d").drawImage(picture, 0, 0);
       if (!looking) break;
+      byId("view").hidden = false;
       showFigures(JSON.parse(answer.headers.get("X-View")), by);
       byId("eye-said").textContent = "";
     } catch (error) {
