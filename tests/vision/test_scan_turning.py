@@ -38,7 +38,9 @@ def grains(held: list[int], grain: float = 0.3, noise: float = 0.03) -> list[Gra
         columns = []
         for laser in (0, 1):
             middle, sides = (np.exp(grain * rough[laser] + noise * dice.normal(size=ROWS)) * dn for dn in (90, 60))
-            columns.append(np.column_stack([np.full(ROWS, laser), np.arange(ROWS) + 40, middle, sides]))
+            columns.append(
+                np.column_stack([np.full(ROWS, laser), np.arange(ROWS) + 40, middle, sides, np.full(ROWS, 300)])
+            )
         found.append(np.concatenate(columns).astype(np.int16))
     return found
 
@@ -61,6 +63,23 @@ def test_the_last_stops_of_a_turn_are_enough(cloud: Cloud) -> None:
     assert trouble.args == {"count": 8, "frame": 112}
 
 
+def test_a_texture_that_changes_slowly_is_no_stuck_table() -> None:
+    """Each stop shows two thirds of the grain of the one before, some more: alike, but none stands out."""
+    dice = np.random.default_rng(3)
+    rough, found = dice.normal(size=(2, ROWS)), []
+    for frame in range(200):
+        kept = np.tanh(dice.normal(0.75, 0.12))
+        rough = kept * rough + np.sqrt(1 - kept**2) * dice.normal(size=(2, ROWS))
+        found.append(np.concatenate([
+            np.column_stack([np.full(ROWS, laser), np.arange(ROWS), 90 * np.exp(0.3 * rough[laser]),
+                             60 * np.exp(0.3 * rough[laser]), np.full(ROWS, 300 + frame)]) for laser in (0, 1)
+        ]).astype(np.int16))  # fmt: skip
+    angles = [1.8 * frame for frame in range(200)]
+    assert judge_turning(found, angles, KNOBBLY) == []
+    stuck = found[:190] + found[189:190] * 10
+    assert [each.args for each in judge_turning(stuck, angles, KNOBBLY)] == [{"count": 10, "frame": 190}]
+
+
 def test_stops_too_near_to_differ_are_not_compared() -> None:
     held = [frame // 4 for frame in range(80)]  # at 0.25 degrees four stops show one grain
     assert told(held, step_deg=0.25) == []
@@ -75,6 +94,15 @@ def test_without_grain_only_a_round_piece_leaves_it_open() -> None:
 
 def test_a_table_that_never_turned_is_told_by_a_round_piece() -> None:
     assert told([0] * 30, turned()) == [("table-jammed", "bad")]
+
+
+def test_rings_all_around_are_no_jam_once_a_crumb_of_clay_goes_by() -> None:
+    seen = grains([0] * 30)  # a potter's rings: the same grain at every stop
+    angles = [12.0 * frame for frame in range(30)]
+    assert [each.code for each in judge_turning(seen, angles, turned())] == ["table-jammed"]
+    for frame in (8, 9):
+        seen[frame][50:62, 4] += 6
+    assert judge_turning(seen, angles, turned()) == []
 
 
 def test_round_is_what_looks_the_same_from_all_sides() -> None:

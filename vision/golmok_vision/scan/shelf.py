@@ -24,7 +24,7 @@ from golmok_vision.scan.trouble import Trouble
 from golmok_vision.scan.turning import Grain
 from golmok_vision.scan.watch import Standing
 
-_VERSION: Final = 6
+_VERSION: Final = 7
 """Raised whenever the same pictures would give other points."""
 
 MOST_EXPOSURES: Final = 4

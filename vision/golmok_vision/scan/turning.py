@@ -24,23 +24,28 @@ from golmok_vision.scan.trouble import Trouble
 Floats: TypeAlias = npt.NDArray[np.float64]
 Singles: TypeAlias = npt.NDArray[np.float32]
 Grain: TypeAlias = npt.NDArray[np.int16]
-"""One frame's, (n, 4): laser, row of the picture, brightness of the line there, and of its two sides."""
+"""One frame's, (n, 5): laser, row of the picture, brightness of the line there, of its two sides, and its column."""
 
-NO_GRAIN: Final[Grain] = np.zeros((0, 4), np.int16)
+NO_GRAIN: Final[Grain] = np.zeros((0, 5), np.int16)
 _LEAST_DEG: Final = 0.8
 """Nearer stops show much of the same grain, on the piece's inside all of it."""
 
-_FINE, _COARSE = 3, 11
-"""Rows. Finer is noise and the sensor's own pattern, coarser the piece's shape and its bands."""
+_FINE, _COARSE = 4, 12
+"""Rows. Finer is noise and the sensor's own pattern (its colours lie in rows of two), coarser the piece's shape."""
 
 _FEWEST_ROWS: Final = 60
 _FEWEST_PAIRS: Final = 4
 REPEATED: Final = 0.7
 """Correlation of the grain of two stops. Turned: -0.2 to 0.2, and more where a potter left rings; not turned: 0.9."""
 
+_FAR: Final = 6.0
 _ALIKE: Final = 0.5
 _SEEN: Final = 0.35
 """Correlation of the brightness with that beside it in one picture: grain is wider than a pixel, noise is not."""
+
+_MOVED_PX: Final = 2
+_MOVED_SHARE: Final = 98.0
+"""Percentile: where so much of two lines is nowhere further apart, they are one line."""
 
 _ROUND_MM: Final = 1.0
 _SECTORS: Final = 12
@@ -61,7 +66,7 @@ def grain(found: FramePoints, lit: Sequence[Picture | None], off: Picture, rig: 
         across = x[:, None] + np.array([-1, 0, 1])
         light = picture[rows[:, None], across].astype(np.int16) - off[rows[:, None], across]
         unburnt = (picture[rows[:, None], across] < WHITE).all(1)
-        told = np.column_stack([np.full(len(rows), laser), rows, light[:, 1], light[:, 0] + light[:, 2]])
+        told = np.column_stack([np.full(len(rows), laser), rows, light[:, 1], light[:, 0] + light[:, 2], x])
         columns.append(told[unburnt].astype(np.int16))
     return np.concatenate(columns)
 
@@ -74,6 +79,17 @@ def repeats(one: Grain, other: Grain) -> float:
         rows, at_a, at_b = np.intersect1d(a[:, 1], b[:, 1], return_indices=True)
         pairs.append((_fine(rows, a[at_a, 2]), _fine(rows, b[at_b, 2])))
     return _correlation(*(np.concatenate(side) for side in zip(*pairs, strict=True)))
+
+
+def is_one_line(one: Grain, other: Grain) -> bool:
+    """Whether the lines of two stops lie in the same place."""
+    apart = [np.zeros(0)]
+    for laser in (0, 1):
+        a, b = (each[each[:, 0] == laser] for each in (one, other))
+        _, at_a, at_b = np.intersect1d(a[:, 1], b[:, 1], return_indices=True)
+        apart.append(np.abs(a[at_a, 4].astype(float) - b[at_b, 4]))
+    away = np.concatenate(apart)
+    return not len(away) or float(np.percentile(away, _MOVED_SHARE)) <= _MOVED_PX
 
 
 def visible(one: Grain) -> float:
@@ -123,14 +139,25 @@ def judge_turning(grains: Sequence[Grain], angles_deg: Sequence[float], cloud: C
     seen = [each for each in map(visible, grains) if np.isfinite(each)]
     if len(known) < _FEWEST_PAIRS or not seen or float(np.median(seen)) < _SEEN:
         return _untold(cloud)
-    if float(np.percentile(known, 25)) > REPEATED:
-        return [Trouble("table-jammed", "bad")]
-    if float(np.percentile(known, 25)) > _ALIKE:
-        return _untold(cloud)
-    stood = np.flatnonzero(same > REPEATED)
+    least = float(np.percentile(known, 25))
+    # Rings all around repeat too; where the shape moves, the table turned.
+    if least > _ALIKE and all(is_one_line(grains[0], each) for each in grains):
+        return [Trouble("table-jammed", "bad")] if least > REPEATED else _untold(cloud)
+    stood = np.flatnonzero(_stands_out(same))
     if not len(stood):
         return []
     return [Trouble("table-stood", "bad", {"count": len(stood) + lag - 1, "frame": int(stood[0]) + 1})]
+
+
+def _stands_out(same: Floats) -> npt.NDArray[np.bool_]:
+    """Which correlations are those of one stop taken twice: high, and far from the usual of this piece's texture."""
+    spread = np.arctanh(np.clip(same, -0.999, 0.999))  # so that they scatter alike, whatever they are
+    high = spread > np.arctanh(REPEATED)
+    rest = spread[np.isfinite(spread) & ~high]
+    if not len(rest):
+        return np.zeros(len(same), bool)
+    usual = float(np.median(rest))
+    return np.asarray(high & (spread > usual + _FAR * 1.4826 * float(np.median(np.abs(rest - usual)))))
 
 
 def _untold(cloud: Cloud) -> list[Trouble]:
