@@ -47,6 +47,9 @@ _MOVED_PX: Final = 2
 _MOVED_SHARE: Final = 98.0
 """Percentile: where so much of two lines is nowhere further apart, they are one line."""
 
+_ENDS: Final = 12
+"""One part of so many at each end of a line has no say: over an edge it jumps about."""
+
 _ROUND_MM: Final = 1.0
 _SECTORS: Final = 12
 _MOST_ROUND: Final = 0.7
@@ -87,7 +90,8 @@ def is_one_line(one: Grain, other: Grain) -> bool:
     for laser in (0, 1):
         a, b = (each[each[:, 0] == laser] for each in (one, other))
         _, at_a, at_b = np.intersect1d(a[:, 1], b[:, 1], return_indices=True)
-        apart.append(np.abs(a[at_a, 4].astype(float) - b[at_b, 4]))
+        end = len(at_a) // _ENDS
+        apart.append(np.abs(a[at_a, 4].astype(float) - b[at_b, 4])[end : len(at_a) - end])
     away = np.concatenate(apart)
     return not len(away) or float(np.percentile(away, _MOVED_SHARE)) <= _MOVED_PX
 
