@@ -4,16 +4,16 @@ The order of the frames is that of OpenCV's `GrayCodePattern` with white and bla
 column, the coarsest first, the pattern and its inverse; the same for each bit of the row; all white; all black. With
 a projector of 1024 x 768 these are 2 x 10 + 2 x 10 + 2 = 42.
 
-A bit is judged by whether the pattern or its inverse is brighter, which no texture can upset; a pixel counts where the
-difference is clear in every bit. A camera that sees finer than the projector draws gets one point for each of the
-projector's pixels, from the middle of all of the camera's that see it: the steps of the code then do not show.
+A bit is judged by whether the pattern or its inverse is brighter, which no texture can upset. Where in its stripe a
+pixel lies is told by how clear the bits at the stripe's two edges are: each edge is in one bit alone, every other one
+in the finest, and at an edge pattern and inverse are equally bright. So of each axis one bit may be unclear: either
+answer then means the same edge. `pair.py` makes points of it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Final, TypeAlias
 
 import cv2
@@ -21,28 +21,43 @@ import numpy as np
 import numpy.typing as npt
 
 from golmok_vision.scan.dataset import Picture
-from golmok_vision.scan.errors import DatasetError, OrderError
+from golmok_vision.scan.errors import OrderError
 
 Floats: TypeAlias = npt.NDArray[np.float64]
-Codes: TypeAlias = npt.NDArray[np.uint16]
+Places: TypeAlias = npt.NDArray[np.float32]
 Mask: TypeAlias = npt.NDArray[np.bool_]
 
 _LIT_DN: Final = 12
 _CLEAR_DN: Final = 3
-_MOST_ASIDE_PX: Final = 3.0
-_PLANE_SHARE: Final = 2e-3
-_TRIES: Final = 200
+_EDGES_DN: Final = 6
+"""The least that the bits at a stripe's two edges must differ by, together: below, a place in it would be noise."""
+
+_ENOUGH_DN: Final = 15
+"""Of a place's pixels' light, the root of the sum of squares: below, a noise of one moves it by a tenth of a stripe."""
+
+_ROWS_AT_ONCE: Final = 64
+"""So that what is worked on stays in the processor's cache: a third of the time."""
+
+_SIDE: Final = np.where(np.arange(256) % 2, -0.5, 0.5).astype(np.float32)
+"""The finest bit changes after even stripes and before odd ones."""
+
+_SKIP: Final = 16
+_FOREIGN: Final = 0.7
+_MOST_FOREIGN: Final = 0.15
 
 
 @dataclass(frozen=True)
 class Decoded:
-    """For each pixel of the camera the column and row of the projector, where `seen`."""
+    """For each pixel of the camera the column and row of the projector, where `seen`: stripe k goes from k - 0.5."""
 
-    column: Codes
-    row: Codes
+    column: Places
+    row: Places
     seen: Mask
     lit: Mask
     """Where the projector's light falls at all; what is not seen of it could not be decoded."""
+
+    light: Picture
+    """How much of it comes back."""
 
 
 def bits_of(width: int, height: int) -> tuple[int, int]:
@@ -70,123 +85,143 @@ def decode(frames: Sequence[Picture], width: int, height: int) -> Decoded:
             f"{len(frames)} frames, a projector of {width} x {height} needs {wanted}: for each bit the pattern and its "
             f"inverse, columns before rows, then white, then black"
         )
-    if len({frame.shape for frame in frames}) != 1 or frames[0].ndim != 2:
-        raise OrderError("the frames must have one channel, and all the same size")
-    light = np.asarray(cv2.subtract(frames[-2], frames[-1]))
-    lit = np.where(light > _LIT_DN, np.uint8(255), np.uint8(0))
+    _check_sizes(frames)
+    light = np.asarray(cv2.subtract(frames[-2], frames[-1]), np.uint8)
+    lit = light > _LIT_DN
+    _check_order(frames)
     columns, _ = bits_of(width, height)
+    column, row = np.empty(light.shape, np.float32), np.empty(light.shape, np.float32)
     clear = lit.copy()
-    column = _code(frames[: 2 * columns], clear)
-    row = _code(frames[2 * columns : -2], clear)
-    seen = clear.astype(bool)
-    seen &= (column < width) & (row < height)
-    return Decoded(column, row, seen, lit.astype(bool))
+    # Fresh memory for each part would cost as much as the work.
+    scratch = (
+        np.empty((8, _ROWS_AT_ONCE, light.shape[1]), np.uint8),
+        np.empty((3, _ROWS_AT_ONCE, light.shape[1]), np.float32),
+    )
+    for start in range(0, len(light), _ROWS_AT_ONCE):
+        part = slice(start, start + _ROWS_AT_ONCE)
+        some = [frame[part] for frame in frames]
+        _places(some[: 2 * columns], width, clear[part], column[part], scratch)
+        _places(some[2 * columns : -2], height, clear[part], row[part], scratch)
+    return Decoded(column, row, clear, lit, light)
 
 
-def _code(frames: Sequence[Picture], clear: Picture) -> Codes:
-    """The number whose Gray code the pairs show; takes pixels that are unclear in one of them out of `clear`."""
-    least = np.full(frames[0].shape, 255, np.uint8)
-    before = np.zeros(frames[0].shape, np.uint8)
-    # Whole bytes: eight-bit work is several times as fast as sixteen-bit work.
-    parts = [np.zeros(frames[0].shape, np.uint8) for _ in range(2)]
-    place = len(frames) // 2
-    for pattern, inverse in zip(frames[::2], frames[1::2], strict=True):
-        place -= 1
-        bit = cv2.compare(pattern, inverse, cv2.CMP_GT)
+def _check_sizes(frames: Sequence[Picture]) -> None:
+    for number, frame in enumerate(frames, 1):
+        if frame.ndim != 2 or frame.shape != frames[0].shape:
+            told = " x ".join(str(side) for side in frame.shape[1::-1])
+            first = " x ".join(str(side) for side in frames[0].shape[1::-1])
+            raise OrderError(
+                f"frame {number} is {told}, the first {first}: the frames must have one channel, and all the same size"
+            )
+
+
+def _check_order(frames: Sequence[Picture]) -> None:
+    """Pattern and inverse together are as bright as white and black together: with any texture, gloss or room light."""
+    some = np.stack([frame[::_SKIP, ::_SKIP] for frame in frames]).astype(np.int16)
+    white, black = some[-2:]
+    if float(black.mean()) > float(white.mean()) + _LIT_DN:
+        raise OrderError("the last frame is brighter than the one before: white comes first, black is the last")
+    light = white - black
+    lit = light > _LIT_DN
+    if not lit.any():
+        return
+    lit = light >= np.median(light[lit])  # where it is dim, noise could look like another frame
+    both = some[:-2:2] + some[1:-2:2] - (white + black)
+    foreign = ((np.abs(both) > _FOREIGN * light) & lit).sum((1, 2)) > _MOST_FOREIGN * lit.sum()
+    if foreign.any():
+        number = 2 * int(foreign.argmax()) + 1
+        raise OrderError(
+            f"frames {number} and {number + 1} are not a pattern and its inverse: give all frames, in this order: for "
+            f"each bit the pattern and its inverse, columns before rows, white, black"
+        )
+
+
+def _places(frames: Sequence[Picture], size: int, clear: Mask, places: Places, scratch: tuple[Picture, Places]) -> None:
+    """Where between the stripes, from the pairs of one axis; takes pixels that are unclear out of `clear`."""
+    least, second, bit, apart, more, before, low, high = scratch[0][:, : len(clear)]
+    lean, sum_, side = scratch[1][:, : len(clear)]
+    for each, value in ((least, 255), (second, 255), (before, 0), (low, 0), (high, 0)):
+        each.fill(value)
+    pairs = list(zip(frames[::2], frames[1::2], strict=True))
+    for place, (pattern, inverse) in zip(reversed(range(len(pairs))), pairs, strict=True):
+        cv2.compare(pattern, inverse, cv2.CMP_GT, dst=bit)
         cv2.bitwise_xor(before, bit, dst=before)  # a Gray code's bit tells whether the number's changes
-        part = parts[place // 8]
-        np.bitwise_or(part, before & np.uint8(1 << place % 8), out=part)
-        cv2.min(least, cv2.absdiff(pattern, inverse), dst=least)
-    clear &= np.where(least >= _CLEAR_DN, np.uint8(255), np.uint8(0))
-    low, high = parts
-    return np.asarray(high.astype(np.uint16) << 8 | low)
-
-
-@dataclass(frozen=True)
-class Pair:
-    """A calibrated camera and projector: `in_projector = rotation @ in_camera + translation`, in the board's unit."""
-
-    camera: Floats
-    camera_distortion: Floats
-    projector: Floats
-    projector_distortion: Floats
-    rotation: Floats
-    translation: Floats
-
-    @classmethod
-    def read(cls, file: Path) -> Pair:
-        """From OpenCV's XML or YAML with cam_int, cam_dist, proj_int, proj_dist, rotation, translation."""
-        if not file.is_file():
-            raise DatasetError(f"{file} is not there: give the calibration of camera and projector")
-        try:
-            storage = cv2.FileStorage(str(file), cv2.FILE_STORAGE_READ)
-        except (cv2.error, SystemError) as error:
-            raise DatasetError(f"{file} is no XML or YAML of OpenCV: {error}") from None
-        # Widely used calibrations misspell `rotation`, so it is read either way.
-        names = (("cam_int",), ("cam_dist",), ("proj_int",), ("proj_dist",), ("rotation", "roration"), ("translation",))
-        shapes = ((3, 3), None, (3, 3), None, (3, 3), (3, 1))
-        found = []
-        for spellings, shape in zip(names, shapes, strict=True):
-            nodes = (storage.getNode(name).mat() for name in spellings)
-            matrix = next((np.asarray(node, float) for node in nodes if node is not None), None)
-            if matrix is None or (shape is not None and matrix.shape != shape):
-                raise DatasetError(f"{file}: {spellings[0]} is missing or has another shape")
-            found.append(matrix.ravel() if shape is None or shape == (3, 1) else matrix)
-        return cls(*found)
+        # Whole bytes: eight-bit work is several times as fast as sixteen-bit work.
+        byte = low if place < 8 else high
+        np.bitwise_or(byte, np.bitwise_and(before, np.uint8(1 << place % 8), out=bit), out=byte)
+        cv2.absdiff(pattern, inverse, dst=apart)
+        if place:
+            cv2.min(second, cv2.max(least, apart, dst=more), dst=second)
+            cv2.min(least, apart, dst=least)
+    # `apart` is now the finest bit's, zero at one edge of the stripe; `least` is zero at the other.
+    clear &= (cv2.add(least, apart, dst=more) >= _EDGES_DN) & (second >= _CLEAR_DN)
+    cv2.subtract(least, apart, dst=lean, dtype=cv2.CV_32F)
+    cv2.divide(lean, cv2.add(least, apart, dst=sum_, dtype=cv2.CV_32F), dst=lean)
+    cv2.multiply(lean, cv2.LUT(low, _SIDE, dst=side), dst=lean)
+    number = np.multiply(high, np.float32(256), out=sum_)
+    cv2.add(number, low, dst=number, dtype=cv2.CV_32F)
+    clear &= number < size
+    cv2.add(number, lean, dst=places)
 
 
 @dataclass(frozen=True)
 class Spots:
-    """Each of the projector's places that is seen, and the middle of the camera's pixels that see it."""
+    """What the camera sees of each of the projector's places: the middle of its pixels there, and of their places."""
 
     pixels: Floats
     places: Floats
+    brighter: Floats
+    """Toward where the surface is brighter: the gradient of the light's logarithm, per pixel."""
+
+    def unblurred(self, blur_px: float) -> Spots:
+        """With each pixel where its light comes from, beside texture not its middle; `blur_px` is RMS."""
+        return Spots(self.pixels + blur_px**2 * self.brighter, self.places, self.brighter)
+
+    def thinned(self, count: int) -> Spots:
+        """Every so-many-th, about `count` of them."""
+        every = max(1, len(self.pixels) // count)
+        return Spots(self.pixels[::every], self.places[::every], self.brighter[::every])
 
 
-def spots(decoded: Decoded, width: int) -> Spots:
-    """One for each place of the code; `width` is the code's."""
+def spots(decoded: Decoded, width: int, height: int) -> Spots:
+    """One for each crossing of a column and a row of the code, which has `width` x `height`."""
     rows, columns = np.nonzero(decoded.seen)
-    number = decoded.row[rows, columns].astype(np.int64) * width + decoded.column[rows, columns]
-    size = int(number.max()) + 1 if len(number) else 0
-    count = np.bincount(number, minlength=size)
-    held = np.flatnonzero(count)
-    x, y, square = (
-        np.bincount(number, each, size)[held] / count[held]
-        for each in (columns, rows, np.square(columns.astype(float)) + np.square(rows.astype(float)))
+    if not len(rows):
+        return Spots(*(np.empty((0, 2)) for _ in range(3)))
+    column, row = decoded.column[decoded.seen], decoded.row[decoded.seen]
+    number = _stripe(row, height) * width + _stripe(column, width)
+    # A pixel half on white and half on black sees by its white part.
+    weight = decoded.light[decoded.seen].astype(float)
+    sums, squares = np.bincount(number, weight), np.bincount(number, np.square(weight))
+    held = np.flatnonzero(squares >= _ENOUGH_DN**2)
+    square = np.square(columns.astype(float)) + np.square(rows.astype(float))
+    right, down = (slope[decoded.seen] for slope in _brighter(decoded.light))
+    x, y, across, along, spread, right_mean, down_mean = (
+        np.asarray(np.bincount(number, weight * each)[held] / sums[held], float)
+        for each in (columns, rows, column, row, square, right, down)
     )
     # Pixels of one place lie together; where they do not, some were decoded wrongly.
-    together = square - x * x - y * y < 0.5 * np.maximum(count[held], 4)
-    held = held[together]
+    together = spread - x * x - y * y < 0.5 * np.maximum(np.bincount(number)[held], 4)
+    places = np.column_stack([_inner(held % width, across, width), _inner(held // width, along, height)])
     return Spots(
-        np.column_stack([x[together], y[together]]), np.column_stack([held % width, held // width]).astype(float)
+        np.column_stack([x, y])[together], places[together], np.column_stack([right_mean, down_mean])[together]
     )
 
 
-def triangulate(seen: Spots, pair: Pair, step: float) -> Floats:
-    """Points (n, 3) in the camera's frame; a place of the code is `step` of the calibration's pixels wide."""
-    if not len(seen.pixels):
-        return np.empty((0, 3))
-    rays = _ideal(seen.pixels, pair.camera, pair.camera_distortion)
-    stripes = _ideal(seen.places * step, pair.projector, pair.projector_distortion)
-    toward = np.column_stack([rays, np.ones(len(rays))])
-    in_projector = toward @ pair.rotation.T
-    # Two equations for one depth: column and row of the projector.
-    slopes = in_projector[:, :2] - stripes * in_projector[:, 2:]
-    offsets = stripes * pair.translation[2] - pair.translation[:2]
-    square = np.square(slopes).sum(1)
-    depth = (slopes * offsets).sum(1) / np.where(square > 1e-12, square, np.nan)
-    beyond = in_projector[:, 2] * depth + pair.translation[2]
-    aside = np.abs(slopes * depth[:, None] - offsets).max(1) / np.where(beyond > 0, beyond, np.nan)
-    good = (depth > 0) & (aside * pair.projector[0, 0] < _MOST_ASIDE_PX * step)
-    return np.asarray(toward[good] * depth[good, None])
+def _brighter(light: Picture) -> tuple[Places, Places]:
+    smooth = cv2.GaussianBlur(light.astype(np.float32), (3, 3), 0.5)
+    level = cv2.log(np.maximum(smooth, np.float32(4)))
+    right, down = (cv2.Sobel(level, cv2.CV_32F, *axes, ksize=1, scale=0.5) for axes in ((1, 0), (0, 1)))
+    return np.asarray(right, np.float32), np.asarray(down, np.float32)
 
 
-def likely_step(seen: Spots, pair: Pair) -> int:
-    """With which step most rays of camera and projector meet: patterns are often drawn coarser than pixels."""
-    every = max(1, len(seen.pixels) // 3000)
-    some = Spots(seen.pixels[::every], seen.places[::every])
-    # The tolerance grows with the step; that must not make a greater one look better.
-    return max(range(1, 9), key=lambda step: len(triangulate(some, pair, step)) / step)
+def _stripe(places: Places, size: int) -> npt.NDArray[np.int64]:
+    return np.clip(np.rint(places), 0, size - 1).astype(np.int64)
+
+
+def _inner(stripe: npt.NDArray[np.int64], place: Floats, size: int) -> Floats:
+    """The outermost stripes have one edge only: no more is known than their middle."""
+    return np.where((stripe > 0) & (stripe < size - 1), place, stripe)
 
 
 def stripes_of(width: int, height: int, frames: int) -> tuple[int, int]:
@@ -198,58 +233,4 @@ def stripes_of(width: int, height: int, frames: int) -> tuple[int, int]:
     raise OrderError(
         f"{frames} frames, a projector of {width} x {height} needs {frames_of(width, height)}: for each bit the "
         f"pattern and its inverse, columns before rows, then white, then black"
-    )
-
-
-def _ideal(pixels: Floats, matrix: Floats, distortion: Floats) -> Floats:
-    rounds = (cv2.TERM_CRITERIA_COUNT + cv2.TERM_CRITERIA_EPS, 40, 1e-10)
-    points = np.asarray(pixels, float).reshape(-1, 1, 2)
-    return np.asarray(cv2.undistortPoints(points, matrix, distortion, None, None, None, rounds), float).reshape(-1, 2)
-
-
-@dataclass(frozen=True)
-class Flat:
-    """The plane that most points lie on: `normal . p == offset`."""
-
-    normal: Floats
-    offset: float
-    share: float
-    """Of all points."""
-
-    rms: float
-    """Of its points' distances from it."""
-
-    range: float
-    """Their median distance from the camera, by which `rms` is to be judged."""
-
-
-def flattest(points: Floats, seed: int = 0) -> Flat | None:
-    """The plane with the most points near it (0.2 % of the range), by RANSAC and then least squares."""
-    if len(points) < 50:
-        return None
-    random = np.random.default_rng(seed)
-    some = points[random.choice(len(points), min(4000, len(points)), replace=False)]
-    near = _PLANE_SHARE * float(np.median(np.linalg.norm(some, axis=1)))
-    most, best = -1, np.zeros(4)
-    for _ in range(_TRIES):
-        a, b, c = some[random.choice(len(some), 3, replace=False)]
-        normal = np.cross(b - a, c - a)
-        length = float(np.linalg.norm(normal))
-        if length < 1e-9:
-            continue
-        normal /= length
-        count = int((np.abs((some - a) @ normal) < near).sum())
-        if count > most:
-            most, best = count, np.append(normal, normal @ a)
-    for _ in range(5):
-        member = points[np.abs(points @ best[:3] - best[3]) < near]
-        if len(member) < 3:
-            return None
-        middle = member.mean(0)
-        normal = np.linalg.svd((member - middle).T @ (member - middle))[0][:, -1]
-        best = np.append(normal, normal @ middle)
-    member = points[np.abs(points @ best[:3] - best[3]) < near]
-    rms = float(np.sqrt(np.square(member @ best[:3] - best[3]).mean()))
-    return Flat(
-        best[:3], float(best[3]), len(member) / len(points), rms, float(np.median(np.linalg.norm(member, axis=1)))
     )
