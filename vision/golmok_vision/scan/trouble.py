@@ -324,7 +324,7 @@ TEXTS: Final[dict[str, Words]] = {
         "see that the motor has power and its plate is fixed to the axle; if the plate did turn, the piece has the "
         "same rings all around: stick a crumb of clay onto its side and scan again",
         "회전판이 돌지 않았습니다. 모든 사진에서 레이저 선이 무늬까지 똑같습니다",
-        "모터 전원과 판의 고정을 확인하세요. 판이 돌았다면 물건의 무늬가 빙 둘러 같은 것이니 옆면에 작은 점토를 붙이고 다시 "
+        "모터 전원과 판의 고정을 확인하세요. 판이 돌았다면 무늬가 빙 둘러 같은 것이니 옆면에 작은 점토를 붙이고 다시 "
         "스캔하세요",
     ),
     "turn-untold": Words(
