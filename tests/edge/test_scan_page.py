@@ -15,12 +15,13 @@ import pytest
 
 from golmok_edge.scan import cli
 from golmok_edge.scan.hardware import Asker
-from golmok_edge.scan.page.app import STEPS
+from golmok_edge.scan.page.app import STEPS, length_of
 from golmok_edge.scan.page.door import FREE_TRIES
 from golmok_edge.scan.page.jobs import seconds_of
 from golmok_edge.scan.page.scans import Scans
 from golmok_edge.scan.page.texts import TEXTS
 from golmok_edge.scan.progress import told
+from golmok_edge.scan.settings import PrintedBoard
 from golmok_vision.scan import OrderError
 from tests.edge.scan_page import PIN, ScanPage, running
 
@@ -160,6 +161,20 @@ def test_beyond_this_machine_only_with_tls(tmp_path: Path, capsys: pytest.Captur
     assert "certificate and key" in capsys.readouterr().err
 
 
+def test_the_board_s_length_is_taken_as_it_is_typed() -> None:
+    board = PrintedBoard()
+    assert [length_of(text, board) for text in ("", " 159.6 ", "159,6 mm", "160")] == [None, 159.6, 159.6, 160]
+    for wrong in ("long", "16", "nan", "-160", "1e99"):
+        with pytest.raises(ValueError, match="160"):
+            length_of(wrong, board)
+
+
+def test_a_length_that_cannot_be_is_refused_before_the_pictures(staff: httpx.Client) -> None:
+    answer = staff.post("/calibrate", data={"board_mm": "12"})
+    assert answer.status_code == 422
+    assert "about 160 mm" in answer.json()["error"]
+
+
 def test_every_text_is_there_in_both_languages() -> None:
     assert all(row["ko"].strip() and row["en"].strip() for row in TEXTS.values())
 
@@ -199,6 +214,17 @@ def test_a_new_calibration_takes_new_pictures_and_a_failed_one_is_not_lent(tmp_p
     assert scans.calibration == stopped
     assert scans.calibrating(days[3]) not in (first, failed, stopped)
     assert not first.exists()
+
+
+def test_a_calibration_that_rests_on_the_print_is_told(tmp_path: Path) -> None:
+    scans = Scans(tmp_path)
+    assert not scans.rests_on_print
+    for day, source in ((1, "print"), (2, "board"), (3, "plate")):
+        folder = scans.calibrating(datetime(2026, 11, day, 9))
+        folder.mkdir()
+        quality = {"passed": True, "scale": {"from": source, "doubt": 0.005}}
+        (folder / "calibration.json").write_text(json.dumps({"quality": quality}))
+        assert scans.rests_on_print == (source == "print")
 
 
 def test_what_a_stage_says_of_the_time_left_is_understood() -> None:

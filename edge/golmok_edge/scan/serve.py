@@ -79,6 +79,9 @@ def _desk_maker(args: argparse.Namespace, settings: Scan) -> Any:
         desk = Desk(
             args.pin_file or settings.pin_file, scans, live, _passed_on(args), viewer_folder(), _sending(args.config)
         )
+        desk.lasers = len(settings.laser_pins)
+        if not settings.board.length_mm and not settings.plate_mm:
+            desk.board = settings.board
         desk.stages = tuple(stage for stage in AFTER_CAPTURE if any(c.name == stage for c in COMMANDS))
         return desk
 

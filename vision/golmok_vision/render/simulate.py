@@ -29,8 +29,9 @@ from golmok_vision.scan.errors import DatasetError, MeshError, OrderError
 from golmok_vision.scan.rig import Pose, Rig, turn
 
 Fault: TypeAlias = Literal[
-    "missing", "black", "saturated", "shifted", "truncated", "bumped", "board", "empty", "laser-moved", "steps"
-]
+    "missing", "black", "saturated", "shifted", "truncated", "bumped", "board", "empty", "laser-moved", "steps",
+    "stuck", "jammed",
+]  # fmt: skip
 FAULTS: Final[dict[Fault, str]] = {
     "missing": "one laser picture is not there",
     "black": "one laser picture is black",
@@ -42,6 +43,8 @@ FAULTS: Final[dict[Fault, str]] = {
     "empty": "nothing stands on the table",
     "laser-moved": "laser 0 is turned by one degree between calibration and scan",
     "steps": "a turn has twice the steps that are believed",
+    "stuck": "the table stands still for the last fifteenth of the stops",
+    "jammed": "the table never turns",
 }
 assert set(FAULTS) == set(get_args(Fault))
 
@@ -73,6 +76,7 @@ class Order:
     """Of the camera's resolution: 1 is 1640 x 1232."""
 
     color: bool = True
+    lasers: int = len(LASERS)
 
     def __post_init__(self) -> None:
         if not 1 <= self.steps <= 3200:
@@ -81,6 +85,8 @@ class Order:
             raise OrderError(f"size must be from {_SMALLEST_MM:g} to {_LARGEST_MM:g} mm: what the scanner can see")
         if not 0.1 <= self.scale <= 2:
             raise OrderError("scale must be from 0.1 to 2")
+        if not 1 <= self.lasers <= len(LASERS):
+            raise OrderError(f"lasers must be from 1 to {len(LASERS)}")
         if self.seed < 0:
             raise OrderError("seed must be 0 or more")
 
@@ -95,7 +101,7 @@ class Simulation:
     def __init__(self, order: Order, mesh: Path | Solid, dataset: Dataset) -> None:
         self.order = order
         self.dataset = dataset
-        standard = TrueRig.standard(order.seed, order.scale)
+        standard = TrueRig.standard(order.seed, order.scale, order.lasers)
         self.true = _with(standard, steps_per_turn=6400.0) if "steps" in order.faults else standard
         self._fingerprint = _fingerprint(mesh)
         solid = objects.load(mesh) if isinstance(mesh, Path) else mesh
@@ -138,11 +144,12 @@ class Simulation:
     def files(self, stop: Stop) -> dict[Light, Path]:
         """The pictures of a stop, by the light that they are taken in."""
         kind, i = stop
+        lit: tuple[Light, ...] = ("off", *LASERS[: self.order.lasers])
         if kind == "camera":
             return {"off": self.dataset.camera_file(i)}
         if kind == "table":
-            return {light: self.dataset.table_file(i, light) for light in ("off", *LASERS)}
-        lights: tuple[Light, ...] = ("off", *LASERS, "color") if self.order.color else ("off", *LASERS)
+            return {light: self.dataset.table_file(i, light) for light in lit}
+        lights: tuple[Light, ...] = (*lit, "color") if self.order.color else lit
         return {light: self.dataset.frame_file(i, light) for light in lights}
 
     def left(self) -> list[Stop]:
@@ -184,9 +191,9 @@ class Simulation:
             return points[found]
         corners = self.solid.vertices[self.solid.faces].reshape(-1, 3)
         left = np.arange(len(points))
-        for nth, step in enumerate(self.steps.frames):
-            true = self._rig_at(nth)
-            rotation, shift = true.carry(step, nth)
+        for nth in range(len(self.steps.frames)):
+            true, held = self._rig_at(nth), self.held(nth)
+            rotation, shift = true.carry(self.steps.frames[held], held)
             there = (corners @ rotation.T + shift).astype(np.float32)
             near = np.zeros(len(left), bool)
             for laser in true.lasers:  # the sheet is turned back, not all points onwards
@@ -219,7 +226,8 @@ class Simulation:
 
     def _angle_deg(self, nth: int) -> float:
         """How far the plate really was turned at a frame."""
-        rotation, _ = self.true.carry(self.steps.frames[nth], nth)
+        held = self.held(nth)
+        rotation, _ = self.true.carry(self.steps.frames[held], held)
         return float(np.degrees(np.arctan2(rotation[1, 0], rotation[0, 0])) % 360.0)
 
     def place(self, stop: Stop) -> boards.Placed:
@@ -239,7 +247,15 @@ class Simulation:
             return boards.printed(self._board, self.place(stop))
         if "empty" in self.order.faults:
             return Scene()
-        return Scene(body).moved(*self.true.carry(self.steps.frames[i], i))
+        held = self.held(i)
+        return Scene(body).moved(*self.true.carry(self.steps.frames[held], held))
+
+    def held(self, frame: int) -> int:
+        """The frame as of which the plate stands at this one: an earlier one where the table is stuck."""
+        if "jammed" in self.order.faults:
+            return 0
+        last = self.order.steps - 1 - (self.order.steps // 15 if "stuck" in self.order.faults else 0)
+        return min(frame, last)
 
     def rig_of(self, stop: Stop) -> TrueRig:
         """The rig as it is at a stop: a knocked camera is another one from then on."""
@@ -301,11 +317,23 @@ class _Studio:
         dice = np.random.Generator(np.random.SFC64([simulation.order.seed, 4, kind, stop[1]]))
         shot = twin.shot(simulation.scene(stop, self._body), color="color" in files)
         for light, file in files.items():
-            picture = _picture(twin, shot, light, dice, _BOARD_EXPOSURE if stop[0] == "camera" else 1.0)
+            picture = self._picture(twin, shot, (stop, light), dice)
             if stop == ("frame", simulation.order.steps // 2) and light == "l0":
                 _spoilt(simulation, file, picture)
             else:
                 simulation.dataset.write_picture(file, picture)
+
+    def _picture(self, twin: ScannerTwin, shot: Shot, which: tuple[Stop, Light], dice: np.random.Generator) -> Picture:
+        (kind, i), light = which
+        if light == "off":
+            return twin.off(shot, dice, _BOARD_EXPOSURE if kind == "camera" else 1.0)
+        if light == "color":
+            return twin.colored(shot, dice)
+        order, laser = self._simulation.order, LASERS.index(light)
+        grain = None
+        if kind == "frame" and {"stuck", "jammed"} & set(order.faults):
+            grain = np.random.Generator(np.random.SFC64([order.seed, 8, laser, self._simulation.held(i)]))
+        return twin.lit(shot, laser, dice, grain)
 
     def _twin(self, true: TrueRig, stop: Stop) -> ScannerTwin:
         key = (stop[0], true.rig.pose.translation_mm.tobytes())
@@ -314,14 +342,6 @@ class _Studio:
             self._own.key = key
         twin: ScannerTwin = self._own.twin
         return twin
-
-
-def _picture(twin: ScannerTwin, shot: Shot, light: Light, dice: np.random.Generator, brighter: float) -> Picture:
-    if light == "off":
-        return twin.off(shot, dice, brighter)
-    if light == "color":
-        return twin.colored(shot, dice)
-    return twin.lit(shot, LASERS.index(light), dice)
 
 
 def _spoilt(simulation: Simulation, file: Path, picture: Picture) -> None:

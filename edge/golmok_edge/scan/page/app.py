@@ -35,9 +35,10 @@ from golmok_edge.scan.page.scans import FILES, Scans
 from golmok_edge.scan.page.texts import TEXTS, VIEWER, say
 from golmok_edge.scan.plan import LOOKED
 from golmok_edge.scan.sending import Sending
+from golmok_edge.scan.settings import PrintedBoard
 from golmok_edge.scan.words import failure
 from golmok_edge.web.serving import Guard, fresh, language_of, not_this_machine, static, templates, with_choice
-from golmok_vision.scan import ScanError
+from golmok_vision.scan import Board, ScanError
 
 SESSION: Final = "golmok-scan"
 STEPS: Final = {"quick": 100, "normal": 200, "fine": 400}
@@ -80,6 +81,9 @@ class Desk:
         self.viewer = viewer
         self.sending = sending
         """None where the settings name no cloud."""
+        self.lasers = 2
+        self.board: PrintedBoard | None = None
+        """Whose length is asked for; none where its size is known otherwise."""
         self.sessions = Sessions()
         self.lock = Lock()
         self.trying = asyncio.Lock()
@@ -103,11 +107,13 @@ class Desk:
         first = Stage("capture", (folder, "--steps", str(steps), *borrowed, *self.equipment))
         return [first, *(Stage(stage, (folder,)) for stage in self.stages)]
 
-    def of_calibration(self) -> list[Stage]:
-        """The stages of a calibration."""
+    def of_calibration(self, board_mm: float | None = None) -> list[Stage]:
+        """The stages of a calibration; `board_mm` is the printed board's length by caliper."""
         known, folder = self.scans.calibration, str(self.scans.calibrating(datetime.now()))
         captured = [Stage("capture", (folder, "--what", what, *self.equipment)) for what in ("camera", "table")]
-        return [*captured, Stage("calibrate", (folder, *(() if known is None else ("--before", str(known)))))]
+        before = () if known is None else ("--before", str(known))
+        measured = () if board_mm is None else ("--board-mm", f"{board_mm:g}")
+        return [*captured, Stage("calibrate", (folder, *before, *measured))]
 
 
 def make_app(desk: Desk, *, secure: bool) -> FastAPI:
@@ -215,8 +221,10 @@ class _Routes:
         if session is None:
             return with_choice(RedirectResponse("/login", 303), request, language)
         has_viewer = all((self._desk.viewer / file).is_file() for file in VIEWER.values())
+        board = self._desk.board
         answer = _html("scan.html", language, 200, token=session.token, imports=_IMPORTS, has_viewer=has_viewer,
-                       steps=STEPS, has_cloud=self._desk.sending is not None,
+                       steps=STEPS, squares=0 if board is None else board.squares_x, lasers=self._desk.lasers,
+                       has_cloud=self._desk.sending is not None,
                        texts={key: row[language] for key, row in {**TEXTS, **SENDING}.items()})  # fmt: skip
         return with_choice(answer, request, language)
 
@@ -228,6 +236,7 @@ class _Routes:
         told = {} if sending is None else await asyncio.to_thread(sending.told, scans.folder)
         return fresh(JSONResponse({
             "calibrated": scans.calibration is not None,
+            "rests_on_print": scans.rests_on_print,
             "job": None if self._desk.job is None else asdict(self._desk.job.state),
             "scans": [{**asdict(scan), "when": scan.when, "cloud": told.get(scan.name)} for scan in all_of_them],
         }))  # fmt: skip
@@ -286,7 +295,11 @@ class _Routes:
     async def calibrate(self, request: Request) -> Response:
         if (refusal := await self._refusal(request)) is not None:
             return refusal
-        return await self._begun(request, "", self._desk.of_calibration())
+        try:
+            board_mm = length_of((await _form(request)).get("board_mm", ""), self._desk.board)
+        except ValueError as error:
+            return JSONResponse({"error": say("no_length", language_of(request), mm=error)}, 422)
+        return await self._begun(request, "", self._desk.of_calibration(board_mm))
 
     async def _begun(self, request: Request, name: str, stages: list[Stage]) -> Response:
         if not await self._desk.begin(name, stages):
@@ -370,6 +383,19 @@ def _said(error: BaseException, request: Request) -> str:
 async def _form(request: Request) -> dict[str, str]:
     body = (await request.body()).decode("utf-8", "replace")
     return {key: values[-1] for key, values in parse_qs(body, keep_blank_values=True, max_num_fields=20).items()}
+
+
+def length_of(text: str, board: PrintedBoard | None) -> float | None:
+    """The board's length as somebody types it, nothing where there is none; raises `ValueError` with what is likely."""
+    text = text.strip().removesuffix("mm").strip().replace(",", ".")
+    if not text or board is None:
+        return None
+    likely = board.squares_x * board.square_mm
+    try:
+        Board(board.squares_x, board.squares_y, board.square_mm, board.marker_mm, length_mm=float(text))
+    except (ValueError, ScanError):
+        raise ValueError(f"{likely:g}") from None
+    return float(text)
 
 
 def _same(one: str, other: str) -> bool:

@@ -30,11 +30,23 @@ const left = (seconds) => {
   return say(h ? "left_h" : m ? "left_m" : "left_s", { h, m, s });
 };
 
-const showJob = (job) => {
+const calibrate = () => post("/calibrate", { board_mm: document.getElementById("board-mm")?.value ?? "" });
+
+// What was stopped, or broke off while pictures were taken, goes on with those that are missing.
+const again = (job, scans) => {
+  const broke = job.ended === "stopped" || (job.ended === "failed" && job.stages[job.stage] === "capture");
+  if (!broke || (job.scan && !scans.some((scan) => scan.name === job.scan))) return [];
+  const button = el("button", { type: "button", class: "main" }, texts.go_on);
+  button.addEventListener("click", () => (job.scan ? post("/resume", { scan: job.scan }) : calibrate()));
+  return [button];
+};
+
+const showJob = (job, scans) => {
   const runs = job !== null && !job.ended;
   byId("idle").hidden = runs;
   byId("job").hidden = !runs;
   byId("calibrate").hidden = runs;
+  document.getElementById("board")?.toggleAttribute("hidden", runs);
   byId("look").disabled = runs;
   if (runs) stopLooking();
   const now = JSON.stringify(job);
@@ -53,7 +65,7 @@ const showJob = (job) => {
   const bad = job.troubles.some((each) => each.weight === "bad");
   const error = job.error && !bad ? [el("p", {}, job.error)] : [];
   const kind = { done: "good", failed: "bad", stopped: "warn" }[job.ended];
-  tell([el("p", { class: `what ${kind}`, role: "status" }, texts[job.ended]), ...error, ...troubles]);
+  tell([el("p", { class: `what ${kind}`, role: "status" }, texts[job.ended]), ...error, ...troubles, ...again(job, scans)]);
 };
 
 // --- scans and the model
@@ -86,6 +98,22 @@ const showCloud = (scan) => {
   byId("cloud-said").title = cloud?.detail ?? "";
 };
 
+// What was invented is shown unless somebody does not want to see it.
+const showUnseen = (unseen, mark) => {
+  byId("unseen").hidden = !unseen;
+  if (!unseen) return;
+  const button = byId("mark");
+  const set = (isOn) => {
+    mark(isOn);
+    button.setAttribute("aria-pressed", isOn);
+    byId("marks").hidden = !isOn;
+  };
+  byId("invented-share").textContent = say("share", { n: number(100 * unseen.invented, 1) });
+  byId("base-share").textContent = say("share", { n: number(100 * unseen.base, 1) });
+  button.onclick = () => set(button.getAttribute("aria-pressed") !== "true");
+  set(button.getAttribute("aria-pressed") === "true");
+};
+
 const showModel = async (scan) => {
   shown = scan.name + scan.files.join();
   shownName = scan.name;
@@ -96,8 +124,8 @@ const showModel = async (scan) => {
   if (!document.body.dataset.viewer) return void (said.textContent = texts.no_viewer);
   try {
     said.textContent = "…";
-    const { show } = await import("/static/model.js");
-    await show(byId("stage"), address(scan.name, "mesh.glb"));
+    const { mark, show } = await import("/static/model.js");
+    showUnseen(await show(byId("stage"), address(scan.name, "mesh.glb")), mark);
     said.textContent = "";
     byId("turn-it").hidden = false;
   } catch (error) {
@@ -132,10 +160,11 @@ const refresh = async () => {
     if (answer.status === 401) return location.assign("/login");
     const state = await answer.json();
     byId("lost").hidden = true;
-    showJob(state.job);
+    showJob(state.job, state.scans);
     showScans(state.scans, state.job !== null && !state.job.ended);
-    byId("calibration").textContent = state.calibrated ? texts.calibrated : texts.not_calibrated;
-    byId("calibration").className = state.calibrated ? "state good" : "state warn";
+    const how = state.rests_on_print ? "calibrated_print" : state.calibrated ? "calibrated" : "not_calibrated";
+    byId("calibration").textContent = texts[how];
+    byId("calibration").className = how === "calibrated" ? "state good" : "state warn";
     byId("calibrate").textContent = state.calibrated ? texts.calibrate_again : texts.calibrate_now;
   } catch (error) {
     byId("lost").hidden = false;
@@ -154,6 +183,7 @@ const stopLooking = () => {
   byId("look").setAttribute("aria-pressed", "false");
   byId("look").textContent = texts.look;
   byId("beware").hidden = true;
+  byId("view").hidden = true;
 };
 
 const showFigures = (view, by) => {
@@ -190,6 +220,7 @@ const look = async () => {
       canvas.height = picture.height;
       canvas.getContext("2d").drawImage(picture, 0, 0);
       if (!looking) break;
+      byId("view").hidden = false;
       showFigures(JSON.parse(answer.headers.get("X-View")), by);
       byId("eye-said").textContent = "";
     } catch (error) {
@@ -214,7 +245,7 @@ document.addEventListener("visibilitychange", () => { if (document.hidden) stopL
 byId("start").addEventListener("click", () => post("/start", { quality }));
 byId("stop").addEventListener("click", () => post("/stop"));
 byId("next").addEventListener("click", () => post("/next"));
-byId("calibrate").addEventListener("click", () => post("/calibrate"));
+byId("calibrate").addEventListener("click", calibrate);
 
 refresh();
 setInterval(refresh, STEADY_MS);
