@@ -23,7 +23,7 @@ LOOKS_S: Final = 2.0
 """How often whoever does not send looks whether there is something, or whether he may."""
 SAYS_S: Final = 2.0
 """How often it is written down how far a file is."""
-MOST_WAIT_S: Final = 120.0
+MOST_WAIT_S: Final = 30.0
 """Somebody may stand there and wait: no more than this after the Internet is back."""
 MOST_DAMAGED: Final = 3
 CODES: Final[Mapping[int, str]] = {

@@ -1,6 +1,7 @@
 // The scan page: what runs, the camera, the list of scans. What is said in words comes from the server's table.
 
 import { byId, el, lang, number, say, texts } from "/static/dom.js";
+import { isTold, kindOf, showCloud, toldOf } from "/static/send.js";
 
 const token = document.body.dataset.token;
 const STEADY_MS = 1000;
@@ -76,28 +77,6 @@ const address = (scan, file) => `/scans/${encodeURIComponent(scan)}/${file}`;
 const showFiles = (scan) => byId("files").replaceChildren(...scan.files.filter((file) => FILES[file]).map((file) =>
   el("a", { href: address(scan.name, file), download: "" }, `${texts.download} ${texts[FILES[file]] ?? FILES[file]}`)));
 
-// --- the way to the cloud
-
-const KINDS = { sent: "good", sending: "soft", queued: "soft" };
-const kindOf = (code) => KINDS[code] ?? (code.startsWith("failed") ? "bad" : "warn");
-const toldOf = ({ code, percent }) =>
-  [texts[`cloud_${code}`], code === "sending" || percent % 100 ? say("share", { n: percent }) : ""].join(" ").trim();
-
-const showCloud = (scan) => {
-  byId("cloud").hidden = !scan.files.some((file) => file === "mesh.stl" || file === "mesh.glb");
-  if (!byId("send")) return;
-  const { cloud } = scan;
-  const isOver = !cloud || cloud.code === "sent" || cloud.code.startsWith("failed");
-  byId("send").hidden = !isOver || (cloud?.code === "sent" && !cloud.changed);
-  byId("send").textContent = cloud ? texts.send_again : texts.send;
-  byId("send").onclick = () => post("/send", { scan: scan.name });
-  byId("cloud-bar").hidden = isOver;
-  byId("cloud-bar").value = cloud?.percent ?? 0;
-  byId("cloud-said").textContent = !cloud ? "" : cloud.code === "sent" && cloud.changed ? texts.send_changed : toldOf(cloud);
-  byId("cloud-said").className = cloud ? kindOf(cloud.code) : "soft";
-  byId("cloud-said").title = cloud?.detail ?? "";
-};
-
 // What was invented is shown unless somebody does not want to see it.
 const showUnseen = (unseen, mark) => {
   byId("unseen").hidden = !unseen;
@@ -118,7 +97,7 @@ const showModel = async (scan) => {
   shown = scan.name + scan.files.join();
   shownName = scan.name;
   showFiles(scan);
-  showCloud(scan);
+  showCloud(scan, post);
   const said = byId("stage-said");
   if (!scan.files.includes("mesh.glb")) return void (said.textContent = texts.no_model);
   if (!document.body.dataset.viewer) return void (said.textContent = texts.no_viewer);
@@ -138,7 +117,7 @@ const showScans = (scans, runs) => {
   byId("scans").replaceChildren(...scans.map((scan) => {
     const line = el("li", {}, el("time", {}, scan.when),
       el("span", { class: "soft" }, scan.of ? say("pictures", { n: scan.frames, of: scan.of }) : ""));
-    if (KINDS[scan.cloud?.code]) line.append(el("span", { class: kindOf(scan.cloud.code) }, toldOf(scan.cloud)));
+    if (isTold(scan.cloud)) line.append(el("span", { class: kindOf(scan.cloud.code) }, toldOf(scan.cloud)));
     const button = el("button", { type: "button" }, texts.show);
     button.addEventListener("click", () => showModel(scan));
     line.append(button);
@@ -151,7 +130,7 @@ const showScans = (scans, runs) => {
   }));
   const newest = scans.find((scan) => scan.files.includes("mesh.glb")) ?? scans[0];
   if (shown === null || (shown !== newest.name + newest.files.join() && newest === scans[0])) showModel(newest);
-  else showCloud(scans.find((scan) => scan.name === shownName) ?? newest);
+  else showCloud(scans.find((scan) => scan.name === shownName) ?? newest, post);
 };
 
 const refresh = async () => {
