@@ -133,7 +133,7 @@ def test_test_passes_arguments_on_and_checks_first(furnished: House) -> None:
     put(furnished.root / ".venv/bin/python", SAYS_ITS_ARGUMENTS)
     ran = furnished.run("test", "tests/edge", "--slow", "-k", "a b")
     root = furnished.root
-    runs = f"python [{root}] -m pytest -n 2 --dist loadfile --no-loadscope-reorder"
+    runs = f"python [{root}] -m pytest -n 3 --dist loadfile --no-loadscope-reorder"
     assert ran.stdout.splitlines() == [
         "setup ",
         f"check [{root}] ",

@@ -5,20 +5,29 @@ from __future__ import annotations
 import re
 import shutil
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
+import cv2
+import numpy as np
 import pytest
 import trimesh
 from playwright.sync_api import Page, expect
 
+from golmok_cloud_sync.protocol.tus import FileHead
+from golmok_cloud_sync.server.file_store import FileStore
+from golmok_cloud_sync.server.registry import Registry
+from golmok_edge.demo.broker import free_ports
+from golmok_edge.outgoing.words import TEXTS as WORDS
 from golmok_edge.scan.page.texts import TEXTS
 from golmok_edge.scan.words import ERRORS
 from golmok_vision.scan import Dataset
-from golmok_vision.scan.mesh import write_model
-from golmok_vision.scan.modelling import KINDS, load_any_model
+from golmok_vision.scan.mesh import INVENTED, MEASURED, PLATE, write_model
+from golmok_vision.scan.modelling import KINDS, load_any_model, load_model
 from tests.browser.conftest import Reader, Readers
 from tests.browser.contrast import too_faint
-from tests.edge.scan_page import PIN, ScanPage, running
+from tests.cloud_sync.server_support import CloudProcess
+from tests.edge.scan_page import PIN, ScanPage, running, with_cloud
 from tests.edge.store_support import mount_tmpfs
 
 DONE = "scan-20261130-101500"
@@ -40,6 +49,8 @@ def finished(scans: Path) -> None:
     vase = trimesh.creation.revolve([(0, 0), (18, 0), (25, 20), (12, 45), (15, 55), (0, 55)], sections=64)
     vase.export(folder / "vase.stl")
     model = load_any_model(folder / "vase.stl")
+    z = model.vertices[:, 2]
+    model = replace(model, invented=np.where(z <= 0, PLATE, np.where(z > 40, INVENTED, MEASURED)).astype(np.uint8))
     for kind in KINDS:
         Dataset(folder).write_bytes(folder / f"mesh.{kind}", write_model(model, kind))
     (folder / "report.json").write_text("{}")
@@ -102,6 +113,31 @@ def test_the_model_is_turned_and_taken_away(anybody: Readers, page: ScanPage) ->
         staff.page.get_by_role("link", name="STL").click()
     assert got.value.suggested_filename == f"{DONE}-mesh.stl"
     assert Path(got.value.path()).read_bytes() == (page.scans / DONE / "mesh.stl").read_bytes()
+    staff.check()
+
+
+def red(screenshot: bytes) -> float:
+    """The share of it that is as red as what was invented."""
+    blue, green, red = np.moveaxis(np.asarray(cv2.imdecode(np.frombuffer(screenshot, np.uint8), 1), int), 2, 0)
+    return float(np.mean((red > green + 60) & (red > blue + 60)))
+
+
+@pytest.mark.parametrize("look", LOOKS[:2], ids="-".join)
+def test_what_was_never_seen_is_red_and_can_be_switched_off(
+    anybody: Readers, page: ScanPage, look: tuple[str, str, str]
+) -> None:
+    staff = signed_in(anybody, page, *look)
+    canvas, button = staff.page.locator("#stage canvas"), staff.page.locator("#mark")
+    unseen = load_model(Dataset(page.scans / DONE)).share(INVENTED)
+    expect(button).to_have_text(TEXTS["mark_unseen"][look[1]])  # type: ignore[index]  # a language
+    expect(button).to_have_attribute("aria-pressed", "true")
+    expect(staff.page.locator("#invented-share")).to_contain_text(f"{100 * unseen:.1f}")
+    assert too_faint(staff.page) == []
+    staff.picture(f"scan-{'-'.join(look)}-unseen")
+    assert red(canvas.screenshot()) > 0.01
+    button.click()
+    expect(staff.page.locator("#marks")).to_be_hidden()
+    assert red(canvas.screenshot()) == 0
     staff.check()
 
 
@@ -174,6 +210,62 @@ def test_what_goes_wrong_is_said_with_the_remedy(
     assert too_faint(staff.page) == []
     staff.picture(f"scan-{'-'.join(look)}-wrong")
     staff.check()
+
+
+def test_a_scan_goes_to_the_cloud_and_its_operator_takes_it_away(anybody: Readers, tmp_path: Path) -> None:
+    """By the button, to a cloud that is away at first, to a reader with a token."""
+    data, port = tmp_path / "data", next(free_ports(1))
+    registry = Registry(data)
+    (tmp_path / "enrol.token").write_text(registry.make_token("gw-scan"))
+    (tmp_path / "enrol.token").chmod(0o600)
+    arguments = with_cloud(tmp_path, f"http://127.0.0.1:{port}", token_file="enrol.token")
+    with running(tmp_path, *arguments) as page:
+        finished(page.scans)
+        staff = signed_in(anybody, page, "phone", "ko", "light")
+        staff.page.locator("#send").click()
+        said = staff.page.locator("#cloud-said")
+        expect(said).to_have_text(re.compile(WORDS["offline"]["ko"]))
+        assert too_faint(staff.page) == []
+        staff.picture("scan-phone-ko-offline")
+        cloud = CloudProcess(data, "--listen", f"127.0.0.1:{port}")
+        expect(said).to_have_text(WORDS["sent"]["ko"])
+        expect(staff.page.locator("#send")).to_be_hidden()
+        staff.picture("scan-phone-ko-sent")
+        staff.check()
+        content = (page.scans / DONE / "mesh.stl").read_bytes()
+    FileStore(data).announce("gw-scan", FileHead("later.stl", 2_000_000, "0" * 64))
+    operator = anybody((cloud.url, f"blob:{cloud.url}"), "desktop").open(f"{cloud.url}/gateways/gw-scan", "en")
+    operator.may_lose = True  # without a token it is refused at first, and says so
+    operator.page.locator("#token-text").fill(registry.make_token(None))
+    operator.page.locator("#token button").click()
+    expect(operator.page.locator("#files-list li")).to_have_count(3)
+    expect(operator.page.locator("#files-coming")).to_have_text("1 more to come: 0 B of 2.0 MB here")
+    with operator.page.expect_download() as got:
+        operator.page.get_by_role("button", name=f"{DONE}-mesh.stl").click()
+    assert got.value.suggested_filename == f"{DONE}-mesh.stl"
+    assert Path(got.value.path()).read_bytes() == content
+    assert too_faint(operator.page) == []
+    operator.picture("gateway-desktop-en-files")
+    operator.check()
+    cloud.kill()
+
+
+def test_a_camera_that_was_unplugged_is_plugged_in_and_the_scan_goes_on(anybody: Readers, tmp_path: Path) -> None:
+    """The twin's cable comes off after some pictures, each time that the scan goes on."""
+    with running(tmp_path, "--fault", "unplugged") as page:
+        staff = signed_in(anybody, page, *PHONE)
+        staff.page.locator("[data-quality=quick]").click()
+        staff.page.locator("#start").click()
+        notice, count = staff.page.locator("#told .notice.bad"), staff.page.locator("#scans .soft")
+        expect(notice).to_have_text(ERRORS["CameraBroken"][1])
+        before = int(re.findall(r"\d+", count.inner_text())[0])
+        assert too_faint(staff.page) == []
+        staff.picture("scan-phone-ko-unplugged")
+        staff.page.locator("#told button").click()
+        expect(staff.page.locator("#job")).to_be_visible()
+        expect(notice).to_have_text(ERRORS["CameraBroken"][1])
+        assert int(re.findall(r"\d+", count.inner_text())[0]) > before > 0
+        staff.check()
 
 
 @pytest.mark.slow

@@ -388,11 +388,12 @@ def test_a_chart_counts_truth_values_and_leaves_texts_out(sender: Sender) -> Non
 
 def test_openapi_describes_every_path(cloud_client: httpx.Client) -> None:
     schema = cloud_client.get("/openapi.json").json()
-    kinds = ["readings", "events", "orders", "gaps", "chart", "alarms"]
+    kinds = ["readings", "events", "orders", "gaps", "chart", "alarms", "files"]
     assert set(schema["paths"]) == {
         "/healthz", "/metrics", "/v1/sync", "/v1/live", "/v1/load", "/v1/gateways", "/v1/gateways/{gateway}",
         "/v1/alarms", "/v1/push/key", "/v1/push/subscriptions",
-        "/v1/gateways/{gateway}/alarms/{alarm}/acknowledge",
+        "/v1/gateways/{gateway}/alarms/{alarm}/acknowledge", "/v1/gateways/{gateway}/files/{file}",
+        "/v1/files/{gateway}", "/v1/files/{gateway}/{upload}",
         *(f"/v1/gateways/{{gateway}}/{kind}" for kind in kinds),
     }  # fmt: skip
     readings_of = schema["paths"]["/v1/gateways/{gateway}/readings"]["get"]

@@ -96,4 +96,4 @@ def test_scripts_and_styles_load_nothing_from_elsewhere() -> None:
 def test_the_scripts_stay_small() -> None:
     lines = {f.name: len(f.read_text().splitlines()) for f in ROOT.glob("*/golmok_*/**/static/*.js")}
     assert max(lines.values()) < 250, lines
-    assert sum(lines.values()) < 1_150, lines
+    assert sum(lines.values()) < 1_300, lines

@@ -25,6 +25,14 @@ class ScanPage:
     scans: Path
 
 
+def with_cloud(folder: Path, url: str, **more: str) -> tuple[str, ...]:
+    """The arguments of a page whose settings name that cloud."""
+    file = folder / "gateway.toml"
+    cloud = "".join(f'{key} = "{value}"\n' for key, value in {"url": url, **more}.items())
+    file.write_text(f'[site]\ngateway = "gw-scan"\n[cloud]\n{cloud}[scan]\ncamera = "sim+camera://piece.stl"\n')
+    return "--config", str(file)
+
+
 @contextmanager
 def running(folder: Path, *more: str) -> Iterator[ScanPage]:
     """Served until the end of the `with`."""

@@ -105,9 +105,7 @@ class Shop:
 
     def start(self) -> None:
         self.program.start()
-        until(
-            lambda: self.socket.exists() and self.ask()["ready"], f"it is ready; it said {self.program.said()[-900:]}"
-        )
+        until(self._is_ready, f"it is ready; it said {self.program.said()[-900:]}")
         self._saying.start()
 
     def end(self) -> int:
@@ -126,6 +124,12 @@ class Shop:
             with line.makefile("rb") as answer:
                 status: dict[str, Any] = json.loads(answer.readline())
         return status
+
+    def _is_ready(self) -> bool:
+        try:
+            return bool(self.ask()["ready"])
+        except (FileNotFoundError, ConnectionRefusedError):  # not bound yet, or bound and not listening yet
+            return False
 
     def devices(self) -> dict[str, dict[str, Any]]:
         return {row["name"]: row for row in self.ask()["devices"]}

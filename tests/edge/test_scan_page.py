@@ -15,12 +15,13 @@ import pytest
 
 from golmok_edge.scan import cli
 from golmok_edge.scan.hardware import Asker
-from golmok_edge.scan.page.app import STEPS
+from golmok_edge.scan.page.app import STEPS, length_of
 from golmok_edge.scan.page.door import FREE_TRIES
 from golmok_edge.scan.page.jobs import seconds_of
 from golmok_edge.scan.page.scans import Scans
 from golmok_edge.scan.page.texts import TEXTS
 from golmok_edge.scan.progress import told
+from golmok_edge.scan.settings import PrintedBoard
 from golmok_vision.scan import OrderError
 from tests.edge.scan_page import PIN, ScanPage, running
 
@@ -64,7 +65,7 @@ def test_a_stranger_sees_the_door_and_nothing_else(stranger: httpx.Client) -> No
     assert stranger.get("/scans/scan-20261130-120000/mesh.stl").headers["Location"] == "/login"
     for path in ("/state", "/live?light=off"):
         assert stranger.get(path).status_code == 401
-    for path in ("/start", "/stop", "/next", "/calibrate", "/resume", "/logout"):
+    for path in ("/start", "/stop", "/next", "/calibrate", "/resume", "/send", "/logout"):
         assert stranger.post(path).status_code == 401
     assert "set-cookie" not in stranger.post("/login", data={"pin": "000000"}).headers
 
@@ -129,6 +130,16 @@ def test_only_results_leave_a_scan(staff: httpx.Client, page: ScanPage) -> None:
     assert staff.get("/scans/calibration/mesh.stl").status_code == 404
 
 
+def test_without_a_cloud_nothing_can_be_sent_and_the_page_says_so(staff: httpx.Client, page: ScanPage) -> None:
+    folder = page.scans / "scan-20260102-120000"
+    folder.mkdir(parents=True)
+    (folder / "mesh.stl").write_bytes(b"solid")
+    refused = staff.post("/send", data={"scan": folder.name})
+    assert (refused.status_code, refused.json()["error"]) == (409, TEXTS["no_cloud"]["en"])
+    assert staff.post("/send", data={"scan": "../.."}).status_code == 404
+    assert TEXTS["no_cloud"]["en"] in staff.get("/").text
+
+
 def test_signing_out_ends_it(staff: httpx.Client) -> None:
     assert staff.post("/logout").headers["Location"] == "/login"
     assert staff.get("/state").status_code == 401
@@ -148,6 +159,20 @@ def test_beyond_this_machine_only_with_tls(tmp_path: Path, capsys: pytest.Captur
     file.write_text('[site]\ngateway = "gw-1"\n[scan]\ncamera = "sim+camera://x.stl"\nlisten = "0.0.0.0:8490"\n')
     assert cli.main(["serve", "--config", str(file)]) == 2
     assert "certificate and key" in capsys.readouterr().err
+
+
+def test_the_board_s_length_is_taken_as_it_is_typed() -> None:
+    board = PrintedBoard()
+    assert [length_of(text, board) for text in ("", " 159.6 ", "159,6 mm", "160")] == [None, 159.6, 159.6, 160]
+    for wrong in ("long", "16", "nan", "-160", "1e99"):
+        with pytest.raises(ValueError, match="160"):
+            length_of(wrong, board)
+
+
+def test_a_length_that_cannot_be_is_refused_before_the_pictures(staff: httpx.Client) -> None:
+    answer = staff.post("/calibrate", data={"board_mm": "12"})
+    assert answer.status_code == 422
+    assert "about 160 mm" in answer.json()["error"]
 
 
 def test_every_text_is_there_in_both_languages() -> None:
@@ -189,6 +214,17 @@ def test_a_new_calibration_takes_new_pictures_and_a_failed_one_is_not_lent(tmp_p
     assert scans.calibration == stopped
     assert scans.calibrating(days[3]) not in (first, failed, stopped)
     assert not first.exists()
+
+
+def test_a_calibration_that_rests_on_the_print_is_told(tmp_path: Path) -> None:
+    scans = Scans(tmp_path)
+    assert not scans.rests_on_print
+    for day, source in ((1, "print"), (2, "board"), (3, "plate")):
+        folder = scans.calibrating(datetime(2026, 11, day, 9))
+        folder.mkdir()
+        quality = {"passed": True, "scale": {"from": source, "doubt": 0.005}}
+        (folder / "calibration.json").write_text(json.dumps({"quality": quality}))
+        assert scans.rests_on_print == (source == "print")
 
 
 def test_what_a_stage_says_of_the_time_left_is_understood() -> None:

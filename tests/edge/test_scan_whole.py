@@ -95,6 +95,10 @@ def test_a_board_of_the_wrong_size_is_named_with_the_remedy(
     change(copy, "diameter_mm = 250.0", "diameter_mm = 0")
     code, found = run(capsys, "calibrate", str(copy.folder))
     assert (code, codes(found) - SMALL) == (0, {"size-unchecked"})  # nothing in the pictures can tell
+    assert found["scale"] == {"from": "print", "doubt": 0.005}
+    text = next(each["text"] for each in found["troubles"] if each["code"] == "size-unchecked")
+    assert "rests on the print alone" in text
+    assert "over all its 8 squares with a caliper" in text
     code, found = run(capsys, "calibrate", str(copy.folder), "--before", str(measured))
     assert (code, codes(found) - SMALL) == (0, {"size-unchecked", "size-changed"})  # but the calibration before can
     assert "+3.0" in found["troubles"][-1]["text"]
@@ -146,6 +150,32 @@ def test_missing_table_pictures_are_told(
     assert code == 1
     assert codes(found) & {"laser-unseen", "few-turns"}
     assert "error" in found
+
+
+def test_a_rig_with_one_laser_is_scanned_and_says_what_it_cannot_know(
+    copy: Dataset, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for file in [*copy.folder.glob("calib/table/*_l1.png"), *copy.folder.glob("frames/*_l1.png")]:
+        file.unlink()
+    # As if the board had been printed 3 % too small, and then was measured by caliper.
+    change(copy, "square_mm = 20.0", f"square_mm = {20 / 0.97}")
+    change(copy, "marker_mm = 15.0", f"marker_mm = {15 / 0.97}")
+    change(copy, "diameter_mm = 250.0", "diameter_mm = 0")
+    code, found = run(capsys, "calibrate", str(copy.folder), "--board-mm", "160")
+    assert (code, codes(found) - SMALL) == (0, {"one-laser"})
+    assert found["scale"] == {"from": "board", "doubt": 0.001}
+    assert (len(found["lasers"]), found["lasers_disagree_mm"]) == (1, None)
+    code, found = run(capsys, "reconstruct", str(copy.folder))
+    assert (code, codes(found), found["lasers"]) == (0, {"one-laser-scan"}, 1)
+    assert "one laser: its place could not be checked against another" in found["troubles"][0]["text"]
+    off = off_mm(read_cloud(copy.cloud_file.read_bytes()), copy)
+    assert float(np.sqrt(np.square(off).mean())) < 0.2
+    code, found = run(capsys, "report", str(copy.folder))
+    assert (code, found["uncertainty"]["lasers"], found["uncertainty"]["scale_from"]) == (0, 1, "board")
+    assert found["uncertainty"]["place_mm"] > 0.15  # as much as two lasers may disagree
+    page = (copy.folder / "report.html").read_text()
+    assert "one laser: its place could not be checked against another" in page
+    assert "레이저가 하나여서" in page
 
 
 # --- what may be wrong with the pictures of the piece

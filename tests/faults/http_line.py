@@ -54,9 +54,9 @@ class Exchange:
 
     @property
     def payload_at(self) -> int:
-        """Where the payloads of the frames begin; the request's end if it carries none."""
+        """Where the payloads of the frames, or the bytes of a file, begin; the request's end if it carries none."""
         body = self.request.index(b"\r\n\r\n") + 4
-        return self.request.index(b"\n", body) + 1
+        return self.request.index(b"\n", body) + 1 if self.request.startswith(b"POST /v1/sync ") else body
 
     @property
     def has_payload(self) -> bool:

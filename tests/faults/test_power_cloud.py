@@ -43,7 +43,7 @@ FOLDERS_PY: Final = "cloud-sync/golmok_cloud_sync/server/folders.py"
     ("file", "old", "new", "what"),
     [
         (LOG_PY, "synchronous = full", "synchronous = normal", "acknowledged"),
-        (FOLDERS_PY, "_sync(made.parent)", "pass", "acknowledged"),
+        (FOLDERS_PY, "sync_folder(made.parent)", "pass", "acknowledged"),
         (REGISTRY_PY, "synchronous = extra", "synchronous = off", "token"),
         (REGISTRY_PY, "synchronous = extra", "synchronous = full", "token"),
     ],

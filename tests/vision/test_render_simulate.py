@@ -89,6 +89,17 @@ def test_shorter_exposures_are_darker_and_show_the_same_line(tmp_path: Path) -> 
         replace(ORDER, exposures=(1.0, 4.0))
 
 
+def test_a_rig_with_one_laser_has_the_pictures_of_the_first(whole: Dataset, tmp_path: Path) -> None:
+    simulation = Simulation(replace(ORDER, lasers=1), PIECE, Dataset(tmp_path))
+    simulation.begin()
+    assert list(simulation.draw([("frame", 2)])) == [1]
+    assert {file.name for file in (tmp_path / "frames").iterdir()} == {f"0002_{x}.png" for x in ("off", "l0", "color")}
+    assert (read(simulation.dataset, "frames/0002_l0.png") == read(whole, "frames/0002_l0.png")).all()
+    assert len(simulation.dataset.read_json(tmp_path / "truth" / "rig.json")["lasers"]) == 1
+    with pytest.raises(OrderError, match="1 to 2"):
+        replace(ORDER, lasers=3)
+
+
 def test_another_order_does_not_go_on_with_it(whole: Dataset, tmp_path: Path) -> None:
     with pytest.raises(DatasetError, match="another simulation"):
         Simulation(replace(ORDER, seed=6), PIECE, whole).begin()

@@ -45,6 +45,13 @@ def test_a_description_comes_back(board: Board, frames: list[float], table: list
     assert read_description(write_description(whole)) == whole
 
 
+def test_a_board_is_as_large_as_its_length_says() -> None:
+    board = Board(8, 6, 20.0, 15.0, length_mm=159.2).by_length()
+    assert (board.square_mm, board.marker_mm) == pytest.approx((19.9, 14.925))
+    assert board.by_length() == board
+    assert Board().by_length() == Board()
+
+
 @pytest.mark.parametrize(
     ("text", "named"),
     [
@@ -56,8 +63,10 @@ def test_a_description_comes_back(board: Board, frames: list[float], table: list
         ('[board]\nsquare_mm = "20"', "board.square_mm must be a number"),
         ("[board]\nsquares_x = 7.5", "board.squares_x must be a whole number"),
         ("[board]\nmarker_mm = 25", "marker_mm must be more than 0 and less than square_mm"),
+        ("[board]\nlength_mm = 120", "measure with a caliper from the first square's outer edge"),
         ('[board]\ndictionary = "DICT_9X9"', "no 'DICT_9X9'"),
         ("[board]\nsquares_x = 2", "three squares"),
+        ("[board]\nsquares_x = 100000", "no more than 60 squares"),
         ("[steps]\nframes = [0, nan]", "steps.frames must be a list of numbers"),
         ("[steps]\nframes = [0, 10000000000000000000000]", "steps.frames must be a list of numbers up to"),
         ("[steps]\nnominal_per_turn = 0", "steps.nominal_per_turn must be 1 or more"),
@@ -132,8 +141,8 @@ def test_a_calibration_that_is_missing_or_edited_says_how_to_make_it_again(datas
     with pytest.raises(DatasetError, match=r"calibration\.json is missing: run `golmok-scan calibrate"):
         dataset.calibration()
     document = TrueRig.standard(1).rig.document()
-    dataset.write_json(dataset.calibration_file, {**document, "lasers": document["lasers"][:1]})
-    with pytest.raises(DatasetError, match=r"lasers must be 2, there are 1: run `golmok-scan calibrate"):
+    dataset.write_json(dataset.calibration_file, {**document, "lasers": []})
+    with pytest.raises(DatasetError, match=r"lasers must be 1 to 2, there are 0: run `golmok-scan calibrate"):
         dataset.calibration()
 
 

@@ -40,4 +40,5 @@ def test_a_slip_is_told_though_most_of_the_surface_agrees(degrees: float) -> Non
 def test_a_laser_without_points_and_what_cannot_be_compared_are_told() -> None:
     cloud = scanned(5, lines=160)
     assert codes(cloud[cloud.laser == 0]) == ["laser-silent"]
+    assert [each.code for each in doubts(cloud[cloud.laser == 0], None, lasers=1)] == ["one-laser-scan"]
     assert codes(scanned(6, lines=8)) == ["uncompared"]

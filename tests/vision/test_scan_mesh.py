@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 from functools import cache
 from typing import Any
 
@@ -237,6 +238,17 @@ def test_other_programs_read_the_files(kind: str) -> None:
     if kind != "stl":
         assert isinstance(read.visual, trimesh.visual.ColorVisuals)
         assert np.unique(np.asarray(read.visual.vertex_colors)[:, :3]) == pytest.approx([160])
+
+
+def test_a_glb_says_what_was_invented() -> None:
+    found = model("block")
+    content = write_model(found, "glb")
+    length = int.from_bytes(content[12:16], "little")
+    document, blob = json.loads(content[20 : 20 + length]), content[28 + length :]
+    place = document["accessors"][document["meshes"][0]["primitives"][0]["attributes"]["_INVENTED"]]
+    start = document["bufferViews"][place["bufferView"]]["byteOffset"]
+    kinds = np.frombuffer(blob, np.float32, place["count"], start)
+    assert np.array_equal(np.bincount(kinds.astype(int)), np.bincount(found.invented))
 
 
 def test_a_ply_keeps_what_is_known_of_each_vertex() -> None:

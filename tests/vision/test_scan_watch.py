@@ -56,6 +56,12 @@ def test_a_laser_that_was_moved_is_named() -> None:
     assert "레이저 1" in later.troubles[0].text_ko
 
 
+def test_with_one_laser_it_is_the_laser_or_the_camera() -> None:
+    for frames, code in ((slice(None), "line-moved"), (slice(20, None), "line-moved-at")):
+        verdict = judge([each[:1] for each in stood((frames, 0, 9.0))], 1640)
+        assert codes(verdict) == [(code, "bad")]
+
+
 def test_a_camera_moved_before_the_scan_is_told() -> None:
     assert codes(judge(stood((slice(None), 0, 9.0), (slice(None), 1, 5.0)), 1640)) == [("all-moved", "bad")]
 

@@ -8,15 +8,13 @@ nor for what a busy cloud has told telemetry. Nothing they do can hold up the ta
 from __future__ import annotations
 
 import ipaddress
-import json
 import logging
-import math
 import re
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import accumulate
-from typing import Any, Final, Protocol
+from typing import Final, Protocol
 from urllib.parse import urlsplit
 
 from golmok_cloud_sync.protocol import (
@@ -36,6 +34,7 @@ from golmok_cloud_sync.protocol import (
 )
 from golmok_cloud_sync.protocol.sync import MAX_HEAD, MAX_LATEST
 
+from .answers import document_of, problem_of, retry_after_s
 from .line import Answer, Line, LineError, NobodyThereError
 from .outbox import Outbox
 from .pace import Pace
@@ -339,13 +338,13 @@ class Courier(threading.Thread):
     def _turned_away(self, uplink: Uplink, answer: Answer, pace: Pace) -> None:
         """A status that is no answer of this protocol: too busy, not enrolled, or something in between that broke."""
         status = answer.status
-        detail = f"HTTP {status}: {_problem(answer)}"
+        detail = f"HTTP {status}: {problem_of(answer)}"
         if status in (401, 403):
             self._failed("refused", detail, pace)
         elif status in (429, 503):
-            if (_document(answer) or {}).get("reason") == "slow":  # it has no room for so much on so slow a line
+            if (document_of(answer) or {}).get("reason") == "slow":  # it has no room for so much on so slow a line
                 uplink.failed(urgent=pace is self._urgent_pace)
-            self._failed("waiting", detail, pace, _retry_after_s(answer))
+            self._failed("waiting", detail, pace, retry_after_s(answer))
         else:
             uplink.failed(urgent=pace is self._urgent_pace)
             self._failed("unreachable", detail, pace)
@@ -388,34 +387,6 @@ def _fitting(latest: Sequence[Record]) -> list[Record]:
     short = [record for record in latest if not isinstance(record.value, str) or len(record.value) <= _LONGEST_TEXT]
     sizes = accumulate(200 + 4 * sum(map(len, (one.channel, one.unit, one.reason, str(one.value)))) for one in short)
     return [record for record, size in zip(short[:MAX_LATEST], sizes, strict=False) if size <= MAX_HEAD // 2]
-
-
-def _problem(answer: Answer) -> str:
-    """What the server says is wrong (RFC 9457), else the status' own words."""
-    problem = _document(answer)
-    return str(problem.get("detail") or problem.get("title"))[:300] if problem is not None else answer.reason
-
-
-def _document(answer: Answer) -> dict[str, Any] | None:
-    try:
-        document = json.loads(answer.body)
-    except (ValueError, RecursionError):
-        return None
-    return document if isinstance(document, dict) else None
-
-
-def _retry_after_s(answer: Answer) -> float:
-    """Seconds that the server asks to wait: exactly from its problem document, else the header's whole ones
-    (RFC 9110, 10.2.3; the form with a date is not used here)."""
-    document = _document(answer) or {}
-    for told in (document.get("retry_after_s"), answer.headers.get("Retry-After")):
-        try:
-            seconds = float(told)  # type: ignore[arg-type]  # anything may stand there
-        except (TypeError, ValueError):
-            continue
-        if 0 <= seconds < math.inf:
-            return seconds
-    return 0.0
 
 
 def _held_s(answer: Answer) -> float | None:

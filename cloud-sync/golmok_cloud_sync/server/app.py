@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import AsyncIterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -27,17 +27,24 @@ from golmok_cloud_sync.server.chart import Charts
 from golmok_cloud_sync.server.committer import Committer
 from golmok_cloud_sync.server.dating import Dating
 from golmok_cloud_sync.server.desk import Desk
+from golmok_cloud_sync.server.file_api import FileApi
+from golmok_cloud_sync.server.file_store import FileStore
 from golmok_cloud_sync.server.fleet import Fleet
 from golmok_cloud_sync.server.ingest import Sync
 from golmok_cloud_sync.server.live import Hub
 from golmok_cloud_sync.server.log import BatchLog, LogError
 from golmok_cloud_sync.server.registry import Registry
 from golmok_cloud_sync.server.room import Limits
+from golmok_cloud_sync.server.uploads import PATHS, Uploads
 
 _THREADS: Final = 4
 _SYNC_THREADS: Final = 2
-"""Their own, so that neither questions nor large requests hold the others up."""
+_FILE_THREADS: Final = 2
+"""Their own, so that neither questions nor large requests nor files hold the others up."""
 _SNAPSHOT_S: Final = 60.0
+_SWEEP_S: Final = 3_600.0
+_LATELY_S: Final = 10.0
+"""Files wait for so long after something more urgent had to."""
 _log = logging.getLogger(__name__)
 
 
@@ -62,11 +69,18 @@ class Cloud:
 
 
 def build(
-    log: BatchLog, registry: Registry, *, is_open: bool, limits: Limits | None = None, notify: Config | None = None
+    log: BatchLog,
+    registry: Registry,
+    files: FileStore,
+    *,
+    is_open: bool,
+    limits: Limits | None = None,
+    notify: Config | None = None,
 ) -> Cloud:
     """The server on `log` and `registry`, which it closes when it ends. Raises `ConfigError` of `notify`."""
     fleet = Fleet()
     threads, syncing = ThreadPoolExecutor(_THREADS, "reader"), ThreadPoolExecutor(_SYNC_THREADS, "sync")
+    filing = ThreadPoolExecutor(_FILE_THREADS, "files")
     admission = Admission(limits or Limits.of_memory())
     committer = Committer(log)
     counters = metrics.Metrics()
@@ -82,7 +96,7 @@ def build(
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
         derived = await asyncio.to_thread(fleet.load, log)
         _log.info("%d gateways known, %d batches derived", len(fleet.names()), derived)
-        running = (hub.run(), _keep_snapshots(fleet, log), desk.run())
+        running = (hub.run(), _keep_snapshots(fleet, log), desk.run(), _sweep(files, filing))
         tasks = [asyncio.create_task(one) for one in running]
         yield
         for task in tasks:
@@ -92,6 +106,7 @@ def build(
         await asyncio.to_thread(committer.close)
         await asyncio.to_thread(threads.shutdown)
         await asyncio.to_thread(syncing.shutdown)
+        await asyncio.to_thread(filing.shutdown)
         _save(fleet, log)
         log.close()
         registry.close()
@@ -109,10 +124,20 @@ def build(
     app.router.routes.append(Route("/v1/sync", sync, methods=["POST"]))  # so that a GET is told 405
     app.include_router(Api(log, fleet, hub, access, Charts(log), threads, sync.load).router())
     app.include_router(AlarmApi(desk, log, fleet, access, threads).router())
+    app.include_router(FileApi(files, access, threads).router())
+    uploads = Uploads(files, access, filing, lambda: admission.is_overloaded(_LATELY_S))
+    app.router.routes += [Route(path, uploads) for path in PATHS]
     app.include_router(pages.router())
     _add_health(app, fleet, hub, committer, sync)
     _add_schema(app)
     return Cloud(app, sync, hub)
+
+
+async def _sweep(files: FileStore, threads: Executor) -> None:
+    while True:
+        for one in await asyncio.get_running_loop().run_in_executor(threads, files.sweep):
+            _log.info("gave up a file of %s: %d of %d bytes had come", one.gateway, one.offset, one.head.size)
+        await asyncio.sleep(_SWEEP_S)
 
 
 async def _keep_snapshots(fleet: Fleet, log: BatchLog) -> None:
@@ -149,7 +174,7 @@ def _add_schema(app: FastAPI) -> None:
         if app.openapi_schema is None:
             schema = generate()
             schema.setdefault("components", {}).setdefault("schemas", {})["Problem"] = problems.SCHEMA
-            schema["paths"]["/v1/sync"] = {"post": _SYNC}
+            schema["paths"] |= {"/v1/sync": {"post": _SYNC}, **PATHS}
             app.openapi_schema = schema
         return app.openapi_schema
 

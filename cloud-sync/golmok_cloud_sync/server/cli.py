@@ -9,11 +9,13 @@ import logging
 import os
 import socket
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from golmok_cloud_sync.notify import Config, ConfigError, channels_of, read_config
+from golmok_cloud_sync.server.file_store import FileStore, Limits
 from golmok_cloud_sync.server.log import LogError
 from golmok_cloud_sync.server.registry import FILE, NAME, Registry, RegistryError
 from golmok_cloud_sync.server.sqlite_log import SqliteBatchLog
@@ -79,6 +81,12 @@ def _parser() -> argparse.ArgumentParser:
         "again (429); default a sixteenth of the memory, 32 to 256 MiB",
     )
     serve.add_argument(
+        "--files-bytes",
+        type=int,
+        metavar="N",
+        help="what the files (models, reports) of one gateway may take on the disk; default 10 GiB, 1 GiB a file",
+    )
+    serve.add_argument(
         "--notify",
         type=Path,
         metavar="FILE",
@@ -97,6 +105,16 @@ def _parser() -> argparse.ArgumentParser:
     whose.add_argument("--reader", action="store_true", help="lets its holder read everything")
     token.add_argument("--json", action="store_true", help="print one JSON document")
     token.set_defaults(run=_token)
+    files = commands.add_parser(
+        "files",
+        help="list the files that gateways sent, and delete them",
+        description="Lists the files that are here, whole; --delete takes one away for good. The server may run.",
+    )
+    files.add_argument("--data", type=Path, metavar="DIR", required=True, help="the server's folder")
+    files.add_argument("--gateway", metavar="NAME", help="only those of this gateway")
+    files.add_argument("--delete", metavar="ID", help="delete this one")
+    files.add_argument("--json", action="store_true", help="print one JSON document")
+    files.set_defaults(run=_list_files)
     return parser
 
 
@@ -114,6 +132,8 @@ def _serve(options: argparse.Namespace) -> int:
         )
     if options.queue_bytes is not None and options.queue_bytes < 1:
         raise UsageError("--queue-bytes: give a number of bytes, such as 67108864, or leave it out")
+    if options.files_bytes is not None and options.files_bytes < 1:
+        raise UsageError("--files-bytes: give a number of bytes, such as 10737418240, or leave it out")
     notify = _notify(options.notify)
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s", stream=sys.stderr)
     _make_folder(options.data)
@@ -122,17 +142,18 @@ def _serve(options: argparse.Namespace) -> int:
         try:
             registry = Registry(options.data)
             log = SqliteBatchLog(options.data)
+            files = _files(options.data, options.files_bytes)
         except (LogError, RegistryError) as error:
             raise FailedError(str(error)) from error
-        from golmok_cloud_sync.server.room import Limits
+        from golmok_cloud_sync.server import room
         from golmok_cloud_sync.server.serving import serve  # the web framework takes a second to load
 
         host, port = listener.getsockname()[:2]
         where = f"[{host}]" if ":" in host else host
         print(f"golmok-cloud listens on http://{where}:{port}", flush=True)
-        limits = Limits.of(options.queue_bytes) if options.queue_bytes else Limits.of_memory()
+        limits = room.Limits.of(options.queue_bytes) if options.queue_bytes else room.Limits.of_memory()
         try:
-            serve(log, registry, listener, is_open=options.open_enrolment, limits=limits, notify=notify)
+            serve(log, registry, files, listener, is_open=options.open_enrolment, limits=limits, notify=notify)
         except ConfigError as error:
             raise UsageError(f"--notify: {error}") from error
     return 0
@@ -214,6 +235,37 @@ def _token(options: argparse.Namespace) -> int:
     whose = {"gateway": options.gateway} if options.gateway is not None else {"reader": True}
     print(json.dumps({"token": token, **whose}) if options.json else token)
     return 0
+
+
+# --- files ------------------------------------------------------------------------------------------------------
+
+
+def _files(folder: Path, gateway_bytes: int | None = None) -> FileStore:
+    try:
+        return FileStore(folder, Limits() if gateway_bytes is None else Limits(gateway_bytes=gateway_bytes))
+    except OSError as error:
+        raise FailedError(f"{folder} cannot be used: {error.strerror}; name a folder with --data") from error
+
+
+def _list_files(options: argparse.Namespace) -> int:
+    if not options.data.is_dir():
+        raise UsageError(f"--data: there is no folder {options.data}")
+    store = _files(options.data)
+    gateways = store.gateways() if options.gateway is None else [options.gateway]
+    found = [one for gateway in gateways for one in store.all(gateway) if one.is_here]
+    if options.delete is not None:
+        found = [one for one in found if one.id == options.delete]
+        if not found:
+            raise FailedError(f"there is no file {options.delete}: the same command without --delete lists them")
+        for one in found:
+            store.drop(one)
+    rows = [{"gateway": one.gateway, "id": one.id, **asdict(one.head)} for one in found]
+    print(json.dumps({"files": rows}, ensure_ascii=False) if options.json else "\n".join(map(_row, rows)))
+    return 0
+
+
+def _row(row: Mapping[str, Any]) -> str:
+    return "{gateway}  {id}  {size:>12,}  {group}  {name}".format_map(row)
 
 
 if __name__ == "__main__":

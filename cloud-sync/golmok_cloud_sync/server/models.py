@@ -165,3 +165,32 @@ class Subscribed(_Document):
     """A browser that is told of alarms from now on."""
 
     endpoint: str
+
+
+class FileHere(_Document):
+    """A file that came whole: its SHA-256 is right."""
+
+    id: str
+    name: str
+    group: str = Field(description="what it belongs to, such as a scan; empty if to nothing")
+    kind: Literal["model", "report", "data", "other"]
+    size: int
+    sha256: str
+    arrived: str = Field(description="when its last bytes came; RFC 3339, UTC")
+
+
+class FileComing(_Document):
+    """A file that was announced and is not here yet."""
+
+    name: str
+    group: str
+    size: int
+    received: int = Field(description="bytes that are here")
+    expires: str = Field(description="when it is given up if nothing more comes; RFC 3339, UTC")
+
+
+class Files(_Document):
+    """The files of a gateway, the newest first."""
+
+    files: list[FileHere]
+    coming: list[FileComing]

@@ -17,6 +17,7 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
+from golmok_cloud_sync.protocol.tus import MISMATCH
 from golmok_cloud_sync.server.errors import ServerError
 
 MEDIA_TYPE: Final = "application/problem+json"
@@ -38,7 +39,7 @@ class ProblemError(ServerError):
     def response(self) -> Response:
         document: dict[str, Any] = {
             "type": "about:blank",
-            "title": HTTPStatus(self.status).phrase,
+            "title": _title(self.status),
             "status": self.status,
             "detail": self.detail,
         }
@@ -100,4 +101,8 @@ SCHEMA: Final[dict[str, Any]] = {
 def documented(*statuses: int) -> dict[int | str, dict[str, Any]]:
     """The `responses` of a route that may answer with these problems."""
     content = {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}
-    return {status: {"description": HTTPStatus(status).phrase, "content": content} for status in statuses}
+    return {status: {"description": _title(status), "content": content} for status in statuses}
+
+
+def _title(status: int) -> str:
+    return "Checksum Mismatch" if status == MISMATCH else HTTPStatus(status).phrase

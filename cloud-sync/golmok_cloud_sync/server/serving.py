@@ -16,6 +16,7 @@ import uvicorn
 from golmok_cloud_sync.notify import Config
 from golmok_cloud_sync.server.accepting import Acceptor
 from golmok_cloud_sync.server.app import Cloud, build
+from golmok_cloud_sync.server.file_store import FileStore
 from golmok_cloud_sync.server.log import BatchLog
 from golmok_cloud_sync.server.registry import Registry
 from golmok_cloud_sync.server.room import Limits
@@ -34,6 +35,7 @@ _OWN_FILES: Final = 128
 def serve(
     log: BatchLog,
     registry: Registry,
+    files: FileStore,
     listener: socket.socket,
     *,
     is_open: bool,
@@ -43,7 +45,7 @@ def serve(
     """Serve until SIGTERM or SIGINT; then close `log` and `registry`. Raises `ConfigError` of `notify`."""
     sys.setswitchinterval(_SWITCH_S)
     most = raise_open_files() - _OWN_FILES
-    _Server(build(log, registry, is_open=is_open, limits=limits, notify=notify), most).run([listener])
+    _Server(build(log, registry, files, is_open=is_open, limits=limits, notify=notify), most).run([listener])
 
 
 def raise_open_files() -> int:

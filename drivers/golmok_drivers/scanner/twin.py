@@ -135,7 +135,7 @@ class CameraTwin:
         faults = self._world.wiring.faults
         self._handed += 1
         if "unplugged" in faults and self._handed > _FRAMES_UNTIL_UNPLUGGED:
-            raise CameraBroken("twin gives no more pictures: look at its cable, and start again")
+            raise CameraBroken("twin gives no more pictures: look at its cable, plug it in, and go on")
         return "lost" in faults and self._dice.random() < 1 / 6
 
     def _delay_s(self) -> float:

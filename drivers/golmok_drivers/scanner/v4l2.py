@@ -75,7 +75,7 @@ class V4l2Camera:
         self._camera.set(self._cv2.CAP_PROP_READ_TIMEOUT_MSEC, timeout_s * 1000)
         while self.now_s() < until:
             if not self._camera.grab():
-                raise CameraBroken(f"{self.name} gives no more pictures: look at its cable, and start again")
+                raise CameraBroken(f"{self.name} gives no more pictures: look at its cable, plug it in, and go on")
             stamp_s = self._camera.get(self._cv2.CAP_PROP_POS_MSEC) / 1000
             number = 0 if self._last is None else sequence_after(self._last[0], stamp_s - self._last[1], self._frame_s)
             self._last = number, stamp_s

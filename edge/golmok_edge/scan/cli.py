@@ -19,6 +19,7 @@ from golmok_edge.scan import (
     measure,
     reconstruct,
     report,
+    send,
     serve,
     simulate,
 )
@@ -33,6 +34,7 @@ examples:
   golmok-scan measure scan1 --section 20 --gauge ball:30        sizes in millimetres, and how far to trust them
   golmok-scan report scan1                                      one page with pictures, for the customer
   golmok-scan export scan1 --kind obj --triangles 50000         the model for another program
+  golmok-scan send scan1 --config gateway.toml                  model and report to the cloud
   golmok-scan compare scan1 --reference last.stl                how far the model is from a mesh that is right
   golmok-scan line --image l0.png --off off.png --json          the column of the laser's line in each row
   golmok-scan graycode --frames DIR --width 1024 --height 768 --calibration pair.xml --json
@@ -48,6 +50,7 @@ COMMANDS: Final[tuple[Command, ...]] = (
     report.COMMAND,
     export.COMMAND,
     compare.COMMAND,
+    send.COMMAND,
     line.COMMAND,
     graycode.COMMAND,
     serve.COMMAND,

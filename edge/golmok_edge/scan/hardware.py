@@ -124,7 +124,9 @@ def _made(settings: Scan, twins: Twins, wire: Path, stack: ExitStack) -> Scanner
     from golmok_vision.render.live import Light, Stage
     from golmok_vision.render.simulate import Order
 
-    order = Order(twins.seed, twins.size_mm, 1, twins.finish, scale=twins.scale)
+    order = Order(
+        twins.seed, twins.size_mm, 1, twins.finish, scale=twins.scale, lasers=len(settings.laser_pins)
+    )  # fmt: skip
     stage = Stage(order, twins.mesh, blur_px=max(4.0 * twins.scale, 2.0) if "blur" in twins.faults else None)
     hands = _Hands(stage, twins.faults)
     hands.ask("piece", 0)

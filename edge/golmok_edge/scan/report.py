@@ -43,9 +43,11 @@ TEXTS: Final[dict[str, tuple[str, str]]] = {
     "scale": ("모든 길이에 더해", "all lengths besides"),
     "from_gauge": ("크기를 아는 게이지로 확인함", "checked by a gauge of known size"),
     "from_plate": ("회전판의 지름으로 확인함", "checked by the plate's diameter"),
+    "from_board": ("캘리퍼로 잰 보정판 길이에 따름", "by the board's length, measured by caliper"),
     "from_nothing": (
-        "확인하지 않음: 보정판 인쇄 크기에 달려 있음",
-        "not checked: it rests on the size of the printed board",
+        "확인하지 않음: 인쇄한 보정판만 믿음(프린터 오차 0.1~0.5 %). 보정판을 캘리퍼로 재거나 게이지를 스캔하세요",
+        "not checked: it rests on the print alone (printers are off by 0.1 to 0.5 %); measure the board with a "
+        "caliper, or scan a gauge",
     ),
     "gauge": ("게이지", "gauge"),
     "ball": ("공", "ball"),
@@ -56,6 +58,12 @@ TEXTS: Final[dict[str, tuple[str, str]]] = {
     "noise_why": ("점과 모델 사이의 거리", "how far single points lie from the model"),
     "lasers": ("두 레이저의 차이", "disagreement of the lasers"),
     "lasers_why": ("같은 표면을 잰 두 값의 차이", "on surface that both have measured"),
+    "not_known": ("모름", "not known"),
+    "one_laser": (
+        "레이저가 하나여서 다른 레이저와 견주어 확인하지 못함",
+        "one laser: its place could not be checked against another",
+    ),
+    "not_compared": ("두 레이저가 함께 잰 곳이 적음", "too little was measured by both lasers"),
     "calibration": ("보정의 불확실성", "calibration"),
     "calibration_why": ("카메라, 레이저, 회전판", "camera, lasers and turntable"),
     "sections": ("단면", "Sections"),

@@ -16,6 +16,7 @@ from golmok_edge.scan.command import Command
 
 if TYPE_CHECKING:
     from golmok_edge.scan.page.app import Desk
+    from golmok_edge.scan.sending import Sending
     from golmok_edge.scan.settings import Scan
 
 AFTER_CAPTURE: Final = ("reconstruct", "measure", "report")
@@ -75,11 +76,24 @@ def _desk_maker(args: argparse.Namespace, settings: Scan) -> Any:
 
     def make() -> Desk:
         live = Live(settings, lambda: opened(settings, twins, scans.folder / "live.wire"))
-        desk = Desk(args.pin_file or settings.pin_file, scans, live, _passed_on(args), viewer_folder())
+        desk = Desk(
+            args.pin_file or settings.pin_file, scans, live, _passed_on(args), viewer_folder(), _sending(args.config)
+        )
+        desk.lasers = len(settings.laser_pins)
+        if not settings.board.length_mm and not settings.plate_mm:
+            desk.board = settings.board
         desk.stages = tuple(stage for stage in AFTER_CAPTURE if any(c.name == stage for c in COMMANDS))
         return desk
 
     return make
+
+
+def _sending(config: Path | None) -> Sending | None:
+    from golmok_edge.scan.sending import Sending
+    from golmok_edge.settings import load
+
+    settings = None if config is None else load(config)
+    return Sending(settings) if settings is not None and settings.cloud is not None else None
 
 
 def viewer_folder() -> Path:
@@ -104,6 +118,8 @@ async def _serve(settings: Scan, make: Any, listener: socket.socket) -> None:
     from golmok_edge.scan.page.app import make_app
 
     desk: Desk = make()
+    if desk.sending is not None:
+        desk.sending.start()
     secure = settings.certificate is not None
     config = uvicorn.Config(
         make_app(desk, secure=secure),
@@ -120,6 +136,8 @@ async def _serve(settings: Scan, make: Any, listener: socket.socket) -> None:
         if desk.job is not None and desk.job.runs:
             await desk.job.stop()
         await desk.live.close()
+        if desk.sending is not None:
+            await asyncio.to_thread(desk.sending.close)
 
 
 COMMAND: Final = Command("serve", "serve the scan page", _arguments, _run, lambda found: "")

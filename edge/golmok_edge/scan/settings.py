@@ -62,6 +62,15 @@ class PrintedBoard(Section, frozen=True):
     thickness_mm: Annotated[
         float, Meta(ge=0, le=50, description="How far its printed side lies above the plate.", examples=[2.0])
     ] = 2.0
+    length_mm: Annotated[
+        float,
+        Meta(
+            ge=0, le=5_000,
+            description="All squares_x squares together, by caliper: the squares are as large as it says. 0: not "
+            "measured.",
+            examples=[159.6],
+        ),
+    ] = 0.0  # fmt: skip
 
 
 class Scan(Section, frozen=True):

@@ -14,6 +14,7 @@ from golmok_edge.scan.progress import Progress
 FINISHES: Final = ("plain", "gloss", "dark", "texture")
 FAULTS: Final = (
     "missing", "black", "saturated", "shifted", "truncated", "bumped", "board", "empty", "laser-moved", "steps",
+    "stuck", "jammed",
 )  # fmt: skip
 
 
@@ -32,6 +33,7 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--scale", type=float, default=1.0, metavar="F", help="of the picture: 1 is 1640 x 1232 (1)")
     parser.add_argument("--exposures", type=times, default=(1.0,), metavar="F,F",
                         help="of the piece's pictures, in times the usual one, the longest first (1)")  # fmt: skip
+    parser.add_argument("--lasers", type=int, default=2, metavar="N", help="how many the scanner has: 1 or 2 (2)")
     parser.add_argument("--no-color", action="store_true", help="leave out the pictures in colour")
 
 
@@ -46,7 +48,7 @@ def _run(args: argparse.Namespace) -> dict[str, Any]:
 
     order = Order(
         args.seed, args.size, args.steps, args.finish, tuple(dict.fromkeys(args.fault)), scale=args.scale,
-        color=not args.no_color, exposures=args.exposures,
+        color=not args.no_color, exposures=args.exposures, lasers=args.lasers,
     )  # fmt: skip
     simulation = Simulation(order, args.mesh, Dataset(args.out))
     simulation.run(Progress("simulate"), threads=max(1, min(4, os.cpu_count() or 1)))
@@ -55,6 +57,7 @@ def _run(args: argparse.Namespace) -> dict[str, Any]:
         "dataset": str(args.out),
         "seed": args.seed,
         "steps": args.steps,
+        "lasers": args.lasers,
         "pictures": sum(len(simulation.files(stop)) for stop in simulation.stops()),
         "triangles": len(simulation.solid.faces),
         "size_mm": [round(float(edge), 4) for edge in high - low],

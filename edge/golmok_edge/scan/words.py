@@ -69,7 +69,7 @@ ERRORS: Final[dict[str, tuple[str, str]]] = {
     "no-room": ("no-room", "디스크에 자리가 모자랍니다. 오래된 스캔을 지우거나 장수를 줄이세요"),
     "CameraMissing": ("camera-missing", "카메라를 찾지 못했습니다. 케이블을 꽂고 설정의 camera를 확인하세요"),
     "CameraLate": ("camera-late", "카메라 사진이 제때 오지 않습니다. 이 기기에서 하는 다른 작업을 멈추고 다시 하세요"),
-    "CameraBroken": ("camera-broken", "카메라가 사진을 보내지 않습니다. 케이블을 확인하고 다시 시작하세요"),
+    "CameraBroken": ("camera-broken", "카메라가 사진을 보내지 않습니다. 케이블을 확인해 다시 꽂고 이어서 하세요"),
     "HomeNotFound": ("no-home", "회전판의 홈 스위치가 닫히지 않습니다. 모터 전원과 스위치 배선(home_pin)을 확인하세요"),
     "BusError": ("wiring", "핀을 쓸 수 없습니다. 배선과 설정의 핀 번호를 확인하고 그 핀을 쓰는 다른 프로그램을 끄세요"),
 }

@@ -85,7 +85,8 @@ class Stage:
         seen = shot.ambient * np.float32(1 + _LAMP * light.lamp)
         for laser, share in enumerate(light.lasers):
             if share > 0:
-                seen += np.float32(share) * twin.line(shot, laser, dice)
+                grain = np.random.Generator(np.random.SFC64([self._seed, 10, laser, round(step) % self.true_per_turn]))
+                seen += np.float32(share) * twin.line(shot, laser, grain)
         return sensor.picture(seen, self._noise, dice)
 
     def write_truth(self, dataset: Dataset, steps: tuple[float, ...]) -> None:

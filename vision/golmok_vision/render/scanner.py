@@ -62,10 +62,10 @@ class TrueRig:
     seed: int = 0
 
     @classmethod
-    def standard(cls, seed: int, scale: float = 1.0) -> TrueRig:
+    def standard(cls, seed: int, scale: float = 1.0, lasers: int = 2) -> TrueRig:
         """The rig of the documentation, each copy of it a little different: 300 mm away, lasers 35 degrees aside.
 
-        `scale` below 1 is the same with a smaller picture, for tests.
+        `scale` below 1 is the same with a smaller picture, for tests; with one of `lasers` it is the first.
         """
         random = np.random.Generator(np.random.SFC64([seed, 1]))
         focal = 1365.0 * scale * (1 + 0.01 * random.normal())
@@ -87,10 +87,11 @@ class TrueRig:
         )
         centre = np.array([300.0 + 3 * random.normal(), 0.0, 140.0 + 3 * random.normal()])
         pose = Pose.looking(centre, [0, random.normal(), 42 + random.normal()], 0.7 * random.normal())
-        lasers = tuple(_laser(side, random) for side in (35.0, -35.0))
+        both = tuple(_laser(side, random) for side in (35.0, -35.0))
+        made = both[:lasers]
         table = Turntable(3200.0)
         wobble = Wobble(lean_towards_deg=float(random.uniform(0, 360)))
-        return cls(Rig(lens, pose, tuple(laser.plane for laser in lasers), table), lasers, wobble, seed=seed)
+        return cls(Rig(lens, pose, tuple(laser.plane for laser in made), table), made, wobble, seed=seed)
 
     def carry(self, step: float, nth: int) -> tuple[Floats, Floats]:
         """Rotation and shift of what lies on the plate at this step of the motor, from where it lay at step 0.
@@ -270,7 +271,7 @@ class ScannerTwin:
         return self.true.sensor.picture((shot.ambient + line) * np.float32(brighter), self._noise, random)
 
     def line(self, shot: Shot, laser: int, random: np.random.Generator) -> Singles:
-        """One laser's light alone, before noise."""
+        """One laser's light alone, before noise; the same dice give the same speckle."""
         seen = Seen(shot.inverse_depth, shot.reflects[laser], shot.shadows[laser])
         return self._lines.light(shot.tiles[laser], seen, self.true.lasers[laser], shot.shadow_cameras[laser], random)
 
@@ -327,7 +328,7 @@ class ScannerTwin:
         to_camera = _unit(centre - body.corners)
         normals = np.where((np.einsum("ij,ij->i", body.normals, to_camera) < 0)[:, None], -body.normals, body.normals)
         grey = body.colors @ np.array([0.30, 0.59, 0.11], np.float32)
-        values = np.empty((len(normals), 3), np.float32)
+        values = np.zeros((len(normals), 3), np.float32)
         values[:, 0] = grey * _lamps(normals)
         for i, laser in enumerate(self.true.lasers):
             to_laser = _unit(laser.source_mm.astype(np.float32) - body.corners)

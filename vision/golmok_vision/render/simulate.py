@@ -30,8 +30,9 @@ from golmok_vision.scan.errors import DatasetError, MeshError, OrderError
 from golmok_vision.scan.rig import Pose, Rig, turn
 
 Fault: TypeAlias = Literal[
-    "missing", "black", "saturated", "shifted", "truncated", "bumped", "board", "empty", "laser-moved", "steps"
-]
+    "missing", "black", "saturated", "shifted", "truncated", "bumped", "board", "empty", "laser-moved", "steps",
+    "stuck", "jammed",
+]  # fmt: skip
 FAULTS: Final[dict[Fault, str]] = {
     "missing": "one laser picture is not there",
     "black": "one laser picture is black",
@@ -43,6 +44,8 @@ FAULTS: Final[dict[Fault, str]] = {
     "empty": "nothing stands on the table",
     "laser-moved": "laser 0 is turned by one degree between calibration and scan",
     "steps": "a turn has twice the steps that are believed",
+    "stuck": "the table stands still for the last fifteenth of the stops",
+    "jammed": "the table never turns",
 }
 assert set(FAULTS) == set(get_args(Fault))
 
@@ -74,6 +77,7 @@ class Order:
     """Of the camera's resolution: 1 is 1640 x 1232."""
 
     color: bool = True
+    lasers: int = len(LASERS)
     exposures: tuple[float, ...] = (1.0,)
     """Of the piece's pictures, in times the usual one: the longest first."""
 
@@ -84,6 +88,8 @@ class Order:
             raise OrderError(f"size must be from {_SMALLEST_MM:g} to {_LARGEST_MM:g} mm: what the scanner can see")
         if not 0.1 <= self.scale <= 2:
             raise OrderError("scale must be from 0.1 to 2")
+        if not 1 <= self.lasers <= len(LASERS):
+            raise OrderError(f"lasers must be from 1 to {len(LASERS)}")
         if not 1 <= len(self.exposures) <= MOST_EXPOSURES:
             raise OrderError(f"exposures must be from 1 to {MOST_EXPOSURES}")
         if not all(0.01 <= each <= 100 for each in self.exposures) or any(
@@ -107,7 +113,7 @@ class Simulation:
     def __init__(self, order: Order, mesh: Path | Solid, dataset: Dataset) -> None:
         self.order = order
         self.dataset = dataset
-        standard = TrueRig.standard(order.seed, order.scale)
+        standard = TrueRig.standard(order.seed, order.scale, order.lasers)
         self.true = _with(standard, steps_per_turn=6400.0) if "steps" in order.faults else standard
         self._fingerprint = _fingerprint(mesh)
         solid = objects.load(mesh) if isinstance(mesh, Path) else mesh
@@ -150,13 +156,14 @@ class Simulation:
     def files(self, stop: Stop) -> dict[Shown, Path]:
         """The pictures of a stop."""
         kind, i = stop
+        lit: tuple[Light, ...] = ("off", *LASERS[: self.order.lasers])
         if kind == "camera":
             return {("off", 0): self.dataset.camera_file(i)}
-        lights: tuple[Light, ...] = ("off", *LASERS)
         if kind == "table":
-            return {(light, 0): self.dataset.table_file(i, light) for light in lights}
-        shown: list[Shown] = [(light, 0) for light in (*lights, "color")[: 4 if self.order.color else 3]]
-        shown += [(light, nth) for nth in range(1, len(self.order.exposures)) for light in lights]
+            return {(light, 0): self.dataset.table_file(i, light) for light in lit}
+        shown: list[Shown] = [(light, 0) for light in lit]
+        shown += [("color", 0)] if self.order.color else []
+        shown += [(light, nth) for nth in range(1, len(self.order.exposures)) for light in lit]
         return {each: self.dataset.frame_file(i, *each) for each in shown}
 
     def left(self) -> list[Stop]:
@@ -198,9 +205,9 @@ class Simulation:
             return points[found]
         corners = self.solid.vertices[self.solid.faces].reshape(-1, 3)
         left = np.arange(len(points))
-        for nth, step in enumerate(self.steps.frames):
-            true = self._rig_at(nth)
-            rotation, shift = true.carry(step, nth)
+        for nth in range(len(self.steps.frames)):
+            true, held = self._rig_at(nth), self.held(nth)
+            rotation, shift = true.carry(self.steps.frames[held], held)
             there = (corners @ rotation.T + shift).astype(np.float32)
             near = np.zeros(len(left), bool)
             for laser in true.lasers:  # the sheet is turned back, not all points onwards
@@ -236,7 +243,8 @@ class Simulation:
 
     def _angle_deg(self, nth: int) -> float:
         """How far the plate really was turned at a frame."""
-        rotation, _ = self.true.carry(self.steps.frames[nth], nth)
+        held = self.held(nth)
+        rotation, _ = self.true.carry(self.steps.frames[held], held)
         return float(np.degrees(np.arctan2(rotation[1, 0], rotation[0, 0])) % 360.0)
 
     def place(self, stop: Stop) -> boards.Placed:
@@ -256,7 +264,15 @@ class Simulation:
             return boards.printed(self._board, self.place(stop))
         if "empty" in self.order.faults:
             return Scene()
-        return Scene(body).moved(*self.true.carry(self.steps.frames[i], i))
+        held = self.held(i)
+        return Scene(body).moved(*self.true.carry(self.steps.frames[held], held))
+
+    def held(self, frame: int) -> int:
+        """The frame as of which the plate stands at this one: an earlier one where the table is stuck."""
+        if "jammed" in self.order.faults:
+            return 0
+        last = self.order.steps - 1 - (self.order.steps // 15 if "stuck" in self.order.faults else 0)
+        return min(frame, last)
 
     def rig_of(self, stop: Stop) -> TrueRig:
         """The rig as it is at a stop: a knocked camera is another one from then on."""
@@ -321,12 +337,19 @@ class _Studio:
         lines: dict[Light, Singles] = {}
         for (light, nth), file in files.items():
             if light in LASERS and light not in lines:  # its speckle is the same however long it is looked at
-                lines[light] = twin.line(shot, LASERS.index(light), dice)
+                lines[light] = twin.line(shot, LASERS.index(light), self._grain(stop, light) or dice)
             picture = _picture(twin, shot, lines.get(light), dice, exposures[nth], color=light == "color")
             if stop == ("frame", simulation.order.steps // 2) and (light, nth) == ("l0", 0):
                 _spoilt(simulation, file, picture)
             else:
                 simulation.dataset.write_picture(file, picture)
+
+    def _grain(self, stop: Stop, light: Light) -> np.random.Generator | None:
+        """The speckle's own dice, where the table may stand still."""
+        order, (kind, i) = self._simulation.order, stop
+        if kind != "frame" or not {"stuck", "jammed"} & set(order.faults):
+            return None
+        return np.random.Generator(np.random.SFC64([order.seed, 8, LASERS.index(light), self._simulation.held(i)]))
 
     def _twin(self, true: TrueRig, stop: Stop) -> ScannerTwin:
         key = (stop[0], true.rig.pose.translation_mm.tobytes())

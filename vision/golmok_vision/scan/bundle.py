@@ -67,6 +67,7 @@ class Evidence:
     lines: LinePoints
     lying: Sequence[int]
     thickness_mm: float
+    lasers: int = 2
 
 
 @dataclass(frozen=True)
@@ -128,9 +129,9 @@ class Bundle:
         """The view of each corner in the hand."""
         return self._evidence.hand.view
 
-    def solve(self, start: State) -> Solution:
-        """The state that explains the evidence best."""
-        x = least(self._residuals, self._jacobian, self._packed(start))
+    def solve(self, start: State, told: Callable[[int], None] = lambda rounds: None) -> Solution:
+        """The state that explains the evidence best; `told` hears how many rounds were made."""
+        x = least(self._residuals, self._jacobian, self._packed(start), told)
         residuals = self._residuals(x)
         n, m = 2 * len(self._evidence.hand.view), 2 * len(self._evidence.table.view)
         return Solution(
@@ -273,7 +274,12 @@ def _far(lengths: Floats, most: float) -> npt.NDArray[np.bool_]:
     return np.asarray(lengths > most * max(1.5 * float(np.median(lengths)), 1e-6))
 
 
-def least(residuals: Callable[[Floats], Floats], jacobian: Callable[[Floats], Floats], x: Floats) -> Floats:
+def least(
+    residuals: Callable[[Floats], Floats],
+    jacobian: Callable[[Floats], Floats],
+    x: Floats,
+    told: Callable[[int], None] = lambda rounds: None,
+) -> Floats:
     """Where the sum of the residuals' soft absolute values is least, from `x` on: Levenberg and Marquardt's way.
 
     By the normal equations: with a few thousand residuals of two hundred unknowns each round takes 0.1 s, where
@@ -282,7 +288,8 @@ def least(residuals: Callable[[Floats], Floats], jacobian: Callable[[Floats], Fl
     damping = 1e-4
     off = residuals(x)
     cost = _cost(off)
-    for _ in range(_MOST_ROUNDS):
+    for rounds in range(_MOST_ROUNDS):
+        told(rounds)
         slopes, weight = jacobian(x), 1 / np.sqrt(1 + np.square(off / _SOFT))
         normal, down = slopes.T @ (slopes * weight[:, None]), slopes.T @ (off * weight)
         scale = np.diag(normal) + 1e-12 * np.diag(normal).max()

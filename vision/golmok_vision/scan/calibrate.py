@@ -8,7 +8,7 @@ something of known length (the plate) confirms the board's size, which no pictur
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final, TypeAlias
 
@@ -40,6 +40,8 @@ _VIEW_ODD: Final = 4.0
 _OUTLIER: Final = 6.0
 _LENS_VIEWS: Final = 30
 _PROBES_MM: Final = (20.0, 45.0)
+_ROUNDS, _ROUND, _JUDGING = 8, 3, 12
+"""For the progress: rounds that the bundle usually needs, and what a round and judging cost, in pictures read."""
 
 
 @dataclass(frozen=True)
@@ -64,27 +66,40 @@ class Calibration:
 
 
 def calibrate(
-    dataset: Dataset, progress: Progress = lambda done, total: None, before: Rig | None = None
+    dataset: Dataset,
+    progress: Progress = lambda done, total: None,
+    before: Rig | None = None,
+    board_mm: float = 0.0,
 ) -> Calibration:
     """Calibrate, and write `calibration.json`; one that did not pass is written too, and says so.
 
-    `before` is what was found of the same rig another time: a board of another size is noticed by it.
+    `before` is what was found of the same rig another time: a board of another size is noticed by it. `board_mm` is
+    the board's length over all `squares_x` squares, by caliper; else `dataset.toml` may have it.
 
     Raises `CalibrationError` where there is no result at all.
     """
     cv2.setNumThreads(1)  # with more, sums come in another order each time, and so do the last digits
-    seen = Reader(dataset).read(progress)
+    said = dataset.description
+    board = replace(said.board, length_mm=board_mm) if board_mm else said.board
+    dataset = dataset.described(replace(said, board=board.by_length()))
+    read = len(dataset.camera_pictures()) + len(dataset.description.steps.table)
+    total = read + 2 * _ROUNDS * _ROUND + _JUDGING
+    seen = Reader(dataset).read(lambda done, _: progress(done, total))
     dataset.calibration_file.unlink(missing_ok=True)  # what was found before is no result of these pictures
-    result = Calibrator(dataset, seen, before).run()
+    result = Calibrator(dataset, seen, before, lambda done: progress(read + done, total)).run()
     dataset.write_json(dataset.calibration_file, result.rig.document())
+    progress(total, total)
     return result
 
 
 class Calibrator:
     """One calibration of one dataset, from what was seen on its pictures."""
 
-    def __init__(self, dataset: Dataset, seen: Seen, before: Rig | None = None) -> None:
+    def __init__(
+        self, dataset: Dataset, seen: Seen, before: Rig | None = None, done: Callable[[int], None] = lambda done: None
+    ) -> None:
         self._dataset = dataset
+        self._done = done
         self._before = before
         self._seen = seen
         self._board = dataset.description.board
@@ -149,7 +164,7 @@ class Calibrator:
     def _without_odd(self, evidence: Evidence, start: State, views: list[int]) -> tuple[Evidence, State]:
         """Without pictures in the hand whose corners fit no pose."""
         bundle = self._bundle(evidence, start)
-        solution = bundle.solve(start)
+        solution = bundle.solve(start, self._rounds(0))
         off = np.linalg.norm(solution.hand_px, axis=1)
         each = np.array([_median(off[evidence.hand.view == k]) for k in range(len(views))])
         limit = _VIEW_ODD * max(float(np.median(each)) if len(each) else 0.0, 0.05)
@@ -165,8 +180,13 @@ class Calibrator:
     def _bundle(self, evidence: Evidence, state: State) -> Bundle:
         return Bundle(evidence, self._seen.size, len(state.rig.lasers), len(state.hand), len(state.placed))
 
+    def _rounds(self, solves: int) -> Callable[[int], None]:
+        """Progress of the bundle after so many that are solved."""
+        return lambda rounds: self._done(_ROUND * (solves * _ROUNDS + min(rounds, _ROUNDS)))
+
     def _solved(self, evidence: Evidence, start: State) -> Solution:
-        solution = self._bundle(evidence, start).solve(start)
+        solution = self._bundle(evidence, start).solve(start, self._rounds(1))
+        self._done(2 * _ROUNDS * _ROUND)
         px = _rms(solution.table_px)
         if px > _UNSOLVED * self._seen.size[0]:
             raise CalibrationError([*self._troubles, Trouble("unsolved", "bad", {"px": px})])
@@ -203,21 +223,26 @@ class Calibrator:
             if mm > LINE_LIMIT_MM:
                 self._troubles.append(Trouble("line-rough", "bad", {**laser_name(i), "mm": mm, "limit": LINE_LIMIT_MM}))
         apart = self._apart_mm(solution, evidence)
-        if apart > AGREE_LIMIT_MM:
+        if apart is None:
+            self._troubles.append(Trouble("one-laser", "note"))
+        elif apart > AGREE_LIMIT_MM:
             self._troubles.append(Trouble("lasers-disagree", "bad", {"mm": apart, "limit": AGREE_LIMIT_MM}))
         unsure = self._unsure_mm(solution)
         if unsure > SURE_LIMIT_MM:
             self._troubles.append(Trouble("unsure", "bad", {"mm": unsure, "limit": SURE_LIMIT_MM}))
         return {
             "lasers": [{"rms_mm": mm} for mm in rough],
-            "lasers_disagree_mm": round(apart, 4),
+            "lasers_disagree_mm": None if apart is None else round(apart, 4),
             "uncertainty_mm": round(unsure, 4),
         }
 
-    def _apart_mm(self, solution: Solution, evidence: Evidence) -> float:
-        """How far apart the lasers measure the board, worst of the placements: by triangulated points' depths."""
+    def _apart_mm(self, solution: Solution, evidence: Evidence) -> float | None:
+        """How far apart the lasers measure the board, worst of the placements: by triangulated points' depths.
+
+        Nothing where there is one.
+        """
         if len(solution.state.rig.lasers) < 2:
-            return 0.0
+            return None
         placements = np.array([view.placement for view in evidence.views])[evidence.lines.view]
         depth = self._depth_mm(solution, evidence)
         worst = 0.0
@@ -262,7 +287,7 @@ class Calibrator:
         """Something of known length besides the board."""
         judged = plate.judge(self._dataset, solution.state.rig, self._before)
         self._troubles += judged.troubles
-        return {"plate": judged.figures}
+        return {"plate": judged.figures, "scale": {"from": judged.scale_from, "doubt": round(judged.scale_doubt, 6)}}
 
 
 def _rms(off: Floats) -> float:

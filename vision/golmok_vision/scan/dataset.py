@@ -19,7 +19,7 @@ import re
 import shutil
 import tomllib
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Final, Literal, TypeAlias
@@ -41,8 +41,12 @@ LASERS: Final[tuple[Light, ...]] = ("l0", "l1")
 MOST_EXPOSURES: Final = 4
 """Of one frame in one light."""
 
+_MOST_SQUARES: Final = 60
 _SMALLEST_PLATE_MM: Final = 20.0
 _LARGEST_PLATE_MM: Final = 2000.0
+_MOST_STRETCHED: Final = 0.08
+"""By printers that fit to the page; more is another board."""
+
 _TAIL: Final = b"IEND\xaeB`\x82"
 _SPARE_BYTES: Final = 64 << 20
 """What stays free on the disk whatever is captured: a gateway's store lives there too."""
@@ -59,7 +63,8 @@ class Board:
     """The ChArUco board: chessboard squares with markers in the white ones, as OpenCV draws it.
 
     `square_mm` is what a caliper says, not what was sent to the printer. `thickness_mm` is how far the printed side
-    lies above the plate when the board lies on it.
+    lies above the plate when the board lies on it. `length_mm` is what a caliper says of all `squares_x` squares
+    together (0: not measured): where it is given, the squares are as large as it says.
     """
 
     squares_x: int = 8
@@ -68,14 +73,28 @@ class Board:
     marker_mm: float = 15.0
     dictionary: str = "DICT_4X4_50"
     thickness_mm: float = 0.0
+    length_mm: float = 0.0
 
     def __post_init__(self) -> None:
         if not re.fullmatch(r"DICT_\w+", self.dictionary) or not hasattr(cv2.aruco, self.dictionary):
             raise DatasetError(f"board.dictionary: there is no {self.dictionary!r}; for instance DICT_4X4_50")
+        if max(self.squares_x, self.squares_y) > _MOST_SQUARES:
+            raise DatasetError(f"board: it must have no more than {_MOST_SQUARES} squares each way")
         if min(self.squares_x, self.squares_y) < 3:
             raise DatasetError("board: it must have three squares or more each way")
         if not 0 < self.marker_mm < self.square_mm:
             raise DatasetError("board: marker_mm must be more than 0 and less than square_mm")
+        stretched = abs(self.length_mm / (self.squares_x * self.square_mm) - 1) if self.length_mm else 0.0
+        if not stretched <= _MOST_STRETCHED:
+            raise DatasetError(
+                f"board: {self.length_mm:g} mm over {self.squares_x} squares of {self.square_mm:g} mm cannot be: "
+                f"measure with a caliper from the first square's outer edge to the last one's, along them"
+            )
+
+    def by_length(self) -> Board:
+        """The board with squares and markers as large as `length_mm` says, if it does."""
+        factor = self.length_mm / (self.squares_x * self.square_mm) if self.length_mm else 1.0
+        return replace(self, square_mm=self.square_mm * factor, marker_mm=self.marker_mm * factor)
 
     def opencv(self) -> cv2.aruco.CharucoBoard:
         """The board as OpenCV's detector wants it; its corners are in millimetres."""
@@ -198,6 +217,13 @@ class Dataset:
         """Which of the board's pictures are there, in order; holes are allowed, the board may not have been seen."""
         return _numbered(self.folder / "calib" / "camera", r"(\d{3})\.png")
 
+    @property
+    def lasers(self) -> tuple[Light, ...]:
+        """Those that there are pictures of: a rig with one laser has none of the second anywhere."""
+        folders = self.folder / "calib" / "table", self.folder / "frames"
+        has_second = any(any(folder.glob(f"*_{LASERS[1]}.png")) for folder in folders)
+        return LASERS if has_second else LASERS[:1]
+
     # --- description
 
     @cached_property
@@ -220,6 +246,12 @@ class Dataset:
             (self.folder / part).mkdir(parents=True, exist_ok=True)
         self.write_bytes(self.description_file, write_description(description).encode())
         self.__dict__.pop("description", None)
+
+    def described(self, description: Description) -> Dataset:
+        """The same folder, taken as described so; nothing is written."""
+        other = Dataset(self.folder)
+        other.__dict__["description"] = description
+        return other
 
     # --- pictures
 
@@ -273,8 +305,8 @@ class Dataset:
         document = self.read_json(self.calibration_file)
         try:
             rig = Rig.from_document(document, name)
-            if len(rig.lasers) != len(LASERS):
-                raise DatasetError(f"{name}: lasers must be {len(LASERS)}, there are {len(rig.lasers)}")
+            if not 1 <= len(rig.lasers) <= len(LASERS):
+                raise DatasetError(f"{name}: lasers must be 1 to {len(LASERS)}, there are {len(rig.lasers)}")
         except DatasetError as error:
             raise DatasetError(f"{error}: run `golmok-scan calibrate {self.folder}` again") from None
         return rig
@@ -345,7 +377,7 @@ def _numbered(folder: Path, pattern: str) -> list[int]:
 _KINDS: Final[dict[str, dict[str, type]]] = {
     "board": {
         "squares_x": int, "squares_y": int, "square_mm": float, "marker_mm": float, "dictionary": str,
-        "thickness_mm": float,
+        "thickness_mm": float, "length_mm": float,
     },
     "steps": {"nominal_per_turn": int, "frames": list, "table": list, "placement": list, "lying": list},
     "plate": {"diameter_mm": float},

@@ -40,6 +40,7 @@ class Seen:
     """The board in the hand (picture numbers and sightings), on the table (one for each picture), and the lines."""
 
     size: tuple[int, int]
+    lasers: int = len(LASERS)
     hand: dict[int, Sighting] = field(default_factory=dict)
     table: list[Sighting] = field(default_factory=list)
     lines: list[tuple[int, int, Floats]] = field(default_factory=list)
@@ -59,7 +60,7 @@ class Reader:
     def read(self, progress: Progress) -> Seen:
         """All of it."""
         hand, views = self._dataset.camera_pictures(), len(self._dataset.description.steps.table)
-        seen = Seen(self._size(hand, views))
+        seen = Seen(self._size(hand, views), len(self._dataset.lasers))
         for nth, index in enumerate(hand):
             picture = self._picture(seen, self._dataset.camera_file(index))
             if picture is not None:
@@ -109,7 +110,7 @@ class Reader:
             seen.troubles.append(Trouble("view-rejected", "note", {"file": f"calib/table/{view:03d}_off.png",
                                                                    "corners": len(sighting.ids)}))  # fmt: skip
             return
-        for laser, light in enumerate(LASERS):
+        for laser, light in enumerate(LASERS[: seen.lasers]):
             picture = self._picture(seen, self._dataset.table_file(view, light))
             if picture is None:
                 continue
@@ -157,6 +158,7 @@ def gathered(seen: Seen, dataset: Dataset, views: Sequence[int]) -> Evidence:
         ) if lines else LinePoints(np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros((0, 2))),
         steps.lying,
         description.board.thickness_mm,
+        seen.lasers,
     )  # fmt: skip
 
 

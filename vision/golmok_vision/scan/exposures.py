@@ -33,8 +33,8 @@ _WORTH: Final = 1.2
 _MORE: Final = 0.06
 """A longer exposure that shows no more than this share of the line is not worth its time."""
 
-MOST_WHITE: Final = 0.02
-"""Of the line's points: fewer may be a glint, which no exposure mends."""
+MOST_WHITE: Final = 0.05
+"""Of the line's points: fewer are grains of speckle and glints."""
 
 _MOST_ROOM: Final = 0.1
 

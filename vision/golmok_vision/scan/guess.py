@@ -18,7 +18,6 @@ import numpy as np
 import numpy.typing as npt
 
 from golmok_vision.scan.bundle import Corners, Evidence, LinePoints, State, TableView, on_planes
-from golmok_vision.scan.dataset import LASERS
 from golmok_vision.scan.rig import Lens, Plane, Pose, Rig, Turntable, turn
 from golmok_vision.scan.trouble import laser_name
 
@@ -158,7 +157,7 @@ def guess_state(evidence: Evidence, lens: Lens, hand: Sequence[Pose], table: Seq
         for p in range(1 + max(view.placement for view in evidence.views))
     )
     rig = Rig(lens, camera, (), turntable)
-    lasers = tuple(_sheet(rig, placed, evidence, laser) for laser in range(len(LASERS)))
+    lasers = tuple(_sheet(rig, placed, evidence, laser) for laser in range(evidence.lasers))
     return State(Rig(lens, camera, lasers, turntable), tuple(hand), placed)
 
 

@@ -18,18 +18,16 @@ import numpy as np
 from golmok_vision.scan.cloud import Cloud
 from golmok_vision.scan.compare import measured_surface
 from golmok_vision.scan.dataset import Dataset
-from golmok_vision.scan.doubts import lasers_apart_mm
+from golmok_vision.scan.doubts import AGREE_LIMIT_MM, lasers_apart_mm
 from golmok_vision.scan.errors import DatasetError
 from golmok_vision.scan.gauge import Gauge, check
 from golmok_vision.scan.mesh import INVENTED, MEASURED, PLATE, Model, is_closed
 from golmok_vision.scan.nearest import Floats, Surface
+from golmok_vision.scan.plate import UNCHECKED
 from golmok_vision.scan.sections import section
 from golmok_vision.scan.trouble import Trouble, is_good
 
 FORMAT: Final = 1
-
-SCALE_UNCHECKED: Final = 0.003
-"""How wrong a printed board's size usually may be where nobody checked: printers stretch by 0.1 to 0.5 %."""
 
 _COVERAGE: Final = 2.0
 """Doubts are told as twice the standard deviation: about 95 of 100 times the truth lies within."""
@@ -153,11 +151,12 @@ def _trust(dataset: Dataset, surface: Surface, cloud: Cloud, gauge: dict[str, An
     away = surface.nearest(some).away_mm
     noise = 1.4826 * float(np.median(away))
     lasers = lasers_apart_mm(cloud)
-    quality: dict[str, Any] = {}
-    if dataset.calibration_file.exists():
-        quality = dict(dataset.calibration().quality)
+    rig = dataset.calibration() if dataset.calibration_file.exists() else None
+    quality: dict[str, Any] = {} if rig is None else dict(rig.quality)
     calibration = _number(quality.get("uncertainty_mm"))
-    parts = [noise * _SMOOTHING, (lasers or 0.0) / 2, calibration or 0.0]
+    # What could not be compared may be as far off as comparing lets pass.
+    apart = AGREE_LIMIT_MM if lasers is None else lasers
+    parts = [noise * _SMOOTHING, apart / 2, calibration or 0.0]
     scale, source = _scale(gauge, quality)
     return {
         "coverage": "95 %",
@@ -166,6 +165,7 @@ def _trust(dataset: Dataset, surface: Surface, cloud: Cloud, gauge: dict[str, An
         "scale_from": source,
         "noise_mm": round(noise, 4),
         "noise_rms_mm": round(float(np.sqrt(np.square(away[away < 1.0]).mean())) if (away < 1).any() else 0.0, 4),
+        "lasers": None if rig is None else len(rig.lasers),
         "lasers_disagree_mm": None if lasers is None else round(lasers, 4),
         "calibration_mm": calibration,
         "calibration_passed": quality.get("passed"),
@@ -177,11 +177,9 @@ def _scale(gauge: dict[str, Any] | None, quality: dict[str, Any]) -> tuple[float
     """The doubt of all lengths, as a share, and what it follows from."""
     if gauge is not None:
         return _COVERAGE * max(abs(gauge["scale_error"]), 2e-4), "gauge"
-    plate = quality.get("plate") or {}
-    nominal, measured = _number(plate.get("nominal_diameter_mm")), _number(plate.get("diameter_mm"))
-    if nominal and measured:
-        return max(abs(measured / nominal - 1), 1e-3), "plate"
-    return SCALE_UNCHECKED, "nothing"
+    told = quality.get("scale") or {}
+    doubt, source = _number(told.get("doubt")), told.get("from")
+    return (UNCHECKED, "nothing") if doubt is None or source not in ("plate", "board") else (doubt, str(source))
 
 
 def _number(value: Any) -> float | None:

@@ -12,14 +12,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final, TypeAlias
+from typing import Any, Final, Literal, TypeAlias
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 from scipy.ndimage import gaussian_filter1d
 
-from golmok_vision.scan.dataset import LASERS, Dataset, Picture
+from golmok_vision.scan.dataset import Dataset, Picture
 from golmok_vision.scan.errors import PictureDamagedError, PictureMissingError
 from golmok_vision.scan.points import Triangulator
 from golmok_vision.scan.rig import Rig
@@ -29,6 +29,12 @@ Floats: TypeAlias = npt.NDArray[np.float64]
 Singles: TypeAlias = npt.NDArray[np.float32]
 
 SIZE_LIMIT: Final = 0.004
+UNCHECKED: Final = 0.005
+"""How wrong a printed board's size may be where nobody measured it: printers stretch by 0.1 to 0.5 %."""
+
+CHECKED: Final = 0.001
+"""What a caliper, and a print that is not stretched alike both ways, leave."""
+
 HEIGHT_LIMIT_MM: Final = 0.3
 _AROUND: Final = 360
 _ACROSS: Final = (0.12, 0.4)
@@ -47,10 +53,12 @@ _SAME_FOCAL: Final = 0.01
 
 @dataclass(frozen=True)
 class Judged:
-    """What the plate says: troubles, and figures for `quality`."""
+    """What the plate says: troubles, figures for `quality`; what all lengths rest on, and the share they may be off."""
 
     troubles: tuple[Trouble, ...] = ()
     figures: dict[str, Any] = field(default_factory=dict)
+    scale_from: Literal["plate", "board", "print"] = "print"
+    scale_doubt: float = UNCHECKED
 
 
 def judge(dataset: Dataset, rig: Rig, before: Rig | None = None) -> Judged:
@@ -61,8 +69,13 @@ def judge(dataset: Dataset, rig: Rig, before: Rig | None = None) -> Judged:
     nominal = description.plate.diameter_mm
     measured = _measured_mm(dataset, rig, nominal) if nominal else None
     grown = None if before is None else same_rig_grown(before, rig)
+    length = description.board.length_mm
     if measured is None:
-        troubles.append(Trouble("rim-unseen" if nominal else "size-unchecked", "note"))
+        if nominal:
+            troubles.append(Trouble("rim-unseen", "note"))
+        if not length:
+            args = {"percent": 100 * UNCHECKED, "squares": description.board.squares_x}
+            troubles.append(Trouble("size-unchecked", "note", args))
         if grown is not None and abs(grown - 1) > SIZE_LIMIT:
             troubles.append(Trouble("size-changed", "note", {"percent": 100 * (grown - 1)}))
     else:
@@ -74,7 +87,9 @@ def judge(dataset: Dataset, rig: Rig, before: Rig | None = None) -> Judged:
     figures["height_mm"] = None if height is None else round(height, 4)
     if height is not None and abs(height) > HEIGHT_LIMIT_MM:
         troubles.append(Trouble("thickness", "note", {"mm": height}))
-    return Judged(tuple(troubles), figures)
+    if measured is not None:
+        return Judged(tuple(troubles), figures, "plate", max(abs(measured / nominal - 1), CHECKED))
+    return Judged(tuple(troubles), figures, *(("board", CHECKED) if length else ("print", UNCHECKED)))
 
 
 def _measured_mm(dataset: Dataset, rig: Rig, nominal_mm: float) -> float | None:
@@ -191,9 +206,9 @@ def height_mm(dataset: Dataset, rig: Rig) -> float | None:
         dataset.description.board.squares_x, dataset.description.board.squares_y
     )
     triangulator = Triangulator(rig, radius)
-    found = []
+    found, lasers = [], dataset.lasers
     for view in views[:: max(1, len(views) // _HEIGHT_PICTURES)]:
-        pictures = _usable(dataset, rig, [dataset.table_file(view, light) for light in ("off", *LASERS)])
+        pictures = _usable(dataset, rig, [dataset.table_file(view, light) for light in ("off", *lasers)])
         found += [triangulator.plate_mm(picture, pictures[0], laser) for laser, picture in enumerate(pictures[1:])]
     known = [mm for mm in found if np.isfinite(mm)]
     return float(np.median(known)) if len(known) >= 3 else None

@@ -28,6 +28,7 @@ from golmok_vision.scan.register import moved, register
 from golmok_vision.scan.rig import Rig
 from golmok_vision.scan.shelf import Record, Shelf
 from golmok_vision.scan.trouble import Trouble, is_good
+from golmok_vision.scan.turning import NO_GRAIN, grain, judge_turning
 from golmok_vision.scan.watch import Standing, Watcher, judge
 
 Floats: TypeAlias = npt.NDArray[np.float64]
@@ -113,6 +114,7 @@ class Scan:
         self._dataset = dataset
         self._rig = rig
         self._steps = dataset.description.steps.frames
+        self._lights = LASERS[: len(rig.lasers)]
         if not self._steps:
             raise ReconstructionError([Trouble("no-frames", "bad")])
         radius = dataset.description.plate.diameter_mm / 2 or DEFAULT_RADIUS_MM
@@ -143,14 +145,18 @@ class Scan:
         troubles: list[Trouble] = []
         off = self._picture(frame, "off", troubles)
         if off is None:
-            nothing = FramePoints(np.zeros((0, 3), np.float32), np.zeros((0, 3), np.float32),
-                                  np.zeros((0, 3), np.uint8), np.zeros(0, np.uint8), (float("nan"),) * 2)  # fmt: skip
-            return Record(nothing, (None,) * len(LASERS), tuple(troubles))
-        lit = tuple(self._lit(frame, light, off, troubles) for light in LASERS)
+            lasers = len(self._lights)
+            none = np.zeros((0, 3), np.float32)
+            nothing = FramePoints(
+                none, none, none.astype(np.uint8), np.zeros(0, np.uint8), (float("nan"),) * lasers
+            )  # fmt: skip
+            return Record(nothing, (None,) * lasers, tuple(troubles), NO_GRAIN)
+        lit = tuple(self._lit(frame, light, off, troubles) for light in self._lights)
         standing = tuple(None if p is None else self._watcher.look(p, off, i) for i, p in enumerate(lit))
         stop = Stop(off, lit, self._colored(frame, troubles), tuple(self._shorter(frame, troubles)))
         found = self._triangulator.measure(stop, self._steps[frame])
-        return Record(found, standing, tuple(troubles))
+        angle = self._rig.turntable.angle_deg(self._steps[frame])
+        return Record(found, standing, tuple(troubles), grain(found, lit, off, self._rig, angle))
 
     def _shorter(self, frame: int, troubles: list[Trouble]) -> Iterator[Stop]:
         """Shorter exposures of the same, if there are any."""
@@ -159,7 +165,7 @@ class Scan:
                 return
             off = self._picture(frame, "off", troubles, nth)
             if off is not None:
-                yield Stop(off, tuple(self._picture(frame, light, troubles, nth) for light in LASERS), None)
+                yield Stop(off, tuple(self._picture(frame, light, troubles, nth) for light in self._lights), None)
 
     def _lit(self, frame: int, light: Any, off: Picture, troubles: list[Trouble]) -> Picture | None:
         """A picture with a laser, unless it does not go with the one without."""
@@ -221,7 +227,7 @@ class Scan:
             troubles.append(Trouble("lasers-swapped", "bad"))
         everything = joined([_kept(record, k, verdict.left_out[k]) for k, record in enumerate(records)])
         cloud = everything[is_piece(everything)]
-        total = len(LASERS) * len(records)
+        total = len(self._lights) * len(records)
         if spoilt > _MOST_BAD * total:
             troubles.append(Trouble("many-bad", "bad", {"count": spoilt, "total": total}))
         if len(cloud) < _FEWEST_POINTS // 10:
@@ -232,8 +238,13 @@ class Scan:
         troubles += self._turn_troubles(records)
         troubles += self._plate_troubles(records)
         off = disagreements_mm(cloud)
-        troubles += doubts(cloud, off)
+        angles = [self._rig.turntable.angle_deg(step) for step in self._steps]
+        troubles += judge_turning([record.grain for record in records], angles, cloud)
+        troubles += doubts(cloud, off, len(self._lights))
+        if len(self._lights) < len(LASERS) and self._dataset.frame_file(0, LASERS[1]).exists():
+            troubles.append(Trouble("laser-uncalibrated", "note"))
         figures = {
+            "lasers": len(self._lights),
             "frames": len(records),
             "points": len(cloud),
             "left_out": len(everything) - len(cloud),
@@ -243,11 +254,11 @@ class Scan:
 
     def _is_swapped(self, standing: Sequence[Standing | None]) -> bool:
         """Whether l0 is laser 1 and the other way round; looked for only where no line stands in its own place."""
-        if sum(each is not None and each.is_seen for each in standing) > len(standing) // 5:
+        if len(self._lights) < 2 or sum(each is not None and each.is_seen for each in standing) > len(standing) // 5:
             return False
         found = []
         for frame in range(0, len(self._steps), max(1, len(self._steps) // _TRIED)):
-            off, *lit = (self._picture(frame, light, []) for light in ("off", *LASERS))
+            off, *lit = (self._picture(frame, light, []) for light in ("off", *self._lights))
             found += [
                 self._watcher.look(picture, off, 1 - laser)
                 for laser, picture in enumerate(lit)

@@ -198,6 +198,8 @@ class Rig:
         if np.abs(pose.rotation @ pose.rotation.T - np.eye(3)).max() > 1e-6 or np.linalg.det(pose.rotation) < 0:
             raise DatasetError(f"{source}: camera.rotation is not a rotation")
         lasers = tuple(Plane(each.unit("normal"), each.number("offset_mm")) for each in read.each_inside("lasers"))
+        if not lasers:
+            raise DatasetError(f"{source}: lasers is empty: calibrate again")
         table = Turntable(read.inside("turntable").number("steps_per_turn"))
         if table.steps_per_turn == 0 or lens.fx_px <= 0 or lens.fy_px <= 0:
             raise DatasetError(f"{source}: a focal length or the steps of a turn are zero")

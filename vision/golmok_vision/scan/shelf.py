@@ -21,9 +21,10 @@ from golmok_vision.scan.dataset import LASERS, MOST_EXPOSURES, Dataset, Light
 from golmok_vision.scan.points import FramePoints
 from golmok_vision.scan.rig import Rig
 from golmok_vision.scan.trouble import Trouble
+from golmok_vision.scan.turning import Grain
 from golmok_vision.scan.watch import Standing
 
-_VERSION: Final = 6
+_VERSION: Final = 8
 """Raised whenever the same pictures would give other points."""
 
 _LIGHTS: Final[tuple[Light, ...]] = ("off", *LASERS, "color")
@@ -32,11 +33,12 @@ _DAMAGED: Final = (ValueError, KeyError, OSError, EOFError, NotImplementedError,
 
 @dataclass(frozen=True)
 class Record:
-    """One frame: its points, where the lines on the plate stood, and what was wrong with its pictures."""
+    """One frame: its points, where the lines on the plate stood, what was wrong with its pictures, the lines' grain."""
 
     found: FramePoints
     standing: tuple[Standing | None, ...]
     troubles: tuple[Trouble, ...]
+    grain: Grain
 
 
 class Shelf:
@@ -56,6 +58,7 @@ class Shelf:
         np.savez(
             out, key=np.array(self._key(frame)), points=found.points, towards=found.towards, colour=found.colour,
             laser=found.laser, plate_mm=np.array(found.plate_mm, float), standing=np.array(standing, float),
+            grain=record.grain,
             troubles=np.array(json.dumps([[t.code, t.weight, dict(t.args)] for t in record.troubles])),
         )  # fmt: skip
         self._dataset.write_bytes(self._file(frame), out.getvalue())
@@ -85,4 +88,4 @@ def _record(kept: Any) -> Record:
     )
     standing = tuple(None if np.isnan(each).any() else Standing(*map(float, each)) for each in kept["standing"])
     troubles = tuple(Trouble(code, weight, args) for code, weight, args in json.loads(str(kept["troubles"])))
-    return Record(found, standing, troubles)
+    return Record(found, standing, troubles, kept["grain"])

@@ -178,6 +178,12 @@ TEXTS: Final[dict[str, Words]] = {
         "두 레이저의 측정값이 {mm:.2f} mm 다릅니다 (허용 {limit:.2f})",
         "촬영 중에 레이저가 움직였습니다. 둘 다 고정하고 테이블 사진을 다시 찍으세요",
     ),
+    "one-laser": Words(
+        "one laser: its place could not be checked against another",
+        "scan something of known diameter with this calibration and give it to measure --gauge; that checks it",
+        "레이저가 하나여서 그 위치를 다른 레이저와 견주어 확인하지 못했습니다",
+        "지름을 아는 물체를 이 보정으로 스캔하고 measure --gauge로 알려 주면 확인됩니다",
+    ),
     "unsure": Words(
         "points will be off by {mm:.2f} mm because of the calibration alone, {limit:.2f} are allowed",
         "take more pictures: of the board in the hand, and standing on the table",
@@ -257,6 +263,18 @@ TEXTS: Final[dict[str, Words]] = {
         "프레임 {frame}에서 움직인 레이저가 있습니다 ({laser})",
         "고정하고 보정과 스캔을 다시 하세요",
     ),
+    "line-moved": Words(
+        "the laser or the camera was moved between calibration and scan: the line on the plate stands elsewhere",
+        "fix both, then calibrate and scan again",
+        "보정과 스캔 사이에 레이저나 카메라가 움직였습니다. 판 위의 선이 다른 곳에 있습니다",
+        "둘 다 고정하고 보정과 스캔을 다시 하세요",
+    ),
+    "line-moved-at": Words(
+        "the laser or the camera was moved at frame {frame}: from there on the line on the plate stands elsewhere",
+        "fix both, then calibrate and scan again",
+        "프레임 {frame}에서 레이저나 카메라가 움직였습니다. 그 뒤로 판 위의 선이 다른 곳에 있습니다",
+        "둘 다 고정하고 보정과 스캔을 다시 하세요",
+    ),
     "empty": Words(
         "nothing stands on the turntable",
         "put the piece in its middle and scan again",
@@ -294,11 +312,44 @@ TEXTS: Final[dict[str, Words]] = {
         "표면의 {share:.0%}에서 두 레이저가 잰 곳이 {mm:g} mm 넘게 다릅니다",
         "회전판이 미끄러졌거나 멈췄거나 물건이 움직였습니다. 물건을 고정하고 모터가 제대로 도는지 보고 다시 스캔하세요",
     ),
+    "table-stood": Words(
+        "the table did not turn after frame {frame}, in all at {count} stops: the lines repeat there to the grain",
+        "tighten the plate on its axle, see that nothing holds it, let the motor speed up more slowly (ramp_hz_s), and "
+        "scan again",
+        "프레임 {frame} 뒤로 회전판이 돌지 않은 곳이 모두 {count}곳입니다. 그곳에서는 레이저 선이 무늬까지 똑같습니다",
+        "판을 축에 단단히 조이고 걸리는 것이 없는지 보고 모터 가속(ramp_hz_s)을 줄인 뒤 다시 스캔하세요",
+    ),
+    "table-jammed": Words(
+        "the table did not turn: the lines are the same at every stop, to the grain",
+        "see that the motor has power and its plate is fixed to the axle; if the plate did turn, the piece has the "
+        "same rings all around: stick a crumb of clay onto its side and scan again",
+        "회전판이 돌지 않았습니다. 모든 사진에서 레이저 선이 무늬까지 똑같습니다",
+        "모터 전원과 판의 고정을 확인하세요. 판이 돌았다면 무늬가 빙 둘러 같은 것이니 옆면에 작은 점토를 붙이고 다시 "
+        "스캔하세요",
+    ),
+    "turn-untold": Words(
+        "a round, plain piece cannot show whether the table turned",
+        "watch whether it turns; or stick a crumb of clay onto the piece and scan again",
+        "둥글고 무늬 없는 물건으로는 회전판이 돌았는지 알 수 없습니다",
+        "판이 도는지 눈으로 보거나, 물건에 작은 점토를 붙이고 다시 스캔하세요",
+    ),
     "uncompared": Words(
         "too little was measured by both lasers to compare them: whether the table slipped is not known",
         "scan with more stops",
         "두 레이저가 함께 잰 곳이 적어 비교하지 못했습니다. 회전판이 미끄러졌는지 알 수 없습니다",
         "더 촘촘히 스캔하세요",
+    ),
+    "one-laser-scan": Words(
+        "one laser: its place could not be checked against another, nor whether the table slipped",
+        "where it matters, compare a length of the model with a caliper, or scan a gauge",
+        "레이저가 하나여서 그 위치도, 회전판이 미끄러졌는지도 다른 레이저와 견주어 확인하지 못했습니다",
+        "중요하면 모형의 길이를 캘리퍼로 잰 값과 비교하거나 게이지를 스캔하세요",
+    ),
+    "laser-uncalibrated": Words(
+        "there are pictures of a second laser, which the calibration does not know: they were not used",
+        "take the table's pictures of the board with both lasers, and calibrate again",
+        "두 번째 레이저의 사진이 있지만 보정에 없는 레이저라 쓰지 않았습니다",
+        "보정판 사진을 두 레이저로 다시 찍고 보정하세요",
     ),
     "laser-silent": Words(
         "{laser} gave {count} points, the other one {most}",
@@ -374,10 +425,14 @@ TEXTS: Final[dict[str, Words]] = {
         "marker_mm를 고치세요",
     ),
     "size-unchecked": Words(
-        "nothing in these pictures says whether the board is as large as dataset.toml says",
-        "measure its squares with a caliper, and put the plate's diameter into [plate] diameter_mm: then it is checked",
-        "보정판의 실제 크기를 이 사진만으로는 확인할 수 없습니다",
-        "칸을 캘리퍼로 재고, 판의 지름을 [plate] diameter_mm에 적으면 확인됩니다",
+        "the scale rests on the print alone: all lengths may be wrong by {percent:.1f} % (printers stretch by 0.1 to "
+        "0.5 %), and by more if the board was fitted to the page",
+        "measure the printed board over all its {squares} squares with a caliper and calibrate with --board-mm (or "
+        "length_mm in [board]); or give the plate's diameter ([plate] diameter_mm); or scan a gauge",
+        "크기는 인쇄한 보정판만 믿은 것입니다. 모든 길이가 {percent:.1f} %까지 틀릴 수 있고(프린터 오차 0.1~0.5 %), "
+        "용지에 맞춰 인쇄했으면 더 틀립니다",
+        "인쇄한 보정판의 {squares}칸 전체 길이를 캘리퍼로 재서 --board-mm(또는 [board] length_mm)로 알려 주고 다시 "
+        "보정하세요. 판의 지름([plate] diameter_mm)을 적거나 게이지를 스캔해도 됩니다",
     ),
     "rim-unseen": Words(
         "the plate's rim was not seen where [plate] diameter_mm says, so the board's size is not checked",

@@ -127,6 +127,8 @@ def judge(standing: Sequence[Sequence[Standing | None]], width: int) -> Verdict:
     if len(moved) > 1 and max(since[i] or 0 for i in moved) - min(since[i] or 0 for i in moved) <= 2:
         frame = min(since[i] or 0 for i in moved)
         troubles.append(Trouble("camera-moved" if frame else "all-moved", "bad", {"frame": frame}))
+    elif moved and aside.shape[1] == 1:  # a second line would tell which of the two it was
+        troubles.append(Trouble("line-moved-at" if since[0] else "line-moved", "bad", {"frame": since[0]}))
     else:
         troubles += [
             Trouble("laser-moved-at" if since[i] else "laser-moved", "bad", {**laser_name(i), "frame": since[i]})

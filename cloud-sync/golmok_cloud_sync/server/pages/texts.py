@@ -70,6 +70,10 @@ TEXTS: Final = table("""
     gap_open         | {reason} {from}부터 계속               | {reason} since {from}
     lacks            | 값 {count}개가 빠짐                    | {count} readings missing
     show_gaps        | 빈 구간 {count}개                      | Gaps: {count}
+    files            | 파일                                   | Files
+    files_coming     | 더 올 파일 {count}개: {size} 가운데 {received} 도착 | {count} more to come: {received} of {size} here
+    file_get         | 받기                                   | Download
+    file_refused     | 파일을 받지 못했습니다. 다시 눌러 주세요. | The file did not come. Please press again.
     gaps_file        | 빈 구간을 CSV로 받기                   | Gaps as CSV
     range            | 최저 {least} · 최고 {most}             | Low {least} · high {most}
     alarms           | 경보                                   | Alarms

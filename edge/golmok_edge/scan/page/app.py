@@ -26,6 +26,7 @@ from starlette.types import Scope
 
 from golmok_cloud_sync.web import LANGUAGES, SECURITY_HEADERS, Language, assets
 from golmok_drivers.errors import DriverError
+from golmok_edge.outgoing import words
 from golmok_edge.scan.page.door import Lock, Session, Sessions
 from golmok_edge.scan.page.jobs import Job, Stage
 from golmok_edge.scan.page.live import Live
@@ -33,9 +34,11 @@ from golmok_edge.scan.page.pins import MOST, Pin, PinError
 from golmok_edge.scan.page.scans import FILES, Scans
 from golmok_edge.scan.page.texts import TEXTS, VIEWER, say
 from golmok_edge.scan.plan import LOOKED
+from golmok_edge.scan.sending import Sending
+from golmok_edge.scan.settings import PrintedBoard
 from golmok_edge.scan.words import failure
 from golmok_edge.web.serving import Guard, fresh, language_of, not_this_machine, static, templates, with_choice
-from golmok_vision.scan import ScanError
+from golmok_vision.scan import Board, ScanError
 
 SESSION: Final = "golmok-scan"
 STEPS: Final = {"quick": 100, "normal": 200, "fine": 400}
@@ -43,6 +46,8 @@ _MOST_BYTES: Final = 4_096
 _ASSETS: Final = assets("golmok_cloud_sync.web", "golmok_edge.scan.page")
 _IMPORTS: Final = json.dumps({"imports": {"three": "/viewer/three.module.js", "three/addons/": "/viewer/"}})
 _TEMPLATES: Final = templates("golmok_edge.scan.page")
+SENDING: Final = {f"cloud_{code}": row for code, row in words.TEXTS.items()}
+"""How it stands with what is sent, by the code that the state has."""
 
 
 def _headers() -> dict[str, str]:
@@ -57,15 +62,28 @@ _HEADERS: Final = _headers()
 
 
 class Desk:
-    """What the page works with: who is in, what runs, the camera, the scans."""
+    """What the page works with: who is in, what runs, the camera, the scans, the way to the cloud."""
 
-    def __init__(self, pin_file: Path, scans: Scans, live: Live, equipment: tuple[str, ...], viewer: Path) -> None:
+    def __init__(
+        self,
+        pin_file: Path,
+        scans: Scans,
+        live: Live,
+        equipment: tuple[str, ...],
+        viewer: Path,
+        sending: Sending | None = None,
+    ) -> None:
         self.pin_file = pin_file
         self.scans = scans
         self.live = live
         self.equipment = equipment
         """Arguments of `capture` that say which scanner."""
         self.viewer = viewer
+        self.sending = sending
+        """None where the settings name no cloud."""
+        self.lasers = 2
+        self.board: PrintedBoard | None = None
+        """Whose length is asked for; none where its size is known otherwise."""
         self.sessions = Sessions()
         self.lock = Lock()
         self.trying = asyncio.Lock()
@@ -89,11 +107,13 @@ class Desk:
         first = Stage("capture", (folder, "--steps", str(steps), *borrowed, *self.equipment))
         return [first, *(Stage(stage, (folder,)) for stage in self.stages)]
 
-    def of_calibration(self) -> list[Stage]:
-        """The stages of a calibration."""
+    def of_calibration(self, board_mm: float | None = None) -> list[Stage]:
+        """The stages of a calibration; `board_mm` is the printed board's length by caliper."""
         known, folder = self.scans.calibration, str(self.scans.calibrating(datetime.now()))
         captured = [Stage("capture", (folder, "--what", what, *self.equipment)) for what in ("camera", "table")]
-        return [*captured, Stage("calibrate", (folder, *(() if known is None else ("--before", str(known)))))]
+        before = () if known is None else ("--before", str(known))
+        measured = () if board_mm is None else ("--board-mm", f"{board_mm:g}")
+        return [*captured, Stage("calibrate", (folder, *before, *measured))]
 
 
 def make_app(desk: Desk, *, secure: bool) -> FastAPI:
@@ -125,7 +145,7 @@ class _Routes:
     def to_do(self) -> dict[str, Endpoint]:
         return {
             "/login": self.sign_in, "/logout": self.sign_out, "/start": self.start, "/calibrate": self.calibrate,
-            "/resume": self.resume, "/next": self.next, "/stop": self.stop,
+            "/resume": self.resume, "/next": self.next, "/stop": self.stop, "/send": self.send,
         }  # fmt: skip
 
     # --- the door
@@ -201,19 +221,24 @@ class _Routes:
         if session is None:
             return with_choice(RedirectResponse("/login", 303), request, language)
         has_viewer = all((self._desk.viewer / file).is_file() for file in VIEWER.values())
+        board = self._desk.board
         answer = _html("scan.html", language, 200, token=session.token, imports=_IMPORTS, has_viewer=has_viewer,
-                       steps=STEPS, texts={key: row[language] for key, row in TEXTS.items()})  # fmt: skip
+                       steps=STEPS, squares=0 if board is None else board.squares_x, lasers=self._desk.lasers,
+                       has_cloud=self._desk.sending is not None,
+                       texts={key: row[language] for key, row in {**TEXTS, **SENDING}.items()})  # fmt: skip
         return with_choice(answer, request, language)
 
     async def state(self, request: Request) -> Response:
         if self._session(request) is None:
             return JSONResponse({"error": "sign in first"}, 401)
-        scans = self._desk.scans
+        scans, sending = self._desk.scans, self._desk.sending
         all_of_them = await asyncio.to_thread(scans.all)
+        told = {} if sending is None else await asyncio.to_thread(sending.told, scans.folder)
         return fresh(JSONResponse({
             "calibrated": scans.calibration is not None,
+            "rests_on_print": scans.rests_on_print,
             "job": None if self._desk.job is None else asdict(self._desk.job.state),
-            "scans": [{**asdict(scan), "when": scan.when} for scan in all_of_them],
+            "scans": [{**asdict(scan), "when": scan.when, "cloud": told.get(scan.name)} for scan in all_of_them],
         }))  # fmt: skip
 
     async def look(self, request: Request, light: str = "off") -> Response:
@@ -227,8 +252,7 @@ class _Routes:
         try:
             seen = await self._desk.live.look(asked)
         except (DriverError, ScanError, OSError) as error:
-            words = next(iter(failure(error)), {"text": str(error), "text_ko": str(error)})
-            return JSONResponse({"error": words["text_ko" if language_of(request) == "ko" else "text"]}, 503)
+            return JSONResponse({"error": _said(error, request)}, 503)
         return fresh(Response(seen.jpeg, media_type="image/jpeg", headers={"X-View": json.dumps(seen.figures)}))
 
     async def download(self, request: Request, name: str, file: str) -> Response:
@@ -271,12 +295,30 @@ class _Routes:
     async def calibrate(self, request: Request) -> Response:
         if (refusal := await self._refusal(request)) is not None:
             return refusal
-        return await self._begun(request, "", self._desk.of_calibration())
+        try:
+            board_mm = length_of((await _form(request)).get("board_mm", ""), self._desk.board)
+        except ValueError as error:
+            return JSONResponse({"error": say("no_length", language_of(request), mm=error)}, 422)
+        return await self._begun(request, "", self._desk.of_calibration(board_mm))
 
     async def _begun(self, request: Request, name: str, stages: list[Stage]) -> Response:
         if not await self._desk.begin(name, stages):
             return JSONResponse({"error": say("busy_camera", language_of(request))}, 409)
         return JSONResponse({"scan": name}, 202)
+
+    async def send(self, request: Request) -> Response:
+        if (refusal := await self._refusal(request)) is not None:
+            return refusal
+        scan = self._desk.scans.path((await _form(request)).get("scan", ""))
+        if scan is None:
+            return JSONResponse({"error": "there is no such scan"}, 404)
+        if self._desk.sending is None:
+            return JSONResponse({"error": say("no_cloud", language_of(request))}, 409)
+        try:
+            await asyncio.to_thread(self._desk.sending.put, scan)
+        except (ScanError, OSError) as error:
+            return JSONResponse({"error": _said(error, request)}, 409)
+        return JSONResponse({}, 202)
 
     async def next(self, request: Request) -> Response:
         if (refusal := await self._refusal(request)) is not None:
@@ -332,9 +374,28 @@ def _html(template: str, language: Language, status: int, **values: Any) -> Resp
     return fresh(HTMLResponse(page, status))
 
 
+def _said(error: BaseException, request: Request) -> str:
+    """An error in the reader's language, where there are words for it."""
+    told = next(iter(failure(error)), {"text": str(error), "text_ko": str(error)})
+    return str(told["text_ko" if language_of(request) == "ko" else "text"])
+
+
 async def _form(request: Request) -> dict[str, str]:
     body = (await request.body()).decode("utf-8", "replace")
     return {key: values[-1] for key, values in parse_qs(body, keep_blank_values=True, max_num_fields=20).items()}
+
+
+def length_of(text: str, board: PrintedBoard | None) -> float | None:
+    """The board's length as somebody types it, nothing where there is none; raises `ValueError` with what is likely."""
+    text = text.strip().removesuffix("mm").strip().replace(",", ".")
+    if not text or board is None:
+        return None
+    likely = board.squares_x * board.square_mm
+    try:
+        Board(board.squares_x, board.squares_y, board.square_mm, board.marker_mm, length_mm=float(text))
+    except (ValueError, ScanError):
+        raise ValueError(f"{likely:g}") from None
+    return float(text)
 
 
 def _same(one: str, other: str) -> bool:

@@ -103,7 +103,9 @@ class Job:
         code = await self._process.wait()
         self._process = None
         found = _document(out)
-        self.state.troubles += found.get("troubles", [])
+        # Each stage tells again what those before it said.
+        told = self.state.troubles
+        told += [trouble for trouble in found.get("troubles", []) if trouble not in told]
         if code and not self._stopped:
             self.state.error = str(found.get("error") or said or f"golmok-scan {stage.name} ended with {code}")
         return not code

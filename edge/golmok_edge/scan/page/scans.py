@@ -53,6 +53,12 @@ class Scans:
         """The newest calibration of the rig that passed: scans take it."""
         return next((folder for folder in self._calibrations() if _passed(folder)), None)
 
+    @property
+    def rests_on_print(self) -> bool:
+        """Whether nobody measured the board of the calibration that scans take: its lengths rest on the print."""
+        found = self.calibration
+        return found is not None and _quality(found).get("scale", {}).get("from") == "print"
+
     def calibrating(self, now: datetime) -> Path:
         """Where the rig is calibrated next: the one that was stopped, or a new one.
 
@@ -106,11 +112,16 @@ class Scans:
 
 
 def _passed(folder: Path) -> bool:
+    return _quality(folder).get("passed") is True
+
+
+def _quality(folder: Path) -> dict[str, Any]:
     try:
         found: Any = json.loads((folder / "calibration.json").read_bytes())
-        return found["quality"]["passed"] is True
+        quality = found["quality"]
     except (OSError, ValueError, KeyError, TypeError):
-        return False
+        return {}
+    return quality if isinstance(quality, dict) else {}
 
 
 def _steps(folder: Path) -> int | None:

@@ -46,12 +46,17 @@ TEXTS: Final = table("""
     not_calibrated | 아직 보정하지 않았습니다. 보정해야 밀리미터를 믿을 수 있습니다 | Not calibrated yet: only then are its millimetres right
     calibrate_now  | 지금 보정하기                 | Calibrate now
     calibrated     | 보정되어 있습니다             | Calibrated
+    calibrated_print | 보정되어 있지만 크기는 인쇄한 보정판만 믿은 값입니다. 보정판을 캘리퍼로 재고 다시 보정하세요 | Calibrated, but its lengths rest on the print alone: measure the board with a caliper and calibrate again
     calibrate_again | 다시 보정                    | Calibrate again
+    board_mm       | 인쇄한 보정판의 {n}칸 전체 길이 (캘리퍼, mm) | The printed board's length over its {n} squares (caliper, mm)
+    board_why      | 재지 않으면 모든 길이가 인쇄 오차만큼(0.1~0.5 %) 틀릴 수 있습니다 | Not measured, all lengths may be wrong by what the print is (0.1 to 0.5 %)
+    no_length      | 보정판 길이는 {mm} mm쯤이어야 합니다. 첫 칸 바깥 모서리부터 끝 칸 바깥 모서리까지 재세요 | The board should be about {mm} mm long: measure from the first square's outer edge to the last one's
     camera         | 카메라                        | Camera
     look           | 보기                          | Look
     hide           | 그만 보기                     | Stop looking
     light_color    | 조명                          | Lamp
     light_off      | 레이저 끔                     | Lasers off
+    light_laser    | 레이저                        | Laser
     light_l0       | 레이저 0                      | Laser 0
     light_l1       | 레이저 1                      | Laser 1
     laser_warning  | 레이저를 눈으로 보지 마세요   | Do not look into the laser
@@ -71,12 +76,21 @@ TEXTS: Final = table("""
     no_viewer      | 모형을 돌려 보는 프로그램(three.js)이 설치되지 않았습니다. 설치: scripts/setup | The viewer (three.js) is not installed: run scripts/setup
     no_webgl       | 이 브라우저는 3D를 보여 주지 못합니다. 파일을 내려받으세요 | This browser shows no 3D: download the file
     turn_it        | 끌어서 돌리고, 두 손가락이나 휠로 키우세요 | Drag to turn, pinch or scroll to zoom
+    mark_unseen    | 보이지 않은 곳 표시           | Show what was not seen
+    invented       | 보이지 않아 추정한 표면       | never seen, invented
+    base           | 판에 놓인 바닥                | base, on the plate
+    share          | {n}%                          | {n} %
     scans          | 스캔 목록                     | Scans
     no_scans       | 아직 스캔이 없습니다          | No scans yet
     pictures       | 사진 {n}/{of}                 | {n} of {of} stops
     download       | 내려받기                      | Download
     lost           | 연결이 끊겼습니다             | Connection lost
     show           | 보기                          | Show
+    send           | 클라우드로 보내기             | Send to the cloud
+    send_again     | 다시 보내기                   | Send again
+    send_changed   | 보낸 뒤에 바뀌었습니다        | Changed since it was sent
+    share          | {n} %                         | {n} %
+    no_cloud       | 설정에 클라우드([cloud])가 없어 보낼 수 없습니다 | It cannot be sent: the settings name no cloud ([cloud])
 """)
 
 VIEWER: Final[Mapping[str, str]] = {

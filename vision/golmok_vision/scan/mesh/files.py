@@ -37,8 +37,9 @@ def _obj(model: Model) -> bytes:
 
 
 def _glb(model: Model) -> bytes:
-    """glTF is in metres and has y up, says its standard."""
+    """glTF is in metres and has y up, says its standard; names of one's own begin with an underscore."""
     mesh = _painted(model)
+    mesh.vertex_attributes["_INVENTED"] = model.invented.astype(np.float32)
     turned = np.array([[1.0, 0, 0, 0], [0, 0, 1.0, 0], [0, -1.0, 0, 0], [0, 0, 0, 1.0]])
     turned[:3] *= _METRES_PER_MM
     mesh.apply_transform(turned)

@@ -1,6 +1,6 @@
 // How the operator's pages ask the cloud: live, and with a reader's token where one is needed.
 
-import { byId, measured, texts } from "./dom.js";
+import { byId, el, measured, texts } from "./dom.js";
 import { live } from "./live.js";
 
 export let token = sessionStorage.getItem("token");
@@ -47,6 +47,13 @@ export async function send(method, path, document) {
 export async function download(path, kind) {
   const answer = await fetch(path, { headers: { ...headers(), Accept: kind }, cache: "no-store" }).catch(() => null);
   return answer?.ok ? answer.blob() : null;
+}
+
+// Has the browser keep `blob` as a file of that name.
+export function save(blob, name) {
+  const link = el("a", { href: URL.createObjectURL(blob), download: name });
+  link.click();
+  setTimeout(() => URL.revokeObjectURL(link.href), 60_000);
 }
 
 async function askLoad() {

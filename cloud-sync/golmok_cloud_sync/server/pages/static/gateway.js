@@ -1,9 +1,10 @@
 // One gateway: what it is, what its channels say, and a chart for each.
 
 import { showAlarms } from "./alarms.js";
-import { ageOf, download, get, listen, quantity, reason, shown, split, states } from "./api.js";
+import { ageOf, download, get, listen, quantity, reason, save, shown, split, states } from "./api.js";
 import { Chart } from "./chart.js";
 import { byId, el, icon, number, say, setAge, texts } from "./dom.js";
+import { showFiles } from "./files.js";
 import { known } from "./zone.js";
 
 const HOURS = { "1h": 1, "24h": 24, "7d": 168 };
@@ -103,14 +104,12 @@ byId("gaps-file").addEventListener("click", async () => {
   const from = new Date(Date.now() - HOURS[range()] * 3_600_000).toISOString();
   const asked = new URLSearchParams({ from, limit: 100_000 });
   const file = await download(`${path}/gaps?${asked}`, "text/csv");
-  if (!file) return;
-  const link = el("a", { href: URL.createObjectURL(file), download: `${gateway}-gaps.csv` });
-  link.click();
-  setTimeout(() => URL.revokeObjectURL(link.href), 60_000);
+  if (file) save(file, `${gateway}-gaps.csv`);
 });
 byId("ranges").addEventListener("click", ({ target: { dataset } }) => dataset.range && (location.hash = dataset.range));
 addEventListener("hashchange", redraw);
 const askAlarms = showAlarms(`${path}/alarms`);
+const askFiles = showFiles(`${path}/files`);
 setInterval(refresh, 60_000); // also: a gateway grows late by saying nothing
 listen(`/v1/live?gateway=${encodeURIComponent(gateway)}`, { gateway: facts, value: show }, {
-  open: () => { refresh(); askAlarms(); }, missing: () => (byId("unknown").hidden = false) });
+  open: () => { refresh(); askAlarms(); askFiles(); }, missing: () => (byId("unknown").hidden = false) });

@@ -1,11 +1,13 @@
 // The scan page: what runs, the camera, the list of scans. What is said in words comes from the server's table.
 
 import { byId, el, lang, number, say, texts } from "/static/dom.js";
+import { isTold, kindOf, showCloud, toldOf } from "/static/send.js";
 
 const token = document.body.dataset.token;
 const STEADY_MS = 1000;
 let quality = "normal";
 let shown = null;
+let shownName = null;
 let seen = null; // the job's last state as text, so that what stands still is not written anew
 
 const post = async (path, values = {}) => {
@@ -29,11 +31,23 @@ const left = (seconds) => {
   return say(h ? "left_h" : m ? "left_m" : "left_s", { h, m, s });
 };
 
-const showJob = (job) => {
+const calibrate = () => post("/calibrate", { board_mm: document.getElementById("board-mm")?.value ?? "" });
+
+// What was stopped, or broke off while pictures were taken, goes on with those that are missing.
+const again = (job, scans) => {
+  const broke = job.ended === "stopped" || (job.ended === "failed" && job.stages[job.stage] === "capture");
+  if (!broke || (job.scan && !scans.some((scan) => scan.name === job.scan))) return [];
+  const button = el("button", { type: "button", class: "main" }, texts.go_on);
+  button.addEventListener("click", () => (job.scan ? post("/resume", { scan: job.scan }) : calibrate()));
+  return [button];
+};
+
+const showJob = (job, scans) => {
   const runs = job !== null && !job.ended;
   byId("idle").hidden = runs;
   byId("job").hidden = !runs;
   byId("calibrate").hidden = runs;
+  document.getElementById("board")?.toggleAttribute("hidden", runs);
   byId("look").disabled = runs;
   if (runs) stopLooking();
   const now = JSON.stringify(job);
@@ -52,7 +66,7 @@ const showJob = (job) => {
   const bad = job.troubles.some((each) => each.weight === "bad");
   const error = job.error && !bad ? [el("p", {}, job.error)] : [];
   const kind = { done: "good", failed: "bad", stopped: "warn" }[job.ended];
-  tell([el("p", { class: `what ${kind}`, role: "status" }, texts[job.ended]), ...error, ...troubles]);
+  tell([el("p", { class: `what ${kind}`, role: "status" }, texts[job.ended]), ...error, ...troubles, ...again(job, scans)]);
 };
 
 // --- scans and the model
@@ -63,16 +77,34 @@ const address = (scan, file) => `/scans/${encodeURIComponent(scan)}/${file}`;
 const showFiles = (scan) => byId("files").replaceChildren(...scan.files.filter((file) => FILES[file]).map((file) =>
   el("a", { href: address(scan.name, file), download: "" }, `${texts.download} ${texts[FILES[file]] ?? FILES[file]}`)));
 
+// What was invented is shown unless somebody does not want to see it.
+const showUnseen = (unseen, mark) => {
+  byId("unseen").hidden = !unseen;
+  if (!unseen) return;
+  const button = byId("mark");
+  const set = (isOn) => {
+    mark(isOn);
+    button.setAttribute("aria-pressed", isOn);
+    byId("marks").hidden = !isOn;
+  };
+  byId("invented-share").textContent = say("share", { n: number(100 * unseen.invented, 1) });
+  byId("base-share").textContent = say("share", { n: number(100 * unseen.base, 1) });
+  button.onclick = () => set(button.getAttribute("aria-pressed") !== "true");
+  set(button.getAttribute("aria-pressed") === "true");
+};
+
 const showModel = async (scan) => {
   shown = scan.name + scan.files.join();
+  shownName = scan.name;
   showFiles(scan);
+  showCloud(scan, post);
   const said = byId("stage-said");
   if (!scan.files.includes("mesh.glb")) return void (said.textContent = texts.no_model);
   if (!document.body.dataset.viewer) return void (said.textContent = texts.no_viewer);
   try {
     said.textContent = "…";
-    const { show } = await import("/static/model.js");
-    await show(byId("stage"), address(scan.name, "mesh.glb"));
+    const { mark, show } = await import("/static/model.js");
+    showUnseen(await show(byId("stage"), address(scan.name, "mesh.glb")), mark);
     said.textContent = "";
     byId("turn-it").hidden = false;
   } catch (error) {
@@ -85,6 +117,7 @@ const showScans = (scans, runs) => {
   byId("scans").replaceChildren(...scans.map((scan) => {
     const line = el("li", {}, el("time", {}, scan.when),
       el("span", { class: "soft" }, scan.of ? say("pictures", { n: scan.frames, of: scan.of }) : ""));
+    if (isTold(scan.cloud)) line.append(el("span", { class: kindOf(scan.cloud.code) }, toldOf(scan.cloud)));
     const button = el("button", { type: "button" }, texts.show);
     button.addEventListener("click", () => showModel(scan));
     line.append(button);
@@ -97,6 +130,7 @@ const showScans = (scans, runs) => {
   }));
   const newest = scans.find((scan) => scan.files.includes("mesh.glb")) ?? scans[0];
   if (shown === null || (shown !== newest.name + newest.files.join() && newest === scans[0])) showModel(newest);
+  else showCloud(scans.find((scan) => scan.name === shownName) ?? newest, post);
 };
 
 const refresh = async () => {
@@ -105,10 +139,11 @@ const refresh = async () => {
     if (answer.status === 401) return location.assign("/login");
     const state = await answer.json();
     byId("lost").hidden = true;
-    showJob(state.job);
+    showJob(state.job, state.scans);
     showScans(state.scans, state.job !== null && !state.job.ended);
-    byId("calibration").textContent = state.calibrated ? texts.calibrated : texts.not_calibrated;
-    byId("calibration").className = state.calibrated ? "state good" : "state warn";
+    const how = state.rests_on_print ? "calibrated_print" : state.calibrated ? "calibrated" : "not_calibrated";
+    byId("calibration").textContent = texts[how];
+    byId("calibration").className = how === "calibrated" ? "state good" : "state warn";
     byId("calibrate").textContent = state.calibrated ? texts.calibrate_again : texts.calibrate_now;
   } catch (error) {
     byId("lost").hidden = false;
@@ -127,6 +162,7 @@ const stopLooking = () => {
   byId("look").setAttribute("aria-pressed", "false");
   byId("look").textContent = texts.look;
   byId("beware").hidden = true;
+  byId("view").hidden = true;
 };
 
 const showFigures = (view, by) => {
@@ -163,6 +199,7 @@ const look = async () => {
       canvas.height = picture.height;
       canvas.getContext("2d").drawImage(picture, 0, 0);
       if (!looking) break;
+      byId("view").hidden = false;
       showFigures(JSON.parse(answer.headers.get("X-View")), by);
       byId("eye-said").textContent = "";
     } catch (error) {
@@ -187,7 +224,7 @@ document.addEventListener("visibilitychange", () => { if (document.hidden) stopL
 byId("start").addEventListener("click", () => post("/start", { quality }));
 byId("stop").addEventListener("click", () => post("/stop"));
 byId("next").addEventListener("click", () => post("/next"));
-byId("calibrate").addEventListener("click", () => post("/calibrate"));
+byId("calibrate").addEventListener("click", calibrate);
 
 refresh();
 setInterval(refresh, STEADY_MS);
