@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import shutil
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -13,7 +15,7 @@ import trimesh
 from golmok_edge.scan import cli
 from golmok_edge.scan.report import TEXTS
 from golmok_vision.scan import Dataset, turn, write_cloud
-from golmok_vision.scan.modelling import make_model
+from golmok_vision.scan.modelling import load_cloud, make_model
 from tests.vision.clouds import Piece, ball, block
 
 pytestmark = pytest.mark.timeout(600)  # seconds of work; beside seven other jobs on two cores they are minutes
@@ -61,6 +63,20 @@ def test_sizes_with_their_doubt(a_block: Path, capsys: pytest.CaptureFixture[str
     assert json.loads((a_block / "report.json").read_text()) == found
     assert cli.main(list(command)) == 0
     assert "distance: 3" in capsys.readouterr().out
+
+
+def test_what_was_measured_and_is_not_in_the_model_is_told(
+    a_block: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = Path(shutil.copytree(a_block, tmp_path / "scan"))
+    cloud = load_cloud(Dataset(folder))
+    raised = cloud.points.copy()
+    arm = np.flatnonzero(np.arange(len(raised)) % 100 == 0)
+    raised[arm] = np.column_stack([0.1 * np.arange(len(arm)), 0 * arm, 60 + 0 * arm])  # the model has lost it
+    Dataset(folder).write_bytes(folder / "cloud.ply", write_cloud(replace(cloud, points=raised)))
+    found = run(capsys, "measure", str(folder))
+    assert found["uncertainty"]["points_missed"] == pytest.approx(0.01, abs=0.003)  # type: ignore[index]
+    assert "missed" in [each["code"] for each in found["troubles"]]  # type: ignore[attr-defined]
 
 
 def test_a_gauge_checks_the_scale(a_ball: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -69,6 +69,7 @@ def test_a_mesh_with_holes_flipped_and_degenerate_triangles_is_taken(tmp_path: P
         ("a.obj", b"v 0 0 0\nv 1 0 0\nv 0 1 0\n", "a.obj"),
         ("a.obj", b"v 0 0 0\nv 1 0 0\nf 1 2 9\n", "a.obj"),
         ("a.obj", b"\xff\xfe\x00", "a.obj"),
+        ("a.obj", b"v 1e300 0 0\nv 0 1e300 0\nv 0 0 1e300\nf 1 2 3\n", "no triangles"),
         ("a.obj", b"v 0 0 nan\nv 1 0 nan\nv 0 1 nan\nf 1 2 3\n", "no triangles"),
     ],
 )

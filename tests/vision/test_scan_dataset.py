@@ -142,7 +142,7 @@ def test_a_calibration_that_is_missing_or_edited_says_how_to_make_it_again(datas
         dataset.calibration()
     document = TrueRig.standard(1).rig.document()
     dataset.write_json(dataset.calibration_file, {**document, "lasers": []})
-    with pytest.raises(DatasetError, match=r"lasers must be 1 to 2, there are 0: run `golmok-scan calibrate"):
+    with pytest.raises(DatasetError, match=r"lasers is empty.*run `golmok-scan calibrate"):
         dataset.calibration()
 
 

@@ -31,6 +31,9 @@ _TEXTURE_MM: Final = 2.0
 """Triangles are cut to this so that a texture which is kept at the corners has somewhere to be."""
 
 _MOST_TRIANGLES: Final = 3_000_000
+_FARTHEST: Final = 1e15
+"""Triangles with corners beyond, or at no number, are damage."""
+
 # What a reader of damaged files may raise; trimesh has no error of its own.
 _UNREADABLE: Final = (
     ValueError, KeyError, IndexError, TypeError, AttributeError, NotImplementedError, struct.error, EOFError,
@@ -65,8 +68,14 @@ def load(file: Path) -> Solid:
         return _checked(mesh, str(file))
     except MeshError:
         raise
+    except ImportError:  # what trimesh would guess a text's encoding with, or read another kind of file
+        raise MeshError(
+            f"{file} cannot be read as a mesh: it is damaged, or another kind of file; export it again"
+        ) from None
     except _UNREADABLE as error:
-        raise MeshError(f"{file} cannot be read as a mesh: {error or type(error).__name__}") from None
+        raise MeshError(
+            f"{file} cannot be read as a mesh ({error or type(error).__name__}): export it again as STL, PLY or OBJ"
+        ) from None
 
 
 def _checked(mesh: trimesh.Trimesh, name: str) -> Solid:
@@ -74,7 +83,7 @@ def _checked(mesh: trimesh.Trimesh, name: str) -> Solid:
     faces = np.asarray(mesh.faces, np.int64)
     if len(faces) and (faces.min() < 0 or faces.max() >= len(vertices)):
         raise MeshError(f"{name}: a triangle names a vertex that is not there")
-    faces = faces[np.isfinite(vertices).all(1)[faces].all(1)] if len(faces) else faces
+    faces = faces[(np.abs(vertices) < _FARTHEST).all(1)[faces].all(1)] if len(faces) else faces
     if not len(faces):
         raise MeshError(f"{name} has no triangles; a cloud of points cannot be scanned")
     if len(faces) > _MOST_TRIANGLES:

@@ -385,7 +385,8 @@ _KINDS: Final[dict[str, dict[str, type]]] = {
 _MOST: Final = 1e9
 _SHOWN: Final = 60
 _WORDS: Final = {
-    int: "a whole number", float: f"a number up to {_MOST:g}", str: "a text", list: f"a list of numbers up to {_MOST:g}",
+    int: "a whole number", float: f"a number up to {_MOST:g}", str: "a text",
+    list: f"a list of numbers up to {_MOST:g}",
 }  # fmt: skip
 
 

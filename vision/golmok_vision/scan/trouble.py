@@ -395,6 +395,12 @@ TEXTS: Final[dict[str, Words]] = {
         "표면의 {share:.0%}는 보이지 않아 추정한 것입니다",
         "그림의 붉은 곳을 확인하고, 물건을 다르게 눕혀 한 번 더 스캔해 함께 넣으세요",
     ),
+    "missed": Words(
+        "{share:.1%} of the measured points lie more than {mm:g} mm off the model: something thin or sharp is cut off",
+        "compare the model with the piece, and scan with more stops",
+        "측정된 점의 {share:.1%}가 모형에서 {mm:g} mm 넘게 떨어져 있습니다. 얇거나 뾰족한 곳이 잘렸습니다",
+        "모형을 실물과 비교하고 더 촘촘히 스캔하세요",
+    ),
     "some-invented": Words(
         "{share:.0%} of the surface was never seen: what it hides, a hollow or a hole, is in no figure's doubt",
         "look at the red places; where it matters, scan the piece a second time lying otherwise, and give both",
