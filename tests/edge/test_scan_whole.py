@@ -121,12 +121,13 @@ def test_bad_calibration_pictures_are_left_out_and_named(copy: Dataset, capsys: 
     copy.camera_file(3).write_bytes(b"\x89PNG\r\n\x1a\n")
     copy.write_picture(copy.camera_file(5), np.zeros((431, 574), np.uint8))
     copy.table_file(20, "l0").unlink()
+    copy.write_picture(copy.table_file(0, "off"), np.full((200, 300), 90, np.uint8))
     picture = copy.read_picture(copy.table_file(25, "l1"))
     copy.write_picture(copy.table_file(25, "l1"), np.roll(picture, 15, axis=1))
     code, found = run(capsys, "calibrate", str(copy.folder))
     assert code == 0
     text = " ".join(trouble["text"] for trouble in found["troubles"])
-    for name in ("camera/003.png", "camera/005.png", "020_l0.png"):
+    for name in ("camera/003.png", "camera/005.png", "020_l0.png", "000_off.png"):
         assert name in text
     assert found["lasers"][1]["rms_mm"] < 0.3
 

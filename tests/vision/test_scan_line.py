@@ -34,6 +34,17 @@ def judged(line: Line, truth: Floats) -> tuple[float, float, float, float]:
     )
 
 
+def test_a_bright_wall_beside_the_line_makes_it_no_wider() -> None:
+    rows, columns = np.arange(240), np.arange(320)
+    truth = 130.3 + 0.05 * rows
+    light = 50.0 + 80 * np.exp(-0.5 * np.square((columns - truth[:, None]) / 2)) + 100.0 * (columns >= 165)
+    noise = np.random.default_rng(1).normal(0, 1.5, light.shape)
+    line = find_line(np.clip(np.rint(light + noise), 0, 255).astype(np.uint8))
+    found, wrong, rms, _ = judged(line, truth)
+    assert (line.sigma_px, found, wrong) == (pytest.approx(2, abs=0.5), 1, 0)
+    assert rms < 0.1
+
+
 SMOOTH = [
     Scene(speckle=False),
     Scene(speckle=False, fwhm=2.0),

@@ -49,6 +49,9 @@ _STANDS_OUT: Final = 1.2
 _LEAST_IN_AMBIENT: Final = 0.3
 """Without a picture of the laser off, what is fainter than this share of the line is taken for the room's pattern."""
 
+_ONE_SIDED: Final = 0.25
+"""Of the line's light: what shines on one side only, a wall or a sheet beside the line, is none of its width."""
+
 _FAINT_NOISES: Final = 25.0
 
 
@@ -171,7 +174,7 @@ def _in_ambient_light(image: Picture) -> _Found | None:
     path = best_path(half)
     if path.stands_out < _STANDS_OUT:
         return None
-    return _Found(_to_rows(path.columns, len(image)), _sigma_px(half, path.columns), mix)
+    return _Found(_to_rows(path.columns, len(image)), _sigma_px(half, path.columns, in_ambient=True), mix)
 
 
 def _in_difference(image: Picture, off: Picture, rough: float = _ROUGH) -> _Found:
@@ -231,7 +234,7 @@ def _to_rows(columns: Ints, rows: int) -> Ints:
     return np.where(np.abs(straight - steps) <= 8, np.rint(straight).astype(np.int64), steps)
 
 
-def _sigma_px(half: Picture, coarse: Ints) -> float:
+def _sigma_px(half: Picture, coarse: Ints, in_ambient: bool = False) -> float:
     """The line's sigma in pixels of the whole picture: from the half width of its mean profile, where it is bright."""
     reach = 10
     some = np.arange(0, len(coarse), max(1, len(coarse) // 64))
@@ -241,6 +244,8 @@ def _sigma_px(half: Picture, coarse: Ints) -> float:
     profile = values[middle >= np.partition(middle, len(middle) // 2)[len(middle) // 2]].mean(0)
     profile -= np.partition(profile, 4)[:5].mean()
     top = float(profile[reach - 1 : reach + 2].max())
+    if in_ambient and abs(float(profile[:4].mean() - profile[-4:].mean())) > _ONE_SIDED * top:
+        profile = np.minimum(profile, profile[::-1])
     if top <= 0:
         return 2.0
     sides = _falls_to_half(profile[reach::-1] / top) + _falls_to_half(profile[reach:] / top)
