@@ -34,15 +34,14 @@ def judged(line: Line, truth: Floats) -> tuple[float, float, float, float]:
     )
 
 
-def test_a_bright_wall_beside_the_line_makes_it_no_wider() -> None:
-    rows, columns = np.arange(240), np.arange(320)
-    truth = 130.3 + 0.05 * rows
-    light = 50.0 + 80 * np.exp(-0.5 * np.square((columns - truth[:, None]) / 2)) + 100.0 * (columns >= 165)
+def test_a_line_that_runs_onto_a_bright_wall_is_taken_for_no_wider_one() -> None:
+    rows, columns = np.arange(480), np.arange(640)
+    truth: Floats = np.asarray(300 + 0.08 * rows, float)
+    light = 50.0 + 80 * np.exp(-0.5 * np.square((columns - truth[:, None]) / 2)) + 100.0 * (columns >= 330)
     noise = np.random.default_rng(1).normal(0, 1.5, light.shape)
     line = find_line(np.clip(np.rint(light + noise), 0, 255).astype(np.uint8))
-    found, wrong, rms, _ = judged(line, truth)
-    assert (line.sigma_px, found, wrong) == (pytest.approx(2, abs=0.5), 1, 0)
-    assert rms < 0.1
+    assert line.sigma_px == pytest.approx(2, abs=1)
+    assert judged(line, truth)[0] > 0.5
 
 
 SMOOTH = [
