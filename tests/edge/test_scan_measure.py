@@ -150,6 +150,7 @@ def test_comparing_a_mesh_with_another(a_block: Path, tmp_path: Path, capsys: py
         (["measure", "NOWHERE"], 1, "golmok-scan reconstruct"),
         (["measure", "BLOCK", "--section", "80"], 2, "the piece is there from"),
         (["measure", "BLOCK", "--between", "1,2:3,4,5"], 2, "give --between x,y,z:x,y,z in mm"),
+        (["measure", "BLOCK", "--between", "1e300,0,0:0,0,0"], 2, "give --between x,y,z:x,y,z in mm"),
         (["measure", "BLOCK", "--gauge", "cube:3"], 2, "ball:30"),
         (["measure", "BLOCK", "--gauge", "ball:30"], 1, "is no ball"),
         (["compare", "NOWHERE"], 1, "golmok-scan reconstruct"),

@@ -11,6 +11,8 @@ from golmok_edge.scan.command import Command, told_troubles
 if TYPE_CHECKING:
     from golmok_vision.scan.measure import Question
 
+_FARTHEST_MM: Final = 1e6
+
 
 def add_questions(parser: argparse.ArgumentParser) -> None:
     """What can be asked, of `measure` and of `report`."""
@@ -53,7 +55,7 @@ def _place(text: str) -> Any:
         place = np.array([float(part) for part in text.split(",")])
     except ValueError:
         place = np.empty(0)
-    if place.shape != (3,) or not np.isfinite(place).all():
+    if place.shape != (3,) or not (np.abs(place) <= _FARTHEST_MM).all():
         raise OrderError(f"{text!r} is no place: give --between x,y,z:x,y,z in mm, for instance 12.5,-3,40:0,0,1")
     return place
 
