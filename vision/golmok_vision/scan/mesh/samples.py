@@ -19,6 +19,7 @@ from golmok_vision.scan.clean import between_lines_mm, in_large_parts, same_part
 from golmok_vision.scan.cloud import Cloud, Singles
 from golmok_vision.scan.errors import MeshError
 from golmok_vision.scan.mesh.bridges import Bridged, bridged, is_line_like
+from golmok_vision.scan.mesh.lines_of_sight import looked_through
 
 Ints: TypeAlias = npt.NDArray[np.int64]
 Mask: TypeAlias = npt.NDArray[np.bool_]
@@ -114,7 +115,7 @@ def samples_of(cloud: Cloud) -> Samples:
     near = np.concatenate([around.neighbours, whole.neighbours], axis=1)
     added = bridged(smooth, normals, bends, near, (usual, apart_mm))
     if len(added.points):
-        smooth, normals, colours = _with_bridges(smooth, normals, colours, added, usual)
+        smooth, normals, colours = _with_bridges(smooth, normals, colours, added, usual, cloud)
         around = _Around.of(smooth)
         smooth, bends = _on_quadrics(smooth, normals, around)
     areas = np.pi * np.square(around.distances[:, 8]) / 8.5
@@ -173,15 +174,17 @@ def _fewer(of: Singles, points: Singles, alone: Mask, along_mm: float) -> Single
 
 
 def _with_bridges(
-    points: Singles, normals: Singles, colours: Singles, added: Bridged, spacing: float
+    points: Singles, normals: Singles, colours: Singles, added: Bridged, spacing: float, cloud: Cloud
 ) -> tuple[Singles, Singles, Singles]:
-    """One sample for each small cube of what was added, where none was measured."""
+    """One sample for each small cube of what was added, where none was measured and the camera saw nothing behind."""
     order, first = _cells(added.points.astype(float), spacing)
     place, normal = (_means(each, order, first) for each in (added.points, added.normals))
     colour = _means(colours[added.between].mean(1), order, first)
     free = cKDTree(points).query(place)[0] > 0.6 * spacing
-    normal = normal[free] / np.maximum(np.linalg.norm(normal[free], axis=1, keepdims=True), 1e-12)
-    pairs = (points, place[free]), (normals, normal), (colours, colour[free])
+    place, colour, normal = place[free], colour[free], normal[free]
+    normal /= np.maximum(np.linalg.norm(normal, axis=1, keepdims=True), 1e-12)
+    there = ~looked_through(place, normal, cloud)
+    pairs = (points, place[there]), (normals, normal[there]), (colours, colour[there])
     points, normals, colours = (np.concatenate(pair) for pair in pairs)
     return points, normals, colours
 
