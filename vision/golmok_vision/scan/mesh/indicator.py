@@ -3,7 +3,8 @@
 The samples' normals are the gradient of the function that is 1 inside and 0 outside; so its Laplacian is their
 divergence, and fast sine and cosine transforms give it at once: seconds, no tree, no solver's library. The plate is a
 mirror (a cosine transform in z): walls that come down to it go straight through, the outline at z = 0 needs no guess,
-and a hole that reaches the plate stays a hole.
+and a hole that reaches the plate stays a hole. What ends above it
+is led down first (`standing`).
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from scipy import fft
 
 from golmok_vision.scan.cloud import Singles
 from golmok_vision.scan.mesh.samples import Samples
+from golmok_vision.scan.mesh.standing import Added, floor_of, lower_edge, skirt_of
 
 Corner: TypeAlias = npt.NDArray[np.float64]
 
@@ -60,11 +62,25 @@ class Grid:
 
 def indicator(samples: Samples, grid: Grid) -> tuple[Singles, float]:
     """The function at the nodes, and its value on the surface: more is inside."""
-    places = grid.places(samples.points)
-    flow = samples.normals * (samples.areas / grid.edge_mm**2)[:, None]
-    inside = _solved(_divergence(places, flow, grid.shape))
-    level = float(np.average(at(inside, places), weights=samples.areas))
+    measured = Added(samples.points, samples.normals * samples.areas[:, None])
+    edge = lower_edge(samples)
+    if edge is None:
+        return _of(samples, grid, measured)
+    measured = _together(measured, skirt_of(edge, grid.edge_mm))
+    inside, level = _of(samples, grid, measured)
+    nodes = np.argwhere(inside[:, :, 0] < level).astype(np.float32) * np.float32(grid.edge_mm)
+    floor = floor_of(edge, samples, (nodes + grid.corner_mm[:2]).astype(np.float32), grid.edge_mm**2)
+    return _of(samples, grid, _together(measured, floor)) if len(floor.places) else (inside, level)
+
+
+def _of(samples: Samples, grid: Grid, known: Added) -> tuple[Singles, float]:
+    inside = _solved(_divergence(grid.places(known.places), known.flow / np.float32(grid.edge_mm**2), grid.shape))
+    level = float(np.average(at(inside, grid.places(samples.points)), weights=samples.areas))
     return inside, level
+
+
+def _together(one: Added, other: Added) -> Added:
+    return Added(np.concatenate([one.places, other.places]), np.concatenate([one.flow, other.flow]))
 
 
 def at(values: Singles, places: Singles) -> Singles:
