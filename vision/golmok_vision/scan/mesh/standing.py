@@ -40,8 +40,8 @@ class Added(NamedTuple):
 
 
 class Edge(NamedTuple):
-    """Where the piece ends above the plate: places (n, 3), mm; outward directions (n, 2); how much edge each is, mm; and
-    how far inwards the wall leads, mm with each mm down."""
+    """Where the piece ends above the plate: places (n, 3), mm; outward directions (n, 2); how much edge each is, mm;
+    and how far inwards the wall leads, mm with each mm down."""
 
     places: Singles
     outward: Singles
