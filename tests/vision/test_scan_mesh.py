@@ -215,7 +215,7 @@ def test_fewer_triangles_are_still_closed(name: str, triangles: int) -> None:
     assert fewer.trimesh().is_watertight
     assert fewer.trimesh().euler_number == whole.trimesh().euler_number
     assert fewer.volume_mm3 == pytest.approx(whole.volume_mm3, rel=0.03)
-    assert fewer.share(PLATE) == pytest.approx(whole.share(PLATE), abs=0.08)
+    assert fewer.share(PLATE) == pytest.approx(whole.share(PLATE), abs=0.07)
     assert fewer.vertices[:, 2].min() == 0
 
 

@@ -27,6 +27,7 @@ from typing import Final, Literal
 import msgspec
 
 from golmok_cloud_sync.protocol.tus import FileHead
+from golmok_edge.store.layout import replace_file, sync_file, sync_folder
 
 PARCEL: Final = "parcel.json"
 KEPT: Final = 200
@@ -117,7 +118,7 @@ class Outgoing:
                 _link(file, new / file.name)
             items = tuple(_item(new / file.name) for file in files)
             parcel = Parcel(_key(group, items), group, _now(), items)
-            _write(new / PARCEL, msgspec.json.encode(parcel))
+            replace_file(new / PARCEL, msgspec.json.encode(parcel))
             self._place(new, parcel)
             return parcel
         finally:
@@ -127,13 +128,13 @@ class Outgoing:
         there = self.folder / parcel.key
         try:
             new.rename(there)
-            _sync(self.folder)
+            sync_folder(self.folder)
         except OSError:
             if not there.is_dir():
                 raise
             for name in (*(item.name for item in parcel.items), PARCEL):  # it was asked for before
                 (new / name).replace(there / name)
-            _sync(there)
+            sync_folder(there)
 
     def parcel(self, key: str) -> Parcel | None:
         """One of them."""
@@ -222,10 +223,7 @@ class Outgoing:
         self._keep(msgspec.structs.replace(now, items=items))
 
     def _keep(self, parcel: Parcel) -> None:
-        folder = self.folder / parcel.key
-        _write(folder / f".{PARCEL}.new", msgspec.json.encode(parcel))
-        (folder / f".{PARCEL}.new").replace(folder / PARCEL)
-        _sync(folder)
+        replace_file(self.folder / parcel.key / PARCEL, msgspec.json.encode(parcel))
 
 
 def _item(file: Path) -> Item:
@@ -247,24 +245,7 @@ def _link(file: Path, there: Path) -> None:
         raise
     except OSError:  # another disk, or one that knows no links
         shutil.copyfile(file, there)
-        with there.open("rb") as copy:
-            os.fsync(copy.fileno())
-
-
-def _write(file: Path, content: bytes) -> None:
-    with file.open("wb") as out:
-        out.write(content)
-        out.flush()
-        os.fsync(out.fileno())
-    _sync(file.parent)
-
-
-def _sync(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+        sync_file(there)
 
 
 def _now() -> str:

@@ -22,7 +22,9 @@ _BEHIND_MM: Final = 1.0
 _THROUGH_MM: Final = 0.5
 """How near a line of sight passes a place that it goes through; also the step in which it is followed."""
 
-_FARTHEST_MM: Final = 30.0
+_FARTHEST_MM: Final = 15.0
+"""A line of sight is followed little farther than surfaces are bridged."""
+
 _MOST_LINES: Final = 20_000
 _TOGETHER: Final = 3
 _TOGETHER_MM: Final = 1.5
